@@ -1,0 +1,91 @@
+//! The waiting: lease, perform, post, again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use almoner_proto::{Job, Kinded, LeaseRequest, aggregators_client, kind_of, result_messages, wire};
+use almoner_store::Store;
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use wire::aggregators_client::AggregatorsClient;
+
+use crate::{AggregatorConfig, AggregatorError, perform};
+
+/// Between two leases that brought no work, should the coordinator not make us wait itself.
+const IDLE: Duration = Duration::from_millis(50);
+/// After a failure that says nothing of when to come back.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// What a worker is given.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// To the coordinator.
+    pub channel: Channel,
+    /// Where uploads are read by CID.
+    pub store: Arc<dyn Store>,
+}
+
+/// Works until `shutdown`. A job in hand is dropped then: its lease lapses and another worker takes it.
+pub async fn run(config: AggregatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), AggregatorError> {
+    config.check()?;
+    let mut lanes = JoinSet::new();
+    for lane in 0..config.lanes {
+        let (name, parts) = (config.name.clone(), parts.clone());
+        lanes.spawn(shutdown.clone().run_until_cancelled_owned(work(name, lane, parts)));
+    }
+    while let Some(ended) = lanes.join_next().await {
+        ended.map_err(|_| AggregatorError::Stopped)?;
+    }
+    Ok(())
+}
+
+async fn work(worker: String, lane: usize, parts: Parts) {
+    let mut client = aggregators_client(parts.channel);
+    loop {
+        let wait = match turn(&mut client, &worker, parts.store.as_ref()).await {
+            Ok(true) => continue,
+            Ok(false) => IDLE,
+            Err(error) => {
+                // The lease lapses and the job is given out again; what went wrong is for the operator to see.
+                tracing::warn!(lane, %error, "job failed");
+                error.kind().retry_after().unwrap_or(BACK_OFF)
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// One lease; whether there was work.
+async fn turn(
+    client: &mut AggregatorsClient<Channel>,
+    worker: &str,
+    store: &dyn Store,
+) -> Result<bool, AggregatorError> {
+    let request = LeaseRequest { worker: worker.to_owned() };
+    let reply = client.lease(wire::LeaseRequest::from(request)).await?.into_inner();
+    let Some(job) = Job::from_wire(reply)? else { return Ok(false) };
+    let started = tokio::time::Instant::now();
+    let result = perform(&job, store).await?;
+    tracing::debug!(
+        lease = job.lease,
+        kind = ?job.kind,
+        first_block = job.first_block,
+        blocks = job.blocks,
+        uploads = job.uploads.len(),
+        millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "job done"
+    );
+    post(client, job.lease, result).await?;
+    Ok(true)
+}
+
+async fn post(client: &mut AggregatorsClient<Channel>, lease: u64, result: Bytes) -> Result<(), AggregatorError> {
+    match client.post(tokio_stream::iter(result_messages(lease, result))).await {
+        Ok(_) => Ok(()),
+        // The lease lapsed and another worker was faster: the same result, so nothing is lost.
+        Err(status) if kind_of(&status) == almoner_proto::ErrorKind::Conflict => Ok(()),
+        Err(status) => Err(status.into()),
+    }
+}

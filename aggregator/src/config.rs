@@ -1,0 +1,75 @@
+//! Settings of a worker.
+
+use serde::Deserialize;
+
+use crate::AggregatorError;
+
+const MAX_LANES: usize = 256;
+
+/// One TOML file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AggregatorConfig {
+    /// URL of the coordinator.
+    pub coordinator: String,
+    /// Gateways to read ciphertexts from, in order; the coordinator's own if none is named.
+    #[serde(default)]
+    pub gateways: Vec<String>,
+    /// A name for the coordinator's log.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Jobs worked on at a time; each takes about 12 MiB and one core. Default 1.
+    #[serde(default = "one")]
+    pub lanes: usize,
+}
+
+fn default_name() -> String {
+    "aggregator".into()
+}
+
+fn one() -> usize {
+    1
+}
+
+impl AggregatorConfig {
+    /// Reads and checks a whole file; nothing binds or connects before.
+    pub fn parse(text: &str) -> Result<Self, AggregatorError> {
+        let config: Self = toml::from_str(text).map_err(|error| AggregatorError::Config(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), AggregatorError> {
+        if !(1..=MAX_LANES).contains(&self.lanes) {
+            return Err(AggregatorError::Config(format!("lanes: must be 1 to {MAX_LANES}")));
+        }
+        if self.name.is_empty() || self.name.len() > 64 {
+            return Err(AggregatorError::Config("name: must have 1 to 64 bytes".into()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults() {
+        let config = AggregatorConfig::parse("coordinator = \"http://127.0.0.1:7070\"").unwrap();
+        assert_eq!((config.lanes, config.name.as_str(), config.gateways.len()), (1, "aggregator", 0));
+    }
+
+    #[test]
+    fn mistakes_name_the_key() {
+        for (text, named) in [
+            ("", "coordinator"),
+            ("coordinator = \"x\"\nlane = 2", "lane"),
+            ("coordinator = \"x\"\nlanes = 0", "lanes"),
+            ("coordinator = \"x\"\nname = \"\"", "name"),
+        ] {
+            let error = AggregatorConfig::parse(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

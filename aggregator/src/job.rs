@@ -1,0 +1,41 @@
+//! One job: a block range, and what to compute over it. Reading waits, computing runs on a blocking thread.
+
+mod audit;
+mod directions;
+mod inner;
+mod open;
+mod range;
+mod sum;
+#[cfg(test)]
+mod tests;
+
+use almoner_proto::{Job, JobKind};
+use almoner_protocol::DROP_BITS;
+use almoner_store::Store;
+use bytes::Bytes;
+
+use crate::AggregatorError;
+
+pub use audit::Verdict;
+pub use range::RangeReader;
+
+/// Does a job; the result has the shape that the `.proto` file gives for its kind.
+pub async fn perform(job: &Job, store: &dyn Store) -> Result<Bytes, AggregatorError> {
+    if u32::from(job.drop_bits) != u32::from(DROP_BITS) {
+        return Err(AggregatorError::Job("other words than 6-byte ones"));
+    }
+    let reader = RangeReader::new(job, store);
+    match &job.kind {
+        JobKind::Audit => audit::audit(job, &reader).await,
+        JobKind::Inner { directions } => inner::inner(job, &reader, directions).await,
+        JobKind::Sum => sum::sum(job, &reader).await,
+        JobKind::Open { sum, secret, update_max } => open::open(job, store, sum, secret, *update_max).await,
+    }
+}
+
+/// Runs a computation where blocking is allowed.
+async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AggregatorError> + Send + 'static,
+) -> Result<T, AggregatorError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| AggregatorError::Stopped)?
+}

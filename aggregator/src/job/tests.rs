@@ -1,0 +1,219 @@
+//! A round's worth of jobs against a memory store: two ranges, three uploads.
+
+use std::sync::Arc;
+
+use almoner_crypto::encrypt::{Ciphertext, DATA_BLOCK_BYTES, Params, Secret, encrypt_update, update_digest};
+use almoner_crypto::matrix::EpochSeed;
+use almoner_crypto::ring::N;
+use almoner_crypto::score::{Direction, answer, finish_inner, linear_form, open_score};
+use almoner_crypto::share::{AnswerVec, ShareVec, deal, interpolate, weighted_sum};
+use almoner_crypto::tree::{kind, root_from_subtrees};
+use almoner_proto::{Job, JobKind, JobUpload, RANGE_BLOCKS, range_leaves, words_from_bytes};
+use almoner_protocol::types::DirectionItem;
+use almoner_protocol::{Address, B256, encode_list};
+use almoner_store::{Faults, FaultyStore, MemoryStore, Store};
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+
+const D: usize = 260 * N - 100;
+const DELTA: u64 = 1 << 18;
+const SEED: EpochSeed = EpochSeed([9; 32]);
+const MEMBERS: usize = 4;
+const THRESHOLD: usize = 3;
+const CLASSES: [u16; 3] = [7, 100, 255];
+const UPDATE_MAX: u16 = 500;
+
+struct Round {
+    store: Arc<MemoryStore>,
+    updates: Vec<Vec<i32>>,
+    ciphertexts: Vec<Ciphertext>,
+    shares: Vec<Vec<ShareVec>>,
+    uploads: Vec<JobUpload>,
+}
+
+fn update(i: usize) -> Vec<i32> {
+    (0..D).map(|j| ((j * 7919 + i * 104_729) % 1001) as i32 - 500).collect()
+}
+
+fn direction(v: usize) -> Vec<i8> {
+    (0..D).map(|j| ((j * 31 + v * 17) % 15) as i8 - 7).collect()
+}
+
+async fn round() -> Round {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let store = Arc::new(MemoryStore::new());
+    let updates: Vec<_> = (0..CLASSES.len()).map(update).collect();
+    let params = Params::new(DELTA, UPDATE_MAX.into()).unwrap();
+    let (mut ciphertexts, mut shares, mut uploads) = (vec![], vec![], vec![]);
+    for (i, update) in updates.iter().enumerate() {
+        let secret = Secret::draw(&[i as u8; 32], &[1; 32], &update_digest(update));
+        shares.push(deal(&secret, MEMBERS, THRESHOLD, &mut rng).unwrap());
+        let ciphertext = encrypt_update(&SEED, secret, update, &params, &mut rng).unwrap();
+        uploads.push(upload(&store, i, &ciphertext).await);
+        ciphertexts.push(ciphertext);
+    }
+    Round { store, updates, ciphertexts, shares, uploads }
+}
+
+async fn upload(store: &MemoryStore, i: usize, ciphertext: &Ciphertext) -> JobUpload {
+    JobUpload {
+        participant: Address::repeat_byte(i as u8 + 1),
+        ciphertext_cid: store.put(ciphertext.data.clone().into()).await.unwrap().to_bytes().into(),
+        check_cid: store.put(ciphertext.check.clone().into()).await.unwrap().to_bytes().into(),
+        check_root: B256::new(ciphertext.check_root),
+        weight: CLASSES[i],
+    }
+}
+
+impl Round {
+    fn job(&self, kind: JobKind, range: u32) -> Job {
+        let first_block = range * RANGE_BLOCKS;
+        Job {
+            lease: 1,
+            kind,
+            first_block,
+            blocks: RANGE_BLOCKS.min(260 - first_block),
+            parameters: D as u32,
+            epoch_seed: SEED.0,
+            delta: DELTA,
+            drop_bits: 2,
+            uploads: self.uploads.clone(),
+        }
+    }
+
+    async fn perform(&self, kind: JobKind, range: u32) -> Result<Bytes, AggregatorError> {
+        perform(&self.job(kind, range), self.store.as_ref()).await
+    }
+}
+
+#[tokio::test]
+async fn subtrees_of_the_audit_make_the_committed_root() {
+    let round = round().await;
+    let ranges = [round.perform(JobKind::Audit, 0).await.unwrap(), round.perform(JobKind::Audit, 1).await.unwrap()];
+    for (i, ciphertext) in round.ciphertexts.iter().enumerate() {
+        let rows: Vec<&[u8]> = ranges.iter().map(|range| &range[33 * i..33 * (i + 1)]).collect();
+        assert!(rows.iter().all(|row| row[0] == Verdict::Held as u8));
+        let subtrees: Vec<[u8; 32]> = rows.iter().map(|row| row[1..].try_into().unwrap()).collect();
+        let root = root_from_subtrees(kind::CIPHERTEXT, 260 * 16, range_leaves(D as u32), &subtrees).unwrap();
+        assert_eq!(root, ciphertext.ciphertext_root);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_upload_gets_its_verdict_and_the_others_theirs() {
+    let mut round = round().await;
+    let good = round.ciphertexts[0].clone();
+    // 0: a word out of range. 1: another check file than committed. 2: not in the store.
+    let mut malformed = good.clone();
+    malformed.data[5 * DATA_BLOCK_BYTES..][..6].fill(0xff);
+    round.uploads[0] = upload(&round.store, 0, &malformed).await;
+    round.uploads[1].check_cid = round.uploads[2].check_cid.clone();
+    let elsewhere = MemoryStore::new().put(vec![3; 100].into()).await.unwrap();
+    round.uploads[2].ciphertext_cid = elsewhere.to_bytes().into();
+    let result = round.perform(JobKind::Audit, 0).await.unwrap();
+    let verdicts: Vec<u8> = result.chunks(33).map(|row| row[0]).collect();
+    let expected = [Verdict::Malformed, Verdict::CheckRoot, Verdict::Unavailable];
+    assert_eq!(verdicts, expected.map(|verdict| verdict as u8));
+    // Too short a file, and a check file out of range.
+    round.uploads[0].ciphertext_cid = round.store.put(vec![0; 100].into()).await.unwrap().to_bytes().into();
+    round.uploads[1].check_cid = round.store.put(vec![0xff; 65_536].into()).await.unwrap().to_bytes().into();
+    let result = round.perform(JobKind::Audit, 0).await.unwrap();
+    assert_eq!((result[0], result[33]), (Verdict::Malformed as u8, Verdict::Malformed as u8));
+}
+
+#[tokio::test]
+async fn a_lying_store_costs_nobody_a_verdict() {
+    let round = round().await;
+    let faulty = FaultyStore::new(round.store.clone(), Faults { flipped_per_mille: 1000, ..Faults::default() });
+    let error = perform(&round.job(JobKind::Audit, 0), &faulty).await.unwrap_err();
+    assert!(matches!(error, AggregatorError::Store(_)), "{error}");
+}
+
+async fn post_directions(round: &Round, all: &[Vec<i8>]) -> Bytes {
+    let items: Vec<DirectionItem> = all
+        .iter()
+        .enumerate()
+        .map(|(v, entries)| DirectionItem {
+            validator: Address::repeat_byte(v as u8 + 1),
+            entries: entries.iter().map(|entry| entry.cast_unsigned()).collect::<Vec<u8>>().into(),
+        })
+        .collect();
+    round.store.put(encode_list(&items).into()).await.unwrap().to_bytes().into()
+}
+
+#[tokio::test]
+async fn inner_products_open_to_the_scores() {
+    let round = round().await;
+    let all: Vec<Vec<i8>> = (0..2).map(direction).collect();
+    let cid = post_directions(&round, &all).await;
+    let mut raw = vec![vec![0; all.len()]; CLASSES.len()];
+    for range in 0..2 {
+        let result = round.perform(JobKind::Inner { directions: cid.clone() }, range).await.unwrap();
+        let words = words_from_bytes(&result).unwrap();
+        for (i, row) in words.chunks(all.len()).enumerate() {
+            raw[i].iter_mut().zip(row).for_each(|(sum, word)| *sum = almoner_crypto::ring::add(*sum, *word));
+        }
+    }
+    let directions: Vec<Direction> = all.iter().map(|entries| Direction(entries)).collect();
+    let forms: Vec<_> = directions.iter().map(|direction| linear_form(&SEED, direction)).collect();
+    let norms: Vec<u64> = directions.iter().map(Direction::norm2).collect();
+    for i in 0..CLASSES.len() {
+        let inner: Vec<u64> = raw[i].iter().zip(&directions).map(|(raw, g)| finish_inner(*raw, g)).collect();
+        let rows = round.shares[i][..THRESHOLD].iter();
+        let answers: Vec<u64> = rows.flat_map(|share| forms.iter().map(|form| answer(share, form))).collect();
+        let opened = open_score(&inner, &[0, 1, 2], &answers, THRESHOLD, DELTA, &norms).unwrap();
+        let expected: Vec<i64> = all
+            .iter()
+            .map(|g| g.iter().zip(&round.updates[i]).map(|(g, u)| i64::from(*g) * i64::from(*u)).sum())
+            .collect();
+        assert_eq!(opened.scores, expected);
+    }
+}
+
+#[tokio::test]
+async fn sums_open_to_the_weighted_sum() {
+    let round = round().await;
+    let (first, last) = (round.perform(JobKind::Sum, 0).await.unwrap(), round.perform(JobKind::Sum, 1).await.unwrap());
+    let data = RANGE_BLOCKS as usize * N * 8;
+    assert_eq!((first.len(), last.len()), (data + 4 * N * 8, 4 * N * 8));
+    let sums: Bytes = [&first[..data], &last, &first[data..]].concat().into();
+    let cid: Bytes = round.store.put(sums).await.unwrap().to_bytes().into();
+
+    let answers: Vec<AnswerVec> = (0..THRESHOLD)
+        .map(|k| weighted_sum(&(0..3).map(|i| (CLASSES[i], &round.shares[i][k])).collect::<Vec<_>>()))
+        .collect();
+    let rows: Vec<(u16, &AnswerVec)> = (0..).zip(&answers).collect();
+    let secret = interpolate(&rows, THRESHOLD).unwrap().words().to_vec();
+    let open = |secret: &[u64], range| {
+        let kind = JobKind::Open { sum: cid.clone(), secret: secret.to_vec(), update_max: UPDATE_MAX };
+        let job = round.job(kind, range);
+        let store = round.store.clone();
+        async move { perform(&job, store.as_ref()).await }
+    };
+    for range in 0..2u32 {
+        let result = open(&secret, range).await.unwrap();
+        let blocks = round.job(JobKind::Sum, range).blocks as usize;
+        let (values, flags) = result.split_at(blocks * N * 8);
+        assert!(flags.len() == blocks && flags.iter().all(|flag| *flag == 0));
+        for (at, value) in values.as_chunks::<8>().0.iter().enumerate() {
+            let j = range as usize * RANGE_BLOCKS as usize * N + at;
+            let term = |i: usize| round.updates[i].get(j).map_or(0, |u| i64::from(*u) * i64::from(CLASSES[i]));
+            assert_eq!(i64::from_be_bytes(*value), (0..3).map(term).sum::<i64>(), "coefficient {j}");
+        }
+    }
+
+    let mut wrong = secret.clone();
+    wrong[7] ^= 1;
+    assert!(matches!(open(&wrong, 1).await, Err(AggregatorError::Opening(_))));
+}
+
+#[tokio::test]
+async fn a_direction_of_another_model_is_refused() {
+    let round = round().await;
+    let cid = post_directions(&round, &[vec![1; 64]]).await;
+    let error = round.perform(JobKind::Inner { directions: cid }, 0).await.unwrap_err();
+    assert!(matches!(error, AggregatorError::Directions(_)), "{error}");
+}

@@ -1,0 +1,295 @@
+//! The one loop that awaits. It owns the federation and the round in hand, feeds the round events, and has its
+//! effects carried out; what follows from what is the round's business.
+
+mod effects;
+mod follow;
+mod opening;
+mod requests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use almoner_chain::SigningKey;
+use almoner_journal::Journal;
+use almoner_proto::{Job, Signed};
+use almoner_protocol::round::{Event, Rejection, Round, State};
+use almoner_protocol::types::{Descriptor, LockItem, OpenCids, Receipt};
+use almoner_protocol::{Address, B256, Bytes, Stage};
+use almoner_store::Store;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::campaign::Campaign;
+use crate::chain::{At, Chain};
+use crate::ingress::{Ingress, Reply};
+use crate::jobs::JobBoard;
+use crate::notice::Notices;
+use crate::progress::Settlement;
+use crate::run::Clock;
+use crate::work::{RoundFacts, Work};
+use crate::{CoordinatorConfig, CoordinatorError, Progress};
+
+/// Journal key of the round in hand.
+const ROUND_STATE: &str = "round";
+
+/// The round in hand and what belongs to it beside its state.
+#[derive(Debug)]
+struct Current {
+    round: Round,
+    at: At,
+    ctx: B256,
+    descriptor: Descriptor,
+    cids: OpenCids,
+    facts: RoundFacts,
+    /// The locked manifests, in lock-list order.
+    locked: Vec<LockItem>,
+    /// Artefacts by stage, as stored by us.
+    artefacts: BTreeMap<Stage, (B256, Bytes)>,
+    /// The next model, between its opening and the end of the round.
+    next_model: Option<Vec<i32>>,
+    /// Acknowledgements as they came, for members to check.
+    acks: BTreeMap<(Stage, Address), Signed<almoner_protocol::types::StageAck>>,
+}
+
+pub(crate) struct Actor {
+    config: CoordinatorConfig,
+    chain: Chain,
+    key: SigningKey,
+    store: Arc<dyn Store>,
+    journal: Journal,
+    clock: Clock,
+    /// Time of the latest block seen.
+    block_time: u64,
+    notices: Notices,
+    progress: broadcast::Sender<Progress>,
+    campaign: Option<Campaign>,
+    current: Option<Current>,
+    jobs: JobBoard<Work, Bytes>,
+    lease_waiters: VecDeque<Reply<Job>>,
+    receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
+    /// An order failed; all outstanding ones are given again then.
+    retry_at: Option<Instant>,
+    /// When the chain was last read without a transaction of ours.
+    followed_at: Instant,
+}
+
+impl Actor {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the door")]
+    pub(crate) fn new(
+        config: CoordinatorConfig,
+        chain: Chain,
+        key: SigningKey,
+        store: Arc<dyn Store>,
+        journal: Journal,
+        clock: Clock,
+        notices: Notices,
+        progress: broadcast::Sender<Progress>,
+    ) -> Self {
+        Self {
+            config,
+            chain,
+            key,
+            store,
+            journal,
+            clock,
+            block_time: 0,
+            notices,
+            progress,
+            campaign: None,
+            current: None,
+            jobs: JobBoard::default(),
+            lease_waiters: VecDeque::new(),
+            receipt_waiters: BTreeMap::new(),
+            retry_at: None,
+            followed_at: Instant::now(),
+        }
+    }
+
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Ingress>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(self.config.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                message = inbox.recv() => match message {
+                    Some(message) => self.receive(message).await,
+                    None => return,
+                },
+                _ = tick.tick() => self.tick().await,
+            }
+            self.serve_leases();
+        }
+    }
+
+    /// The later of our clock and the chain's: a block is never in the future of a rule.
+    fn now(&self) -> u64 {
+        (self.clock)().max(self.block_time)
+    }
+
+    async fn tick(&mut self) {
+        if let Err(error) = self.maybe_open().await {
+            tracing::warn!(%error, "the next round could not be opened; trying again");
+        }
+        if self.current.is_none() {
+            return;
+        }
+        let result = self.look().await;
+        self.log_failure("tick", result);
+    }
+
+    /// Time passed: deadlines, posts of others, orders that failed.
+    async fn look(&mut self) -> Result<(), CoordinatorError> {
+        const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+        if self.followed_at.elapsed() >= FOLLOW_EVERY {
+            self.followed_at = Instant::now();
+            self.block_time = self.block_time.max(self.chain.ledger.now().await?);
+            self.follow().await?;
+        }
+        self.apply(Event::TimePassed).await?;
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            self.retry_at = None;
+            self.give_orders_again().await?;
+        }
+        Ok(())
+    }
+
+    async fn give_orders_again(&mut self) -> Result<(), CoordinatorError> {
+        let Some(current) = &self.current else { return Ok(()) };
+        for effect in current.round.outstanding() {
+            let events = self.carry_out(effect).await?;
+            for event in events {
+                self.apply(event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Feeds the round one event and everything that follows from it. An error is the event's own; what goes wrong
+    /// further down is ours, and is tried again.
+    async fn apply(&mut self, event: Event) -> Result<(), CoordinatorError> {
+        let effects = self.step(event)?;
+        let mut pending: VecDeque<_> = effects.into();
+        while let Some(effect) = pending.pop_front() {
+            match self.carry_out(effect).await {
+                Ok(events) => {
+                    for event in events {
+                        match self.step(event) {
+                            Ok(effects) => pending.extend(effects),
+                            Err(error) => self.log_failure("own event", Err(error)),
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.retry_at = Some(Instant::now() + self.config.tick * 4);
+                    self.log_failure("order", Err(error));
+                }
+            }
+        }
+        self.finish_round().await
+    }
+
+    fn step(&mut self, event: Event) -> Result<Vec<almoner_protocol::round::Effect>, CoordinatorError> {
+        let now = self.now();
+        let Some(current) = &mut self.current else {
+            return Err(CoordinatorError::NotNow("no round is running"));
+        };
+        let effects = current.round.step(event, now).map_err(CoordinatorError::Rejected)?;
+        // Durable before anything that follows is sent or acknowledged.
+        let state = serde_json::to_vec(&current.round).map_err(|e| CoordinatorError::Bug(e.to_string()))?;
+        self.journal.state_put(ROUND_STATE, &state)?;
+        Ok(effects)
+    }
+
+    fn log_failure(&self, what: &str, result: Result<(), CoordinatorError>) {
+        match result {
+            Ok(()) => {}
+            Err(error @ CoordinatorError::Rejected(Rejection::ForeignPost { .. })) => {
+                tracing::error!(%error, "somebody else posted for this round");
+            }
+            Err(error) => tracing::warn!(%error, what, "failed; it will be tried again"),
+        }
+    }
+
+    /// Puts a finished round away: its model and its payments are what the next one starts from.
+    async fn finish_round(&mut self) -> Result<(), CoordinatorError> {
+        let Some(current) = self.current.take_if(|current| current.round.is_finished()) else { return Ok(()) };
+        self.jobs.clear();
+        self.receipt_waiters.clear();
+        let state = current.round.state();
+        let round = current.at.round;
+        let Some(campaign) = &mut self.campaign else {
+            return Err(CoordinatorError::Bug("a round without a federation".into()));
+        };
+        campaign.last_round = round;
+        campaign.to_run = campaign.to_run.saturating_sub(1);
+        let reason = match state {
+            State::Settled => {
+                let settlement = settlement(&current);
+                if let (Some(values), Some((root, cid))) =
+                    (current.next_model, current.artefacts.get(&Stage::Model).cloned())
+                {
+                    campaign.base = crate::campaign::Base { parent_ctx: current.ctx, root, cid, values };
+                    campaign.earlier_sets.clear();
+                }
+                if let Some(settled) = current.round.settlement() {
+                    campaign.cumulative = settled.ledger.clone();
+                }
+                let _ = self.progress.send(Progress::Settled(settlement));
+                String::new()
+            }
+            over => {
+                let set = current.round.admission().map(|admitted| admitted.set().map(|item| item.participant).collect());
+                campaign.earlier_sets.extend(set);
+                let reason = current.round.end().map(|end| format!("{:?}", end.cause)).unwrap_or_default();
+                let _ = self.progress.send(Progress::Ended { round, state: over, reason: reason.clone() });
+                reason
+            }
+        };
+        if campaign.to_run == 0 {
+            let _ = self.progress.send(Progress::Idle);
+        }
+        let next_round = campaign.next_round().unwrap_or_default();
+        self.notices.publish(|notice| {
+            notice.round = round;
+            notice.state = state.to_string();
+            notice.next_round = next_round;
+            notice.reason = reason;
+        });
+        Ok(())
+    }
+
+    /// Hands work to whoever waits for it.
+    fn serve_leases(&mut self) {
+        let Some(current) = &self.current else { return };
+        while !self.lease_waiters.is_empty() {
+            // Those that gave up waiting must not take a lease with them.
+            self.lease_waiters.retain(|waiter| !waiter.is_closed());
+            let now = (self.clock)().max(self.block_time);
+            let Some(waiter) = self.lease_waiters.pop_front() else { return };
+            let Some((lease, work, range)) = self.jobs.lease(now) else {
+                self.lease_waiters.push_front(waiter);
+                return;
+            };
+            // A waiter that left in this very moment leaves its lease to expire.
+            let _ = waiter.send(Ok(work.job(lease, range, &current.facts)));
+        }
+    }
+}
+
+fn settlement(current: &Current) -> Settlement {
+    let items = current.round.settlement().map(|settled| settled.items.as_slice()).unwrap_or_default();
+    let paid = items.iter().map(|item| crate::progress::Paid {
+        account: item.account,
+        role: item.role,
+        quality: item.quality,
+        pay: item.pay,
+        cumulative: item.cumulative,
+    });
+    Settlement {
+        round: current.at.round,
+        roots: current.artefacts.iter().map(|(stage, (root, _))| (*stage, *root)).collect(),
+        cids: current.artefacts.iter().map(|(stage, (_, cid))| (*stage, cid.clone())).collect(),
+        paid: paid.collect(),
+    }
+}

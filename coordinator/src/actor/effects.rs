@@ -1,0 +1,266 @@
+//! Carrying out what the round orders: transactions, artefacts, jobs. Each may be done twice.
+
+use almoner_crypto::encrypt::CHECK_BYTES;
+use almoner_crypto::matrix::EpochSeed;
+use almoner_crypto::share::AnswerVec;
+use almoner_crypto::sum::find_secret;
+use almoner_crypto::tree;
+use almoner_proto::{Signed, words_from_bytes};
+use almoner_protocol::round::{Effect, Event, Posting, SumWeight};
+use almoner_protocol::types::{DirectionItem, LockItem, OpenItem, domain, signing_hash};
+use almoner_protocol::{B256, Bytes, ServerStep, Stage, decode_list, encode_model, model_root, next_model};
+use almoner_store::Cid;
+
+use super::{Actor, Current};
+use crate::chain::At;
+use crate::work::{Outcome, Work};
+use crate::{CoordinatorError, Progress};
+
+/// Directions are capped by the leak rule long before this.
+const MAX_DIRECTIONS: usize = 64;
+
+impl Actor {
+    fn at(&self) -> Result<At, CoordinatorError> {
+        self.current.as_ref().map(|current| current.at).ok_or(CoordinatorError::NotNow("no round is running"))
+    }
+
+    fn current_mut(&mut self) -> Result<&mut Current, CoordinatorError> {
+        self.current.as_mut().ok_or(CoordinatorError::NotNow("no round is running"))
+    }
+
+    /// Does what is ordered and returns what there is to report back.
+    pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<Vec<Event>, CoordinatorError> {
+        let at = self.at()?;
+        match effect {
+            Effect::OpenRound => {
+                let current = self.current_mut()?;
+                let (descriptor, cids) = (current.descriptor.clone(), current.cids.clone());
+                let sent = self.chain.open(&descriptor, &cids).await?;
+                let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx: self.current_mut()?.ctx });
+                self.included(sent).await
+            }
+            Effect::PostPromises { list, promises } => {
+                let sent = self.chain.promises(at, &list, &promises).await?;
+                self.included(sent).await
+            }
+            Effect::Lock { list, count } => {
+                let sent = self.chain.lock(at, &list, count).await?;
+                self.included(sent).await
+            }
+            Effect::PostDirections { list, reveals } => {
+                let sent = self.chain.directions(at, &list, &reveals).await?;
+                self.included(sent).await
+            }
+            Effect::PostAudit { list } => {
+                let sent = self.chain.audit(at, &list).await?;
+                self.included(sent).await
+            }
+            Effect::PostScores { list } => {
+                let sent = self.chain.scores(at, &list).await?;
+                self.included(sent).await
+            }
+            Effect::PostAdmit { list, admitted, acks } => {
+                let sent = self.chain.admit(at, &list, admitted, &acks).await?;
+                self.included(sent).await
+            }
+            Effect::PostSum { sum } => {
+                let sent = self.chain.sum(at, &sum).await?;
+                self.included(sent).await
+            }
+            Effect::PostOpenAndModel { open, model } => {
+                let sent = self.chain.open_sum(at, &open, &model).await?;
+                self.included(sent).await
+            }
+            Effect::Propose { settle, payout, total } => {
+                let sent = self.chain.propose(at, &settle, &payout, total).await?;
+                let events = self.included(sent).await?;
+                self.pass_window().await?;
+                Ok(events)
+            }
+            Effect::Finalise => {
+                let sent = self.chain.finalise(at).await?;
+                self.included(sent).await
+            }
+            Effect::VoidRound { reason, faults } => {
+                tracing::warn!(round = at.round, ?reason, ?faults, "the round is given up");
+                let sent = self.chain.void(at).await?;
+                self.included(sent).await
+            }
+            Effect::ExpireRound { stage, faults } => {
+                tracing::warn!(round = at.round, %stage, ?faults, "the round expires");
+                let sent = self.chain.expire(at).await?;
+                self.included(sent).await
+            }
+            Effect::StoreArtefact { stage, root, bytes } => self.store_artefact(stage, root, bytes).await,
+            Effect::AskAcks { .. } | Effect::AskAnswers { .. } => {
+                self.notices.publish(|_| {});
+                Ok(Vec::new())
+            }
+            Effect::RequestAudit { lock } => {
+                let bytes = self.fetch(&lock.cid).await?;
+                let uploads: Vec<LockItem> = decode_list(&bytes, almoner_proto::MAX_UPLOADS)?;
+                self.current_mut()?.locked = uploads.clone();
+                self.start(Work::Audit { uploads })
+            }
+            Effect::RequestInners { participants, directions } => {
+                let bytes = self.fetch(&directions.cid).await?;
+                let items: Vec<DirectionItem> = decode_list(&bytes, MAX_DIRECTIONS)?;
+                let entries = items.into_iter().map(|item| item.entries).collect();
+                let locked = &self.current_mut()?.locked;
+                let uploads = locked.iter().filter(|i| participants.contains(&i.manifest.participant)).cloned().collect();
+                self.start(Work::Inner { uploads, directions: directions.cid, entries })
+            }
+            Effect::RequestSum { weights } => {
+                let uploads = self.weighted(&weights)?;
+                self.start(Work::Sum { uploads })
+            }
+            Effect::RequestOpen { answers, weights, sum } => self.start_opening(answers, weights, sum).await,
+            Effect::SignReceipt { receipt } => {
+                let deployment = self.chain.ledger.deployment();
+                let hash = signing_hash(&receipt, &domain(deployment.chain_id, deployment.rounds));
+                let signature = Bytes::from(self.key.sign_hash(hash)?.to_vec());
+                Ok(vec![Event::ReceiptSigned { participant: receipt.participant, signature }])
+            }
+            Effect::SendReceipt { receipt, signature } => {
+                let signature: [u8; 65] =
+                    signature.as_ref().try_into().map_err(|_| CoordinatorError::Bug("receipt signature".into()))?;
+                for waiter in self.receipt_waiters.remove(&receipt.participant).unwrap_or_default() {
+                    let _ = waiter.send(Ok(Signed { message: receipt.clone(), signature }));
+                }
+                Ok(Vec::new())
+            }
+            Effect::Broadcast { state } => {
+                let _ = self.progress.send(Progress::State { round: at.round, state });
+                self.notices.publish(|notice| {
+                    notice.federation = at.federation;
+                    notice.round = at.round;
+                    notice.state = state.to_string();
+                    notice.next_round = 0;
+                    notice.reason = String::new();
+                });
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// A transaction of ours is in a block: what the chain says now is what the round hears.
+    async fn included(&mut self, receipt: almoner_chain::TxReceipt) -> Result<Vec<Event>, CoordinatorError> {
+        tracing::debug!(block = receipt.block, "included");
+        self.block_time = self.block_time.max(self.chain.ledger.now().await?);
+        self.chain_events().await
+    }
+
+    /// On a chain that obeys, the challenge window passes at once.
+    async fn pass_window(&mut self) -> Result<(), CoordinatorError> {
+        if self.config.time_travel {
+            let window = self.current_mut()?.descriptor.challengeWindow;
+            almoner_chain::advance_time(self.chain.ledger.provider(), window + 1).await?;
+            self.block_time = self.block_time.max(self.chain.ledger.now().await?);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, work: Work) -> Result<Vec<Event>, CoordinatorError> {
+        let blocks = self.current_mut()?.facts.blocks();
+        self.jobs.start(work, blocks);
+        Ok(Vec::new())
+    }
+
+    async fn fetch(&self, cid: &[u8]) -> Result<Bytes, CoordinatorError> {
+        /// Our own lists; the largest holds every direction of the largest model.
+        const MAX_LIST: u64 = 4 << 30;
+        let cid = Cid::try_from(cid).map_err(|error| CoordinatorError::Bug(format!("stored CID: {error}")))?;
+        Ok(self.store.get(&cid, MAX_LIST).await?.into())
+    }
+
+    async fn store_artefact(&mut self, stage: Stage, root: B256, bytes: Bytes) -> Result<Vec<Event>, CoordinatorError> {
+        let cid = Bytes::from(self.store.put(bytes.into()).await?.to_bytes());
+        self.current_mut()?.artefacts.insert(stage, (root, cid.clone()));
+        // Members are asked to sign an admit root before it is posted, so they must find its list.
+        self.notices.publish(|_| {});
+        Ok(vec![Event::ArtefactStored { stage, posting: Posting { root, cid } }])
+    }
+
+    fn weighted(&mut self, weights: &[SumWeight]) -> Result<Vec<(LockItem, u16)>, CoordinatorError> {
+        let locked = &self.current_mut()?.locked;
+        let find = |weight: &SumWeight| {
+            let item = locked.iter().find(|item| item.manifest.participant == weight.participant)?;
+            Some((item.clone(), weight.class))
+        };
+        weights
+            .iter()
+            .map(|weight| find(weight).ok_or_else(|| CoordinatorError::Bug("an admitted participant is not locked".into())))
+            .collect()
+    }
+
+    /// Finds the t answers whose secret fits the check sums, then has the blocks opened with it.
+    async fn start_opening(
+        &mut self,
+        answers: Vec<OpenItem>,
+        weights: Vec<SumWeight>,
+        sum: Posting,
+    ) -> Result<Vec<Event>, CoordinatorError> {
+        let bytes = self.fetch(&sum.cid).await?;
+        let uploads = self.weighted(&weights)?;
+        let current = self.current_mut()?;
+        let (seed, threshold) = (EpochSeed(current.facts.epoch_seed), usize::from(current.descriptor.threshold));
+        let norm2 = weights.iter().map(|weight| u64::from(weight.class).pow(2)).sum();
+        let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
+        let found = tokio::task::spawn_blocking(move || {
+            let check = bytes.len().checked_sub(CHECK_BYTES).and_then(|at| words_from_bytes(&bytes[at..]));
+            let check = check.ok_or_else(|| CoordinatorError::Bug("the sum is too short".into()))?;
+            let words: Result<Vec<_>, _> =
+                answers.iter().map(|item| AnswerVec::from_bytes(&item.words).map(|words| (item.member, words))).collect();
+            let words = words.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+            let borrowed: Vec<(u16, &AnswerVec)> = words.iter().map(|(member, words)| (*member, words)).collect();
+            Ok::<_, CoordinatorError>(find_secret(&seed, &borrowed, threshold, &check, norm2).ok())
+        });
+        let found = found.await.map_err(|error| CoordinatorError::Bug(error.to_string()))??;
+        match found {
+            Some((members, secret)) => {
+                let secret = secret.words().to_vec();
+                self.start(Work::Open { sum: sum.cid, secret, members, uploads })
+            }
+            None => Ok(vec![Event::SumNotOpened { members }]),
+        }
+    }
+
+    /// What a finished piece of work means to the round.
+    pub(super) async fn outcome(&mut self, outcome: Outcome) -> Result<Event, CoordinatorError> {
+        Ok(match outcome {
+            Outcome::Audited(verdicts) => Event::AuditCompleted { verdicts },
+            Outcome::Inners(rows) => Event::InnersCompleted { rows },
+            Outcome::Summed(words) => {
+                let root = B256::from(tree::vector_root(tree::kind::SUM, 8, &words));
+                let cid = Bytes::from(self.store.put(words.into()).await?.to_bytes());
+                self.current_mut()?.artefacts.insert(Stage::Sum, (root, cid.clone()));
+                Event::SumCompleted { sum: Posting { root, cid } }
+            }
+            Outcome::Opened { members, values, bad_blocks } => {
+                let model = self.make_model(&values).await?;
+                Event::SumOpened { members, model, zeroed_blocks: bad_blocks }
+            }
+        })
+    }
+
+    async fn make_model(&mut self, sums: &[i64]) -> Result<Posting, CoordinatorError> {
+        let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
+        let current = self.current.as_ref().ok_or(CoordinatorError::NotNow("no round is running"))?;
+        let descriptor = &current.descriptor;
+        let step = ServerStep {
+            frac_bits: descriptor.scale.fracBits,
+            update_bits: descriptor.scale.updateBits,
+            lr_num: descriptor.lrNum,
+            lr_den: descriptor.lrDen,
+            weight_total: current.round.admission().map_or(0, almoner_protocol::Admitted::weight_total),
+        };
+        let values = next_model(&campaign.base.values, sums, step)?;
+        let root = model_root(&values);
+        let file = encode_model(&campaign.spec.model, &values)?;
+        let cid = Bytes::from(self.store.put(file.into()).await?.to_bytes());
+        let current = self.current_mut()?;
+        current.next_model = Some(values);
+        current.artefacts.insert(Stage::Model, (root, cid.clone()));
+        Ok(Posting { root, cid })
+    }
+}

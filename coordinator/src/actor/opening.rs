@@ -1,0 +1,208 @@
+//! Between rounds: a federation is created and seated, and a round is announced once its committee is ready.
+
+use std::time::Duration;
+
+use almoner_chain::contracts::Federations;
+use almoner_protocol::round::{Event, Round, Setup};
+use almoner_protocol::spec::FederationSpec;
+use almoner_protocol::types::{OpenCids, epoch_seed};
+use almoner_protocol::{B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root};
+
+use super::{Actor, Current};
+use crate::campaign::{Base, Campaign, Committee, MEMBER};
+use crate::chain::At;
+use crate::work::{RoundFacts, matrix_root};
+use crate::{CoordinatorError, Progress};
+
+impl Actor {
+    pub(super) async fn create(&mut self, text: &str, initial: Vec<i32>) -> Result<u64, CoordinatorError> {
+        if self.campaign.is_some() {
+            return Err(CoordinatorError::Conflict("this coordinator already serves a federation".into()));
+        }
+        let spec = FederationSpec::parse(text)?;
+        let parameters = spec.model.parameters()? as usize;
+        let values = if initial.is_empty() { vec![0; parameters] } else { initial };
+        let spec_bytes = spec.canonical_bytes()?;
+        let spec_cid = self.put(spec_bytes).await?;
+        let base = Base {
+            parent_ctx: B256::ZERO,
+            root: model_root(&values),
+            cid: self.put(encode_model(&spec.model, &values)?).await?,
+            values,
+        };
+        let deployment = self.chain.ledger.deployment().clone();
+        let params = Federations::CreateParams {
+            token: deployment.token,
+            coordinator: self.key.address(),
+            specHash: spec.hash()?,
+            specCid: spec_cid.clone(),
+            feeBps: spec.rule.fee_bps,
+            rule: spec.rule.payment.number(),
+            qualityFloor: spec.rule.quality_floor(),
+            minAdmitted: spec.rule.min_admitted.unwrap_or(0).max(3),
+            challengeWindow: spec.round.challenge_window_s,
+            bond: spec.round.pot.0 / 10,
+            beaconless: self.config.beaconless,
+            acceptLeak: spec.privacy.accept_leak,
+            scalarsMax: spec.scalars_max()?,
+        };
+        let bond = params.bond;
+        let receipt = self.chain.create(params).await?;
+        let number = receipt
+            .logs
+            .iter()
+            .find_map(|log| log.decode::<Federations::FederationCreated>())
+            .map(|event| event.federation)
+            .ok_or_else(|| CoordinatorError::Bug("create emitted no FederationCreated".into()))?;
+        if bond > 0 {
+            self.chain.post_bond(number, bond).await?;
+        }
+        self.campaign = Some(Campaign::new(number, spec, spec_cid, base));
+        self.notices.publish(|notice| notice.federation = number);
+        Ok(number)
+    }
+
+    async fn put(&self, bytes: Vec<u8>) -> Result<Bytes, CoordinatorError> {
+        Ok(Bytes::from(self.store.put(bytes.into()).await?.to_bytes()))
+    }
+
+    pub(super) async fn launch(&mut self, federation: u64, rounds: u32) -> Result<(), CoordinatorError> {
+        let campaign = self.campaign_of(federation)?;
+        if !campaign.seated() {
+            let have = campaign.joined(MEMBER);
+            if have < almoner_protocol::MIN_COMMITTEE {
+                return Err(CoordinatorError::Conflict(format!(
+                    "launch: {have} hospitals have joined, {} are the least",
+                    almoner_protocol::MIN_COMMITTEE
+                )));
+            }
+            for seat in campaign.seat() {
+                self.chain.join(seat.consent, seat.class, seat.signature).await?;
+            }
+        }
+        let campaign = self.campaign_of(federation)?;
+        campaign.to_run = campaign.to_run.saturating_add(rounds);
+        if self.current.is_none() {
+            let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
+            self.notices.publish(|notice| {
+                notice.federation = federation;
+                notice.round = last;
+                notice.next_round = next;
+            });
+        }
+        Ok(())
+    }
+
+    /// Opens the next round as soon as everybody is ready, or enough are and the others had their time.
+    pub(super) async fn maybe_open(&mut self) -> Result<(), CoordinatorError> {
+        let now = self.now();
+        let wait = self.config.ready_wait;
+        let Some(campaign) = &mut self.campaign else { return Ok(()) };
+        let waited = campaign.enough_since.is_some_and(|since| Duration::from_secs(now.saturating_sub(since)) >= wait);
+        let due = campaign.next_round().is_some() && (campaign.all_ready() || waited);
+        if self.current.is_some() || !due {
+            return Ok(());
+        }
+        let committee = campaign.take_committee();
+        self.open_round(committee).await
+    }
+
+    async fn open_round(&mut self, committee: Committee) -> Result<(), CoordinatorError> {
+        let Committee { members, committee, offers, validators } = committee;
+        let campaign = self.campaign_mut()?;
+        let at = At { federation: campaign.number, round: campaign.last_round + 1 };
+        let (spec, spec_cid, base) = (campaign.spec.clone(), campaign.spec_cid.clone(), campaign.base.clone());
+        let (cumulative, earlier_sets) = (campaign.cumulative.clone(), campaign.earlier_sets.clone());
+        self.chain.ready(at.round, &offers).await?;
+        let parameters = spec.model.parameters()?;
+        let epoch = epoch_of(at.round).ok_or_else(|| CoordinatorError::Invalid("round: too many rounds".into()))?;
+        let (seed, matrix_root) = self.epoch(at, epoch, parameters).await?;
+        self.block_time = self.block_time.max(self.chain.ledger.now().await?);
+        let described = almoner_protocol::RoundFacts {
+            federation: at.federation,
+            round: at.round,
+            parent_ctx: base.parent_ctx,
+            base_model_root: base.root,
+            matrix_root,
+            members: &members,
+            committee: &committee,
+            validators: &validators,
+        };
+        let descriptor = build_descriptor(&spec, &described, self.now(), 0)?;
+        let cids = OpenCids {
+            spec: spec_cid,
+            base: base.cid.clone(),
+            members: self.put(encode_list(&members)).await?,
+            committee: self.put(encode_list(&committee)).await?,
+            validators: self.put(encode_list(&validators)).await?,
+        };
+        let deployment = self.chain.ledger.deployment();
+        let round = Round::announce(Setup {
+            chain_id: deployment.chain_id,
+            rounds: deployment.rounds,
+            coordinator: self.key.address(),
+            descriptor: descriptor.clone(),
+            members,
+            committee,
+            validators,
+            cumulative,
+            earlier_sets,
+        })?;
+        let ctx = round.ctx();
+        let facts =
+            RoundFacts {
+            parameters,
+            epoch_seed: seed,
+            delta: descriptor.scale.delta,
+            drop_bits: descriptor.scale.dropBits,
+        };
+        self.current = Some(Current {
+            round,
+            at,
+            ctx,
+            descriptor,
+            cids,
+            facts,
+            locked: Vec::new(),
+            artefacts: [(Stage::Ctx, (ctx, Bytes::new()))].into(),
+            next_model: None,
+            acks: Default::default(),
+        });
+        self.notices.publish(|notice| notice.next_round = 0);
+        let _ = self.progress.send(Progress::State { round: at.round, state: almoner_protocol::round::State::Announced });
+        let opened = self.give_orders_again().await;
+        if opened.is_err() {
+            // Nothing is on chain: the members are asked again.
+            self.current = None;
+            return opened;
+        }
+        self.apply(Event::TimePassed).await
+    }
+
+    /// The epoch's seed and matrix root; draws and registers them if this is the epoch's first round.
+    async fn epoch(&self, at: At, epoch: u32, parameters: u32) -> Result<([u8; 32], B256), CoordinatorError> {
+        let record = match self.chain.ledger.epoch(at.federation, epoch).await? {
+            Some(record) => record,
+            None => {
+                self.chain.draw_epoch(at.federation, at.round, epoch).await?;
+                let drawn = self.chain.ledger.epoch(at.federation, epoch).await?;
+                drawn.ok_or_else(|| CoordinatorError::Bug("the drawn epoch is not on chain".into()))?
+            }
+        };
+        let deployment = self.chain.ledger.deployment();
+        let seed = epoch_seed(deployment.chain_id, deployment.federations, at.federation, epoch, record.beacon);
+        let root = tokio::task::spawn_blocking(move || matrix_root(seed, parameters))
+            .await
+            .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+        match record.matrix_root {
+            Some(registered) if registered == root => {}
+            Some(registered) => {
+                return Err(CoordinatorError::Bug(format!("the chain has matrix root {registered}, we compute {root}")));
+            }
+            None => {
+                self.chain.register_matrix(at.federation, at.round, epoch, root).await?;
+            }
+        }
+        Ok((seed, root))
+    }
+}

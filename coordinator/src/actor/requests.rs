@@ -1,0 +1,200 @@
+//! What comes in by the mailbox.
+
+use almoner_proto::{Signed, StageArtefact, Task};
+use almoner_protocol::round::{Bodies, Event};
+use almoner_protocol::types::{Contribution, Receipt, StageAck, domain, recover, signing_hash};
+use almoner_protocol::{Address, B256, Bytes, Stage};
+
+use super::Actor;
+use crate::CoordinatorError;
+use crate::campaign::{Campaign, MEMBER, VALIDATOR};
+use crate::ingress::{Ingress, Reply, UploadSizes};
+
+/// The largest sealed blob, with its length word.
+const BLOB: u64 = (1 << 15) + 4;
+
+/// An answer to somebody who may have left.
+fn answer<T>(reply: Reply<T>, result: Result<T, CoordinatorError>) {
+    let _ = reply.send(result);
+}
+
+impl Actor {
+    pub(super) async fn receive(&mut self, message: Ingress) {
+        match message {
+            Ingress::Join { request, reply } => {
+                let result = self.check_join(&request).and_then(|()| self.campaign_mut()?.join(request));
+                answer(reply, result);
+            }
+            Ingress::Ready { request, reply } => {
+                let now = self.now();
+                let result = self.check_ready(&request).and_then(|()| self.campaign_mut()?.offer(request, now));
+                answer(reply, result);
+                let opened = self.maybe_open().await;
+                self.log_failure("open", opened);
+            }
+            Ingress::Task { federation, round, reply } => answer(reply, self.task(federation, round)),
+            Ingress::UploadSizes { ctx, reply } => answer(reply, self.upload_sizes(ctx)),
+            Ingress::Contribution { manifest, reply } => self.contribution(manifest, reply).await,
+            Ingress::Round { event, reply } => {
+                let result = self.apply(*event).await;
+                answer(reply, result);
+            }
+            Ingress::Ack { ack, reply } => {
+                let result = self.acknowledge(ack).await;
+                answer(reply, result);
+            }
+            Ingress::Acknowledgements { ctx, stage, reply } => answer(reply, self.acknowledgements(ctx, stage)),
+            Ingress::ShareBundles { ctx, reply } => answer(reply, self.share_bundles(ctx)),
+            Ingress::Lease { reply } => self.lease_waiters.push_back(reply),
+            Ingress::ResultLength { lease, reply } => {
+                let length = self.jobs.leased(lease).map(|(work, range)| work.result_length(range));
+                answer(reply, length.ok_or_else(|| CoordinatorError::NotFound(format!("lease {lease} has expired"))));
+            }
+            Ingress::Result { lease, bytes, reply } => {
+                let result = self.result(lease, bytes).await;
+                answer(reply, result);
+            }
+            Ingress::Create { spec, initial, reply } => {
+                let result = self.create(&spec, initial).await;
+                answer(reply, result);
+            }
+            Ingress::Fund { federation, amount, reply } => {
+                let result = match self.campaign_of(federation) {
+                    Ok(_) => self.chain.fund(federation, amount).await.map(|_| ()),
+                    Err(error) => Err(error),
+                };
+                answer(reply, result);
+            }
+            Ingress::Launch { federation, rounds, reply } => {
+                let result = self.launch(federation, rounds).await;
+                answer(reply, result);
+            }
+            Ingress::Stop { federation, reply } => {
+                let running = self.current.is_some();
+                let result = self.campaign_of(federation).map(|campaign| campaign.to_run = u32::from(running));
+                answer(reply, result);
+            }
+        }
+    }
+
+    pub(super) fn campaign_mut(&mut self) -> Result<&mut Campaign, CoordinatorError> {
+        self.campaign.as_mut().ok_or(CoordinatorError::NotNow("no federation is served yet"))
+    }
+
+    pub(super) fn campaign_of(&mut self, federation: u64) -> Result<&mut Campaign, CoordinatorError> {
+        match &mut self.campaign {
+            Some(campaign) if campaign.number == federation => Ok(campaign),
+            _ => Err(CoordinatorError::NotFound(format!("federation {federation} is not served here"))),
+        }
+    }
+
+    fn check_join(&self, request: &almoner_proto::JoinRequest) -> Result<(), CoordinatorError> {
+        let deployment = self.chain.ledger.deployment();
+        let Signed { message, signature } = &request.join;
+        let hash = signing_hash(message, &domain(deployment.chain_id, deployment.federations));
+        expect_signer("join", message.account, hash, signature)?;
+        match message.role {
+            MEMBER | VALIDATOR => Ok(()),
+            role => Err(CoordinatorError::Invalid(format!("join.role: {role} is neither member (0) nor validator (1)"))),
+        }
+    }
+
+    fn check_ready(&self, request: &almoner_proto::ReadyRequest) -> Result<(), CoordinatorError> {
+        let deployment = self.chain.ledger.deployment();
+        let Signed { message, signature } = &request.ready;
+        let hash = signing_hash(message, &domain(deployment.chain_id, deployment.rounds));
+        expect_signer("ready", message.member, hash, signature)
+    }
+
+    fn task(&self, federation: u64, round: u64) -> Result<Task, CoordinatorError> {
+        let current = self
+            .current
+            .as_ref()
+            .filter(|current| current.at.federation == federation && current.at.round == round)
+            .ok_or_else(|| CoordinatorError::NotFound(format!("round {round} of federation {federation} is not running")))?;
+        let stages = current
+            .artefacts
+            .iter()
+            .filter(|(stage, _)| current.round.posted(**stage).is_some())
+            .map(|(stage, (root, cid))| StageArtefact { stage: *stage, root: *root, cid: cid.clone().into() })
+            .collect();
+        Ok(Task { ctx: current.ctx, descriptor: current.descriptor.clone(), cids: current.cids.clone(), stages })
+    }
+
+    fn running(&self, ctx: B256) -> Result<&super::Current, CoordinatorError> {
+        self.current
+            .as_ref()
+            .filter(|current| current.ctx == ctx)
+            .ok_or_else(|| CoordinatorError::NotFound(format!("ctx: round {ctx} is not running")))
+    }
+
+    fn upload_sizes(&self, ctx: B256) -> Result<UploadSizes, CoordinatorError> {
+        let current = self.running(ctx)?;
+        let blocks = u64::from(current.facts.blocks());
+        let sizes = UploadSizes {
+            ciphertext: blocks * almoner_crypto::encrypt::DATA_BLOCK_BYTES as u64,
+            check: almoner_crypto::encrypt::CHECK_BYTES as u64,
+            shares: 10 + u64::from(current.descriptor.members) * BLOB,
+        };
+        if sizes.ciphertext > self.config.upload_limit {
+            return Err(CoordinatorError::Invalid("upload: the model is above this coordinator's upload limit".into()));
+        }
+        Ok(sizes)
+    }
+
+    async fn contribution(&mut self, manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>>) {
+        let account = manifest.message.participant;
+        self.receipt_waiters.entry(account).or_default().push(reply);
+        let signature = Bytes::copy_from_slice(&manifest.signature);
+        let event = Event::ContributionReceived { manifest: manifest.message, signature, bodies: Bodies::Stored };
+        if let Err(error) = self.apply(event).await {
+            // Only the latest can be the one that failed: earlier ones of this account have their receipt.
+            if let Some(reply) = self.receipt_waiters.get_mut(&account).and_then(Vec::pop) {
+                answer(reply, Err(error));
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, ack: Signed<StageAck>) -> Result<(), CoordinatorError> {
+        let deployment = self.chain.ledger.deployment();
+        let hash = signing_hash(&ack.message, &domain(deployment.chain_id, deployment.rounds));
+        let member = recover(hash, &ack.signature)?;
+        let stage = Stage::try_from(ack.message.stage)?;
+        let signature = Bytes::copy_from_slice(&ack.signature);
+        self.apply(Event::StageAckReceived { member, ack: ack.message.clone(), signature }).await?;
+        if let Some(current) = &mut self.current {
+            current.acks.entry((stage, member)).or_insert(ack);
+        }
+        self.notices.publish(|_| {});
+        Ok(())
+    }
+
+    fn acknowledgements(&self, ctx: B256, stage: Stage) -> Result<Vec<Signed<StageAck>>, CoordinatorError> {
+        let current = self.running(ctx)?;
+        Ok(current.acks.iter().filter(|((s, _), _)| *s == stage).map(|(_, ack)| ack.clone()).collect())
+    }
+
+    fn share_bundles(&self, ctx: B256) -> Result<Vec<(Address, Bytes)>, CoordinatorError> {
+        let current = self.running(ctx)?;
+        if current.locked.is_empty() {
+            return Err(CoordinatorError::NotNow("sealed shares are handed out once the list is locked"));
+        }
+        Ok(current.locked.iter().map(|item| (item.manifest.participant, item.manifest.sharesCid.clone())).collect())
+    }
+
+    async fn result(&mut self, lease: u64, bytes: Bytes) -> Result<(), CoordinatorError> {
+        let Some((work, results)) = self.jobs.post(lease, bytes) else { return Ok(()) };
+        let Some(current) = &self.current else { return Ok(()) };
+        let outcome = work.finish(results, &current.facts)?;
+        let event = self.outcome(outcome).await?;
+        self.apply(event).await
+    }
+}
+
+fn expect_signer(field: &str, account: Address, hash: B256, signature: &[u8]) -> Result<(), CoordinatorError> {
+    let signer = recover(hash, signature)?;
+    if signer == account {
+        return Ok(());
+    }
+    Err(CoordinatorError::Invalid(format!("{field}.signature: it is {signer}'s, not {account}'s")))
+}

@@ -1,0 +1,172 @@
+//! A federation as its coordinator holds it between rounds: who joined, who is ready, where the model and the money
+//! stand. No waiting and no wire in here.
+
+use std::collections::BTreeMap;
+
+use almoner_proto::{JoinRequest, ReadyRequest};
+use almoner_protocol::round::Signed;
+use almoner_protocol::spec::FederationSpec;
+use almoner_protocol::types::{CommitteeMember, Join, Member, Ready, Validator};
+use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, classes_of};
+
+use crate::CoordinatorError;
+
+/// Role of a `Join`.
+pub(crate) const MEMBER: u8 = 0;
+pub(crate) const VALIDATOR: u8 = 1;
+
+/// The model a round starts from.
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    pub(crate) parent_ctx: B256,
+    pub(crate) root: B256,
+    pub(crate) cid: Bytes,
+    pub(crate) values: Vec<i32>,
+}
+
+#[derive(Clone, Debug)]
+struct Offer {
+    ready: Signed<Ready>,
+    key: Bytes,
+}
+
+/// What is known of one federation.
+#[derive(Debug)]
+pub(crate) struct Campaign {
+    pub(crate) number: u64,
+    pub(crate) spec: FederationSpec,
+    pub(crate) spec_cid: Bytes,
+    joins: BTreeMap<(u8, Address), JoinRequest>,
+    members: Vec<Member>,
+    validators: Vec<Validator>,
+    offers: BTreeMap<Address, Offer>,
+    /// When enough members had offered to serve.
+    pub(crate) enough_since: Option<u64>,
+    pub(crate) last_round: u64,
+    pub(crate) to_run: u32,
+    pub(crate) base: Base,
+    pub(crate) cumulative: CumulativeLedger,
+    pub(crate) earlier_sets: Vec<Vec<Address>>,
+}
+
+/// A seat to be relayed to the chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    pub(crate) consent: Join,
+    pub(crate) class: u16,
+    pub(crate) signature: Bytes,
+}
+
+impl Campaign {
+    pub(crate) fn new(number: u64, spec: FederationSpec, spec_cid: Bytes, base: Base) -> Self {
+        Self {
+            number,
+            spec,
+            spec_cid,
+            joins: BTreeMap::new(),
+            members: Vec::new(),
+            validators: Vec::new(),
+            offers: BTreeMap::new(),
+            enough_since: None,
+            last_round: 0,
+            to_run: 0,
+            base,
+            cumulative: CumulativeLedger::default(),
+            earlier_sets: Vec::new(),
+        }
+    }
+
+    /// Seats are given out when the first rounds are launched, because a class depends on the largest hospital.
+    pub(crate) fn join(&mut self, request: JoinRequest) -> Result<(), CoordinatorError> {
+        let join = &request.join.message;
+        if join.federation != self.number {
+            return Err(CoordinatorError::NotFound(format!("join.federation: {} is not served here", join.federation)));
+        }
+        if self.seated() {
+            return Err(CoordinatorError::Conflict("join: the federation has been launched, its seats are fixed".into()));
+        }
+        self.joins.insert((join.role, join.account), request);
+        Ok(())
+    }
+
+    pub(crate) fn seated(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// Attests everybody's class and fixes the seats.
+    pub(crate) fn seat(&mut self) -> Vec<Seat> {
+        let rows: Vec<u32> = self.of_role(MEMBER).map(|request| request.rows).collect();
+        let classes = classes_of(&rows);
+        let seat = |request: &JoinRequest, class| Seat {
+            consent: request.join.message.clone(),
+            class,
+            signature: Bytes::copy_from_slice(&request.join.signature),
+        };
+        let members: Vec<Seat> = self.of_role(MEMBER).zip(classes).map(|(request, class)| seat(request, class)).collect();
+        let validators: Vec<Seat> = self.of_role(VALIDATOR).map(|request| seat(request, 0)).collect();
+        self.members = members
+            .iter()
+            .map(|s| Member { account: s.consent.account, entity: s.consent.entity, class: s.class })
+            .collect();
+        self.validators = validators
+            .iter()
+            .map(|s| Validator { account: s.consent.account, entity: s.consent.entity, stake: 1 })
+            .collect();
+        members.into_iter().chain(validators).collect()
+    }
+
+    fn of_role(&self, role: u8) -> impl Iterator<Item = &JoinRequest> {
+        self.joins.range((role, Address::ZERO)..=(role, Address::repeat_byte(0xff))).map(|(_, request)| request)
+    }
+
+    pub(crate) fn joined(&self, role: u8) -> usize {
+        self.of_role(role).count()
+    }
+
+    /// The round readiness is being asked for, if any.
+    pub(crate) fn next_round(&self) -> Option<u64> {
+        (self.to_run > 0).then_some(self.last_round + 1)
+    }
+
+    /// Takes an offer to serve; a later one of the same member replaces it until the round opens.
+    pub(crate) fn offer(&mut self, request: ReadyRequest, now: u64) -> Result<(), CoordinatorError> {
+        let ReadyRequest { ready, key } = request;
+        let signature = Bytes::copy_from_slice(&ready.signature);
+        let ready = Signed { message: ready.message, signature };
+        if Some(ready.message.round) != self.next_round() || ready.message.federation != self.number {
+            return Err(CoordinatorError::NotNow("ready.round: readiness is not being asked for this round"));
+        }
+        let account = ready.message.member;
+        if self.members.binary_search_by_key(&account, ListItem::key).is_err() {
+            return Err(CoordinatorError::NotFound(format!("ready.member: {account} has no seat")));
+        }
+        self.offers.insert(account, Offer { ready, key: key.into() });
+        if self.offers.len() >= almoner_protocol::MIN_COMMITTEE {
+            self.enough_since.get_or_insert(now);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn all_ready(&self) -> bool {
+        self.seated() && self.offers.len() == self.members.len()
+    }
+
+    /// The offers of the next round, taken: they serve for one round only.
+    pub(crate) fn take_committee(&mut self) -> Committee {
+        self.enough_since = None;
+        let offers = std::mem::take(&mut self.offers);
+        let committee =
+            offers.iter().map(|(account, offer)| CommitteeMember { account: *account, key: offer.key.clone() }).collect();
+        let offers = offers.into_values().map(|offer| offer.ready).collect();
+        Committee { members: self.members.clone(), committee, offers, validators: self.validators.clone() }
+    }
+}
+
+/// Who takes part in one round.
+#[derive(Debug)]
+pub(crate) struct Committee {
+    pub(crate) members: Vec<Member>,
+    pub(crate) committee: Vec<CommitteeMember>,
+    pub(crate) offers: Vec<Signed<Ready>>,
+    pub(crate) validators: Vec<Validator>,
+}

@@ -1,0 +1,67 @@
+//! What the coordinator refuses or fails at, and how that reads to the caller.
+
+use almoner_chain::LedgerError;
+use almoner_journal::JournalError;
+use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
+use almoner_protocol::round::{Blame, Rejection};
+use almoner_store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    Rule(#[from] almoner_protocol::Error),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    #[error("chain: {0}")]
+    Ledger(#[from] LedgerError),
+    #[error("journal: {0}")]
+    Journal(#[from] JournalError),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    NotNow(&'static str),
+    /// One of our own parts contradicts another.
+    #[error("bug: {0}")]
+    Bug(String),
+    #[error("listener: {0}")]
+    Listen(String),
+    #[error("the coordinator is shutting down")]
+    Stopped,
+}
+
+impl From<FieldError> for CoordinatorError {
+    fn from(error: FieldError) -> Self {
+        Self::Wire(error.into())
+    }
+}
+
+impl Kinded for CoordinatorError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Rejected(rejection) => match rejection {
+                Rejection::Equivocation { .. } => ErrorKind::Conflict,
+                other => match other.blame() {
+                    Blame::Peer => ErrorKind::Invalid,
+                    Blame::Retry => ErrorKind::SOON,
+                    Blame::Bug => ErrorKind::Internal,
+                },
+            },
+            Self::Wire(error) => error.kind(),
+            Self::Rule(_) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::NotNow(_) | Self::Stopped => ErrorKind::SOON,
+            Self::Store(_) | Self::Ledger(_) | Self::Journal(_) | Self::Bug(_) | Self::Listen(_) => {
+                ErrorKind::Internal
+            }
+        }
+    }
+}

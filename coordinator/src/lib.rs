@@ -1,0 +1,24 @@
+//! The coordinator: the only listener of a federation. One port carries gRPC for sites, researchers and aggregators,
+//! the content store as an IPFS gateway, and whatever the harness mounts beside them (the embedded chain's `/rpc`).
+//!
+//! It decides nothing: the rules are `almoner_protocol::round`. The handlers in `service/` turn wire into events, the
+//! loop in `actor.rs` turns effects into transactions, artefacts and jobs.
+
+mod actor;
+mod campaign;
+mod chain;
+mod config;
+mod error;
+mod ingress;
+mod jobs;
+mod notice;
+mod progress;
+mod run;
+mod service;
+mod work;
+
+pub use config::CoordinatorConfig;
+pub use error::CoordinatorError;
+pub use jobs::{BlockRange, JobBoard, LEASE_SECONDS};
+pub use progress::{Paid, Progress, Settlement};
+pub use run::{Parts, run};

@@ -1,0 +1,85 @@
+//! The coordinator's door: everything it needs comes in as an argument, and it returns when told to stop.
+
+use std::sync::Arc;
+
+use almoner_chain::{Ledger, Sender, SigningKey};
+use almoner_journal::Journal;
+use almoner_proto::{FILE_DESCRIPTOR_SET, aggregators_server, researchers_server, server, sites_server};
+use almoner_store::{Store, gateway};
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::actor::Actor;
+use crate::chain::Chain;
+use crate::notice::Notices;
+use crate::service::{AggregatorsService, Mailbox, ResearchersService, SitesService};
+use crate::{CoordinatorConfig, CoordinatorError, Progress};
+
+/// Messages waiting for the loop; a full mailbox makes callers wait.
+const MAILBOX: usize = 256;
+
+/// Unix seconds.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What a coordinator works with.
+pub struct Parts {
+    pub listener: TcpListener,
+    pub store: Arc<dyn Store>,
+    pub ledger: Ledger,
+    pub sender: Sender,
+    /// Signs receipts; the account of `sender`.
+    pub key: SigningKey,
+    pub journal: Journal,
+    pub clock: Clock,
+    pub progress: broadcast::Sender<Progress>,
+    /// Served beside gRPC and `/ipfs`: the embedded chain's `/rpc`, the deployment.
+    pub beside: axum::Router,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown`. Returns an error only if serving itself fails.
+pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
+    let Parts { listener, store, ledger, sender, key, journal, clock, progress, beside } = parts;
+    let (mailbox, inbox) = mpsc::channel(MAILBOX);
+    let (notices, notice) = Notices::new();
+    let chain = Chain::new(ledger, sender, progress.clone());
+    let actor = Actor::new(config, chain, key, store.clone(), journal, clock, notices, progress);
+
+    let mailbox = Mailbox(mailbox);
+    let sites = SitesService { mailbox: mailbox.clone(), notices: notice.clone(), store: store.clone() };
+    let researchers = ResearchersService { mailbox: mailbox.clone(), notices: notice };
+    let aggregators = AggregatorsService { mailbox };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+    // A reveal carries a byte per parameter; the largest model bounds it, the round itself checks the exact length.
+    let routes = Routes::new(sites_server(sites, almoner_protocol::MAX_PARAMETERS))
+        .add_service(researchers_server(researchers))
+        .add_service(aggregators_server(aggregators))
+        .add_service(health_service)
+        .add_service(reflection);
+    let router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
+
+    let stop = shutdown.clone();
+    let actor = tokio::spawn(async move { actor.run(inbox, stop).await });
+    let served = server()
+        .accept_http1(true)
+        .add_routes(Routes::from(router))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned())
+        .await;
+    shutdown.cancel();
+    // A panic of the loop is a bug; it must not look like an orderly stop.
+    actor.await.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+    served.map_err(|error| CoordinatorError::Listen(error.to_string()))
+}

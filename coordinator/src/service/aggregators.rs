@@ -1,0 +1,37 @@
+//! Aggregators: lease a block range, post its result.
+
+use std::time::Duration;
+
+use almoner_proto::wire::aggregators_server::Aggregators;
+use almoner_proto::{ResultReader, wire};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Mailbox, refuse};
+use crate::ingress::Ingress;
+
+/// How long a lease request is held open when there is no work.
+const LEASE_WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct AggregatorsService {
+    pub(crate) mailbox: Mailbox,
+}
+
+#[tonic::async_trait]
+impl Aggregators for AggregatorsService {
+    async fn lease(&self, _request: Request<wire::LeaseRequest>) -> Result<Response<wire::Job>, Status> {
+        let ask = self.mailbox.ask(|reply| Ingress::Lease { reply });
+        match tokio::time::timeout(LEASE_WAIT, ask).await {
+            Ok(job) => Ok(Response::new(job?.into())),
+            Err(_) => Ok(Response::new(wire::Job::default())),
+        }
+    }
+
+    async fn post(&self, request: Request<Streaming<wire::ResultChunk>>) -> Result<Response<wire::Empty>, Status> {
+        let (lease, reader) = ResultReader::open(request.into_inner()).await.map_err(|e| refuse(e.into()))?;
+        let length = self.mailbox.ask(|reply| Ingress::ResultLength { lease, reply }).await?;
+        let bytes = reader.read(length).await.map_err(|e| refuse(e.into()))?;
+        self.mailbox.ask(|reply| Ingress::Result { lease, bytes, reply }).await?;
+        Ok(Response::new(wire::Empty {}))
+    }
+}

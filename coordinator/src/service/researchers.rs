@@ -1,0 +1,49 @@
+//! Researchers: create, fund, launch, watch, stop.
+
+use almoner_proto::wire::researchers_server::Researchers;
+use almoner_proto::{CreateReply, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, wire};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use super::{Mailbox, NoticeStream, notices, refuse};
+use crate::ingress::Ingress;
+
+#[derive(Debug)]
+pub(crate) struct ResearchersService {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) notices: watch::Receiver<RoundNotice>,
+}
+
+#[tonic::async_trait]
+impl Researchers for ResearchersService {
+    type WatchStream = NoticeStream;
+
+    async fn create(&self, request: Request<wire::CreateRequest>) -> Result<Response<wire::CreateReply>, Status> {
+        let CreateRequest { spec, initial } = request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
+        let federation = self.mailbox.ask(|reply| Ingress::Create { spec, initial, reply }).await?;
+        Ok(Response::new(CreateReply { federation }.into()))
+    }
+
+    async fn fund(&self, request: Request<wire::FundRequest>) -> Result<Response<wire::Empty>, Status> {
+        let FundRequest { federation, amount } = request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
+        self.mailbox.ask(|reply| Ingress::Fund { federation, amount, reply }).await?;
+        Ok(Response::new(wire::Empty {}))
+    }
+
+    async fn launch(&self, request: Request<wire::LaunchRequest>) -> Result<Response<wire::Empty>, Status> {
+        let LaunchRequest { federation, rounds } = request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
+        self.mailbox.ask(|reply| Ingress::Launch { federation, rounds, reply }).await?;
+        Ok(Response::new(wire::Empty {}))
+    }
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<NoticeStream>, Status> {
+        let WatchRequest { federation } = request.into_inner().into();
+        Ok(Response::new(notices(self.notices.clone(), federation)))
+    }
+
+    async fn stop(&self, request: Request<wire::StopRequest>) -> Result<Response<wire::Empty>, Status> {
+        let StopRequest { federation } = request.into_inner().into();
+        self.mailbox.ask(|reply| Ingress::Stop { federation, reply }).await?;
+        Ok(Response::new(wire::Empty {}))
+    }
+}

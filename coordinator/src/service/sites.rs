@@ -1,0 +1,187 @@
+//! Sites: everything a hospital or validator says to its federation.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use almoner_proto::wire::sites_server::Sites;
+use almoner_proto::{
+    AcknowledgementsReply, AcknowledgementsRequest, FieldError, JoinRequest, PromiseRequest, ReadyRequest,
+    RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest, UploadHeader,
+    UploadReader, UploadReceipt, WatchRequest, words_to_bytes, wire,
+};
+use almoner_protocol::round::Event;
+use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
+use almoner_store::{Cid, Store};
+use tokio::sync::watch;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Mailbox, NoticeStream, notices, refuse};
+use crate::CoordinatorError;
+use crate::ingress::{Ingress, UploadSizes};
+
+/// Largest bundle of sealed shares: a full committee's blobs.
+const MAX_BUNDLE: u64 = (MAX_COMMITTEE as u64) * (1 << 15);
+
+pub(crate) struct SitesService {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) notices: watch::Receiver<RoundNotice>,
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for SitesService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SitesService").finish_non_exhaustive()
+    }
+}
+
+fn parse<W, T: TryFrom<W, Error = FieldError>>(request: Request<W>) -> Result<T, Status> {
+    T::try_from(request.into_inner()).map_err(|error| refuse(error.into()))
+}
+
+fn empty() -> Result<Response<wire::Empty>, Status> {
+    Ok(Response::new(wire::Empty {}))
+}
+
+impl SitesService {
+    async fn round_event(&self, event: Event) -> Result<Response<wire::Empty>, Status> {
+        self.mailbox.ask(|reply| Ingress::Round { event: Box::new(event), reply }).await?;
+        empty()
+    }
+
+    /// Reads one file of an upload into the store; what it is called is what it hashes to.
+    async fn file<S>(&self, reader: &mut UploadReader<S>, length: u64, claimed: &[u8], field: &str) -> Result<(), CoordinatorError>
+    where
+        S: Stream<Item = Result<wire::UploadChunk, Status>> + Unpin,
+    {
+        let bytes = reader.file(length).await?;
+        let cid = self.store.put(bytes).await?;
+        if cid.to_bytes() != claimed {
+            return Err(CoordinatorError::Invalid(format!("contribution.{field}: the bytes received have CID {cid}")));
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, stream: Streaming<wire::UploadChunk>) -> Result<wire::UploadReceipt, Status> {
+        let (header, mut reader) = UploadReader::open(stream).await.map_err(|e| refuse(e.into()))?;
+        let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes } = header;
+        let ctx = contribution.message.ctx;
+        let sizes = self.mailbox.ask(|reply| Ingress::UploadSizes { ctx, reply }).await?;
+        let claimed = UploadSizes { ciphertext: ciphertext_bytes, check: check_bytes, shares: shares_bytes };
+        if claimed.ciphertext != sizes.ciphertext || claimed.check != sizes.check || claimed.shares > sizes.shares {
+            return Err(refuse(CoordinatorError::Invalid(format!(
+                "upload header: this round takes {} ciphertext, {} check and at most {} share bytes",
+                sizes.ciphertext, sizes.check, sizes.shares
+            ))));
+        }
+        let manifest = &contribution.message;
+        for (length, cid, field) in [
+            (ciphertext_bytes, &manifest.ciphertextCid, "ciphertextCid"),
+            (check_bytes, &manifest.checkCid, "checkCid"),
+            (shares_bytes, &manifest.sharesCid, "sharesCid"),
+        ] {
+            self.file(&mut reader, length, cid, field).await.map_err(refuse)?;
+        }
+        reader.finish().await.map_err(|e| refuse(e.into()))?;
+        let receipt = self.mailbox.ask(|reply| Ingress::Contribution { manifest: contribution, reply }).await?;
+        Ok(UploadReceipt(receipt).into())
+    }
+}
+
+#[tonic::async_trait]
+impl Sites for SitesService {
+    type WatchStream = NoticeStream;
+    type SealedSharesStream = Pin<Box<dyn Stream<Item = Result<wire::SealedShare, Status>> + Send>>;
+
+    async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::Empty>, Status> {
+        let request: JoinRequest = parse(request)?;
+        self.mailbox.ask(|reply| Ingress::Join { request, reply }).await?;
+        empty()
+    }
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<NoticeStream>, Status> {
+        let WatchRequest { federation } = request.into_inner().into();
+        Ok(Response::new(notices(self.notices.clone(), federation)))
+    }
+
+    async fn announce_ready(&self, request: Request<wire::ReadyRequest>) -> Result<Response<wire::Empty>, Status> {
+        let request: ReadyRequest = parse(request)?;
+        self.mailbox.ask(|reply| Ingress::Ready { request, reply }).await?;
+        empty()
+    }
+
+    async fn fetch_task(&self, request: Request<wire::TaskRequest>) -> Result<Response<wire::Task>, Status> {
+        let TaskRequest { federation, round } = request.into_inner().into();
+        let task = self.mailbox.ask(|reply| Ingress::Task { federation, round, reply }).await?;
+        Ok(Response::new(task.into()))
+    }
+
+    async fn upload(&self, request: Request<Streaming<wire::UploadChunk>>) -> Result<Response<wire::UploadReceipt>, Status> {
+        self.receive(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn promise(&self, request: Request<wire::PromiseRequest>) -> Result<Response<wire::Empty>, Status> {
+        let request: PromiseRequest = parse(request)?;
+        let signature = Bytes::copy_from_slice(&request.signature);
+        self.round_event(Event::PromiseReceived { promise: request.message, signature }).await
+    }
+
+    async fn reveal(&self, request: Request<wire::RevealRequest>) -> Result<Response<wire::Empty>, Status> {
+        let RevealRequest { reveal, entries } = parse(request)?;
+        let signature = Bytes::copy_from_slice(&reveal.signature);
+        self.round_event(Event::RevealReceived { reveal: reveal.message, entries: entries.into(), signature }).await
+    }
+
+    async fn acknowledge(&self, request: Request<wire::StageAckMessage>) -> Result<Response<wire::Empty>, Status> {
+        let ack = parse(request)?;
+        self.mailbox.ask(|reply| Ingress::Ack { ack, reply }).await?;
+        empty()
+    }
+
+    async fn acknowledgements(
+        &self,
+        request: Request<wire::AcknowledgementsRequest>,
+    ) -> Result<Response<wire::AcknowledgementsReply>, Status> {
+        let AcknowledgementsRequest { ctx, stage } = parse(request)?;
+        let acks = self.mailbox.ask(|reply| Ingress::Acknowledgements { ctx, stage, reply }).await?;
+        Ok(Response::new(AcknowledgementsReply { acks }.into()))
+    }
+
+    async fn sealed_shares(
+        &self,
+        request: Request<wire::SealedSharesRequest>,
+    ) -> Result<Response<Self::SealedSharesStream>, Status> {
+        let SealedSharesRequest { ctx, member } = parse(request)?;
+        let bundles = self.mailbox.ask(|reply| Ingress::ShareBundles { ctx, reply }).await?;
+        let store = self.store.clone();
+        let blobs = futures::StreamExt::then(tokio_stream::iter(bundles), move |(participant, cid)| {
+            let store = store.clone();
+            async move {
+                let blob = share_of(store.as_ref(), &cid, member).await.map_err(refuse)?;
+                Ok(SealedShare { participant, blob }.into())
+            }
+        });
+        Ok(Response::new(Box::pin(blobs)))
+    }
+
+    async fn answer_scores(&self, request: Request<wire::ScoreAnswer>) -> Result<Response<wire::Empty>, Status> {
+        let ScoreAnswer { answer, words } = parse(request)?;
+        let signature = Bytes::copy_from_slice(&answer.signature);
+        self.round_event(Event::ScoreAnswerReceived { answer: answer.message, values: words, signature }).await
+    }
+
+    async fn answer_sum(&self, request: Request<wire::SumAnswer>) -> Result<Response<wire::Empty>, Status> {
+        let SumAnswer { answer, words } = parse(request)?;
+        let signature = Bytes::copy_from_slice(&answer.signature);
+        let words = words_to_bytes(&words).into();
+        self.round_event(Event::SumAnswerReceived { answer: answer.message, words, signature }).await
+    }
+}
+
+/// One member's blob of a participant's bundle; empty where the bundle is not one, so that the member complains.
+async fn share_of(store: &dyn Store, cid: &[u8], member: u16) -> Result<bytes::Bytes, CoordinatorError> {
+    let cid = Cid::try_from(cid).map_err(|e| CoordinatorError::Bug(format!("locked CID: {e}")))?;
+    let bundle = store.get(&cid, MAX_BUNDLE).await?;
+    let blobs: Vec<SealedShares> = decode_list(&bundle, MAX_COMMITTEE).unwrap_or_default();
+    Ok(blobs.into_iter().nth(member.into()).map(|blob| blob.0.into()).unwrap_or_default())
+}

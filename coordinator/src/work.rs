@@ -1,0 +1,208 @@
+//! What aggregators are asked to do in a round, and how the results of their block ranges become one answer.
+
+use almoner_crypto::encrypt::CHECK_BYTES;
+use almoner_crypto::matrix;
+use almoner_crypto::ring::{N, Q};
+use almoner_crypto::score::{Direction, finish_inner};
+use almoner_crypto::tree::{self, Hash};
+use almoner_proto::{Job, JobKind, JobUpload};
+use almoner_protocol::round::InnerRow;
+use almoner_protocol::types::{LockItem, VerdictItem};
+use almoner_protocol::{Address, B256, Bytes};
+
+use crate::CoordinatorError;
+use crate::jobs::{BlockRange, RANGE_BLOCKS};
+
+/// Leaves of one block of 2048 coefficients.
+const BLOCK_LEAVES: u64 = 16;
+/// Verdict u8 ‖ subtree root.
+const AUDIT_RESULT: usize = 33;
+/// Audit verdict: the words are not those of the committed root.
+const VERDICT_CIPHERTEXT_ROOT: u8 = 3;
+
+/// What does not change between the jobs of a round.
+#[derive(Clone, Debug)]
+pub(crate) struct RoundFacts {
+    pub(crate) parameters: u32,
+    pub(crate) epoch_seed: [u8; 32],
+    pub(crate) delta: u64,
+    pub(crate) drop_bits: u8,
+}
+
+impl RoundFacts {
+    pub(crate) fn blocks(&self) -> u32 {
+        self.parameters.div_ceil(N as u32)
+    }
+}
+
+/// One piece of work over all blocks.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    Audit { uploads: Vec<LockItem> },
+    Inner { uploads: Vec<LockItem>, directions: Bytes, entries: Vec<Bytes> },
+    Sum { uploads: Vec<(LockItem, u16)> },
+    Open { sum: Bytes, secret: Vec<u64>, members: Vec<u16>, uploads: Vec<(LockItem, u16)> },
+}
+
+/// What it comes to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Audited(Vec<VerdictItem>),
+    Inners(Vec<InnerRow>),
+    /// Data sums of all blocks, then check sums, 8 bytes a word.
+    Summed(Vec<u8>),
+    Opened { members: Vec<u16>, values: Vec<i64>, bad_blocks: Vec<u32> },
+}
+
+impl Work {
+    pub(crate) fn job(&self, lease: u64, range: BlockRange, facts: &RoundFacts) -> Job {
+        let (kind, uploads) = match self {
+            Self::Audit { uploads } => (JobKind::Audit, unweighted(uploads)),
+            Self::Inner { uploads, directions, .. } => {
+                (JobKind::Inner { directions: directions.clone().into() }, unweighted(uploads))
+            }
+            Self::Sum { uploads } => (JobKind::Sum, weighted(uploads)),
+            Self::Open { sum, secret, uploads, .. } => {
+                (JobKind::Open { sum: sum.clone().into(), secret: secret.clone() }, weighted(uploads))
+            }
+        };
+        Job {
+            lease,
+            kind,
+            first_block: range.first,
+            blocks: range.blocks,
+            parameters: facts.parameters,
+            epoch_seed: facts.epoch_seed,
+            delta: facts.delta,
+            drop_bits: facts.drop_bits,
+            uploads,
+        }
+    }
+
+    /// Bytes of one range's result, exactly.
+    pub(crate) fn result_length(&self, range: BlockRange) -> usize {
+        let blocks = range.blocks as usize;
+        match self {
+            Self::Audit { uploads } => AUDIT_RESULT * uploads.len(),
+            Self::Inner { uploads, entries, .. } => 8 * entries.len() * uploads.len(),
+            Self::Sum { .. } => 8 * N * blocks + if range.first == 0 { CHECK_BYTES } else { 0 },
+            Self::Open { .. } => (8 * N + 1) * blocks,
+        }
+    }
+
+    /// Puts the ranges together; their lengths were checked when they came.
+    pub(crate) fn finish(self, results: Vec<(BlockRange, Bytes)>, facts: &RoundFacts) -> Result<Outcome, CoordinatorError> {
+        match self {
+            Self::Audit { uploads } => finish_audit(&uploads, &results, facts).map(Outcome::Audited),
+            Self::Inner { uploads, entries, .. } => Ok(Outcome::Inners(finish_inners(&uploads, &entries, &results))),
+            Self::Sum { .. } => Ok(Outcome::Summed(finish_sum(results))),
+            Self::Open { members, .. } => {
+                let (values, bad_blocks) = finish_open(&results, facts.parameters as usize);
+                Ok(Outcome::Opened { members, values, bad_blocks })
+            }
+        }
+    }
+}
+
+fn unweighted(uploads: &[LockItem]) -> Vec<JobUpload> {
+    uploads.iter().map(|item| job_upload(item, 1)).collect()
+}
+
+fn weighted(uploads: &[(LockItem, u16)]) -> Vec<JobUpload> {
+    uploads.iter().map(|(item, weight)| job_upload(item, *weight)).collect()
+}
+
+fn job_upload(item: &LockItem, weight: u16) -> JobUpload {
+    let manifest = &item.manifest;
+    JobUpload {
+        participant: manifest.participant,
+        ciphertext_cid: manifest.ciphertextCid.clone().into(),
+        check_cid: manifest.checkCid.clone().into(),
+        check_root: manifest.checkRoot,
+        weight,
+    }
+}
+
+fn finish_audit(
+    uploads: &[LockItem],
+    results: &[(BlockRange, Bytes)],
+    facts: &RoundFacts,
+) -> Result<Vec<VerdictItem>, CoordinatorError> {
+    let leaves = u64::from(facts.blocks()) * BLOCK_LEAVES;
+    let size = (u64::from(RANGE_BLOCKS) * BLOCK_LEAVES).min(leaves.next_power_of_two());
+    uploads
+        .iter()
+        .enumerate()
+        .map(|(i, item)| {
+            let rows = results.iter().map(|(_, bytes)| &bytes[i * AUDIT_RESULT..(i + 1) * AUDIT_RESULT]);
+            let (verdicts, subtrees): (Vec<u8>, Vec<Hash>) = rows.map(audit_row).unzip();
+            let worst = verdicts.into_iter().find(|verdict| *verdict != 0);
+            let verdict = match worst {
+                Some(verdict) => verdict,
+                None => {
+                    let root = tree::root_from_subtrees(tree::kind::CIPHERTEXT, leaves, size, &subtrees)
+                        .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+                    if B256::from(root) == item.manifest.ciphertextRoot { 0 } else { VERDICT_CIPHERTEXT_ROOT }
+                }
+            };
+            Ok(VerdictItem { participant: item.manifest.participant, verdict })
+        })
+        .collect()
+}
+
+fn audit_row(row: &[u8]) -> (u8, Hash) {
+    let mut root = Hash::default();
+    root.copy_from_slice(&row[1..]);
+    (row[0], root)
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(bytes);
+    u64::from_be_bytes(word)
+}
+
+fn finish_inners(uploads: &[LockItem], entries: &[Bytes], results: &[(BlockRange, Bytes)]) -> Vec<InnerRow> {
+    let signed: Vec<Vec<i8>> = entries.iter().map(|e| e.iter().map(|b| b.cast_signed()).collect()).collect();
+    let row = |i: usize, participant: Address| {
+        let columns = signed.iter().enumerate().map(|(v, direction)| {
+            let at = 8 * (i * signed.len() + v);
+            let sum = results.iter().map(|(_, bytes)| u128::from(word(&bytes[at..at + 8]))).sum::<u128>();
+            // The remainder of a division by q is below q.
+            finish_inner((sum % u128::from(Q)) as u64, &Direction(direction))
+        });
+        InnerRow { participant, inner: columns.collect() }
+    };
+    uploads.iter().enumerate().map(|(i, item)| row(i, item.manifest.participant)).collect()
+}
+
+fn finish_sum(results: Vec<(BlockRange, Bytes)>) -> Vec<u8> {
+    let mut data = Vec::new();
+    let mut check = Bytes::new();
+    for (range, bytes) in results {
+        let words = 8 * N * range.blocks as usize;
+        data.extend_from_slice(&bytes[..words]);
+        if range.first == 0 {
+            check = bytes.slice(words..);
+        }
+    }
+    data.extend_from_slice(&check);
+    data
+}
+
+fn finish_open(results: &[(BlockRange, Bytes)], parameters: usize) -> (Vec<i64>, Vec<u32>) {
+    let mut values = Vec::with_capacity(parameters);
+    let mut bad_blocks = Vec::new();
+    for (range, bytes) in results {
+        let (words, flags) = bytes.split_at(8 * N * range.blocks as usize);
+        values.extend(words.chunks_exact(8).map(|w| word(w).cast_signed()));
+        bad_blocks.extend((range.first..).zip(flags).filter(|(_, flag)| **flag != 0).map(|(block, _)| block));
+    }
+    values.truncate(parameters);
+    (values, bad_blocks)
+}
+
+/// Root of the epoch's public matrix for this model.
+pub(crate) fn matrix_root(seed: [u8; 32], parameters: u32) -> B256 {
+    B256::from(matrix::matrix_root(&matrix::EpochSeed(seed), u64::from(parameters.div_ceil(N as u32))))
+}

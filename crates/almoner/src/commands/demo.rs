@@ -1,0 +1,178 @@
+//! `almoner demo`: a whole federation on this machine, on real patients, from training to paid claims.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use almoner_coordinator::CoordinatorConfig;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::demo_screen::Screen;
+use crate::failure::{Blame, Failure, Kind};
+use crate::localnet::breast_cancer::Labels;
+use crate::localnet::{
+    Baseline, ChainChoice, Localnet, ModelChoice, NetConfig, RunReport, Scenario, Seeds, best_alone,
+    breast_cancer_scenario, heart_scenario, pooled_baseline,
+};
+
+/// Most rounds one run is asked for.
+const MAX_ROUNDS: u32 = 1000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Rounds to run.
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// Derive every key, salt, time and noise from this number. INSECURE: for demonstrations and tests.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The four UCI heart hospitals: a directory with processed.*.data and split_seed43.csv.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The model trained on breast cancer.
+    #[arg(long, value_enum, default_value_t = ModelChoice::Mlp)]
+    model: ModelChoice,
+    /// Leave the second hospital's labels as they are.
+    #[arg(long)]
+    clean_labels: bool,
+    /// Where chain, store and logs are left; must not exist yet, or be empty.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Settle on this JSON-RPC node instead of the embedded chain.
+    #[arg(long, value_name = "URL", requires = "funder")]
+    chain: Option<String>,
+    /// Key file that pays for gas on that node.
+    #[arg(long, value_name = "KEYFILE", requires = "chain")]
+    funder: Option<PathBuf>,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let start = Instant::now();
+    if !(1..=MAX_ROUNDS).contains(&options.rounds) {
+        return Err(Failure::you(format!("--rounds {}: choose 1 to {MAX_ROUNDS}", options.rounds)));
+    }
+    let seeds = match options.seed {
+        Some(seed) => Seeds::insecure(seed),
+        None => Seeds::random().map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?,
+    };
+    let scenario = scenario(&options, &seeds)?;
+    let dir = fresh_dir(options.dir.as_deref())?;
+    let screen = Screen::new(options.json, options.rounds, &scenario, &seeds);
+    let chain = match (&options.chain, &options.funder) {
+        (Some(url), Some(funder)) => ChainChoice::Node { url: url.clone(), funder: funder.clone() },
+        _ => ChainChoice::Embedded,
+    };
+    let embedded = matches!(chain, ChainChoice::Embedded);
+    let coordinator = CoordinatorConfig::default();
+    let config = NetConfig { dir: dir.clone(), listen: options.listen, chain, seeds: seeds.clone(), coordinator };
+    let mut net = Localnet::start(config, &scenario, options.rounds).await?;
+    screen.started(&net.url, &dir, embedded);
+    let (hospitals, validators) = net.start_sites(&scenario).await?;
+    let names = hospitals.iter().chain(&validators).map(|site| (site.account, site.name.clone())).collect();
+    let rounds = net.follow(&scenario, options.rounds, &mut |event, done| screen.show(&names, event, done)).await?;
+    let Some(last) = rounds.last() else { return Err(anyhow::anyhow!("no round was run").into()) };
+    let (mut participants, validators) = net.claim_all(last, &scenario, &hospitals, &validators).await?;
+    let (model_path, model_cid) = net.save_model(&scenario, last).await?;
+    let alone = best_alone(&scenario, options.rounds, &seeds)?;
+    for (person, alone) in participants.iter_mut().zip(&alone) {
+        person.accuracy_alone = Some(alone.accuracy);
+    }
+    let pooled = pooled_baseline(&scenario, options.rounds, &seeds)?;
+    let audit = audit_in_a_child(&net.url).await?;
+    let counters = net.chain.sender.counters();
+    let commits = net.chain.journal.commits();
+    let url = net.url.clone();
+    net.stop().await?;
+    let report = RunReport { rounds, participants, validators, model_path, model_cid };
+    let seconds = start.elapsed().as_secs_f64();
+    if options.json {
+        let document = document(&options, &scenario, &report, pooled, &audit, seconds);
+        println!("{}", serde_json::to_string(&document)?);
+        return Ok(());
+    }
+    screen.finished(&report, &alone, pooled, &audit, &dir, &url, (counters, commits), seconds);
+    Ok(())
+}
+
+fn scenario(options: &Options, seeds: &Seeds) -> Result<Scenario, Failure> {
+    match &options.data {
+        Some(dir) => heart_scenario(dir, seeds),
+        None => {
+            let labels = if options.clean_labels { Labels::Clean } else { Labels::SecondHospitalFlipped };
+            breast_cancer_scenario(options.model, labels, seeds)
+        }
+    }
+}
+
+/// The run's directory: the named one if it is empty, or a new one beside where the command was called.
+fn fresh_dir(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let dir = match named {
+        Some(dir) => dir.to_owned(),
+        None => (1u32..)
+            .map(|n| PathBuf::from(format!("almoner-demo-{n}")))
+            .find(|dir| !dir.exists())
+            .unwrap_or_else(|| PathBuf::from("almoner-demo")),
+    };
+    let context = format!("--dir {}", dir.display());
+    std::fs::create_dir_all(&dir).blame(Kind::You, context.clone())?;
+    if std::fs::read_dir(&dir).blame(Kind::You, context.clone())?.next().is_some() {
+        return Err(Failure::you(format!("{context}: is not empty; name a new directory")));
+    }
+    Ok(dir.canonicalize().blame(Kind::You, context)?)
+}
+
+/// What the audit said, from a process of its own in an empty directory: it has nothing but the address.
+async fn audit_in_a_child(url: &str) -> Result<Value, Failure> {
+    let empty = tempfile::tempdir()?;
+    let program = std::env::current_exe()?;
+    let child = tokio::process::Command::new(program)
+        .args(["audit", url, "--json"])
+        .current_dir(empty.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .await?;
+    let said: Option<Value> = serde_json::from_slice(&child.stdout).ok();
+    match said {
+        Some(document) if child.status.success() => Ok(document),
+        Some(document) => {
+            Err(Failure::new(Kind::Found, anyhow::anyhow!("the audit found something wrong: {}", document["first_wrong"])))
+        }
+        None => Err(anyhow::anyhow!("the audit failed: {}", String::from_utf8_lossy(&child.stderr).trim()).into()),
+    }
+}
+
+fn document(
+    options: &Options,
+    scenario: &Scenario,
+    report: &RunReport,
+    pooled: Baseline,
+    audit: &Value,
+    seconds: f64,
+) -> Value {
+    let pot = pot_total(scenario, options.rounds);
+    json!({
+        "schema": 1,
+        "seed": options.seed,
+        "rounds": report.rounds,
+        "participants": report.participants,
+        "validators": report.validators,
+        "pot_total": pot,
+        "pooled": pooled,
+        "model": { "path": report.model_path, "cid": report.model_cid },
+        "audit": audit["audit"],
+        "seconds": seconds,
+    })
+}
+
+fn pot_total(scenario: &Scenario, rounds: u32) -> String {
+    (almoner_protocol::U256::from(scenario.spec.round.pot.0) * almoner_protocol::U256::from(rounds)).to_string()
+}

@@ -1,0 +1,173 @@
+//! What the demo shows people. Progress goes to stderr, the result to stdout; with `--json` both stay silent.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use almoner_chain::Counters;
+use almoner_coordinator::Progress;
+use almoner_protocol::round::State;
+use almoner_protocol::{Address, FULL_QUALITY, U256};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
+
+use crate::localnet::{Baseline, Person, RoundReport, RunReport, Scenario, Seeds};
+
+/// States between the opening of a round and its end.
+const STEPS: u64 = 12;
+
+pub(super) struct Screen {
+    silent: bool,
+    bar: ProgressBar,
+    rounds: u32,
+}
+
+impl Screen {
+    pub(super) fn new(silent: bool, rounds: u32, scenario: &Scenario, seeds: &Seeds) -> Self {
+        let target = if silent { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(u64::from(rounds) * STEPS), target);
+        // The template is a constant and parses.
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos:>4}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        let screen = Self { silent, bar, rounds };
+        screen.say(format!(
+            "{}: {} hospitals, {} validators, {} parameters, {} rounds",
+            scenario.spec.name,
+            scenario.hospitals.len(),
+            scenario.validators.len(),
+            scenario.initial.len(),
+            rounds
+        ));
+        if seeds.seeded {
+            screen.say("INSECURE: every key of this run follows from --seed");
+        }
+        if scenario.spec.privacy.accept_leak {
+            screen.say("this federation accepts more opened scalars than its few parameters hide (accept_leak)");
+        }
+        screen
+    }
+
+    fn say(&self, line: impl AsRef<str>) {
+        if !self.silent {
+            self.bar.suspend(|| eprintln!("{}", line.as_ref()));
+        }
+    }
+
+    pub(super) fn started(&self, url: &str, dir: &Path, embedded: bool) {
+        self.say(format!("coordinator, store and chain at {url}, kept in {}", dir.display()));
+        if embedded {
+            self.say("embedded chain: a real EVM operated by this process; no consensus, no censorship resistance");
+        }
+    }
+
+    /// One thing that happened; `done` is the round it finished, if it did.
+    pub(super) fn show(&self, names: &BTreeMap<Address, String>, event: &Progress, done: Option<&RoundReport>) {
+        match event {
+            Progress::State { round, state } => {
+                self.bar.inc(u64::from(*state != State::Settled));
+                self.bar.set_message(format!("round {round}/{}: {state}", self.rounds));
+            }
+            Progress::Sent { .. } | Progress::RoundOpened { .. } | Progress::Idle => {}
+            Progress::Ended { round, state, reason } => self.say(format!("round {round} is {state}: {reason}")),
+            Progress::Settled(_) => {}
+        }
+        if let Some(report) = done {
+            self.bar.set_position(report.round * STEPS);
+            self.round(names, report);
+        }
+    }
+
+    fn round(&self, names: &BTreeMap<Address, String>, report: &RoundReport) {
+        let seconds: f64 = report.seconds.values().sum();
+        let gas: u64 = report.gas.values().sum();
+        self.say(format!(
+            "round {:>2}: accuracy {:.3}, log-loss {:.4}, {gas} gas, {seconds:.2} s",
+            report.round, report.accuracy, report.log_loss
+        ));
+        for paid in report.paid.iter().filter(|paid| paid.role == 0) {
+            let name = names.get(&paid.account).map_or("?", String::as_str);
+            let quality = paid.quality as f64 / FULL_QUALITY as f64;
+            self.say(format!(
+                "    {name:<14} quality {quality:.3}   this round {:>10}   so far {:>10}",
+                tokens(U256::from(paid.pay)),
+                tokens(U256::from(paid.cumulative))
+            ));
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the last page shows everything once")]
+    pub(super) fn finished(
+        &self,
+        report: &RunReport,
+        alone: &[Baseline],
+        pooled: Baseline,
+        audit: &Value,
+        dir: &Path,
+        url: &str,
+        (counters, commits): (Counters, u64),
+        seconds: f64,
+    ) {
+        self.bar.finish_and_clear();
+        let Some(last) = report.rounds.last() else { return };
+        println!("\nwho earned what (claimed, and read back from the chain)");
+        for person in report.participants.iter().chain(&report.validators) {
+            println!("    {}", line(person));
+        }
+        println!("\non rows that no role owns       accuracy   log-loss");
+        println!("    federation                     {:.3}     {:.4}", last.accuracy, last.log_loss);
+        if let Some(best) = alone.iter().max_by(|a, b| a.accuracy.total_cmp(&b.accuracy)) {
+            println!("    best hospital alone            {:.3}     {:.4}", best.accuracy, best.log_loss);
+        }
+        println!("    all rows in one place          {:.3}     {:.4}", pooled.accuracy, pooled.log_loss);
+        println!("\ngas per step, last round");
+        for (step, gas) in &last.gas {
+            println!("    {step:<12} {gas:>9}");
+        }
+        println!("\nseconds per phase, last round");
+        for (phase, seconds) in &last.seconds {
+            println!("    {phase:<12} {seconds:>9.3}");
+        }
+        println!(
+            "\n{} transactions, {} gas, {:.2} s waiting for them; {commits} journal commits (one fsync each)",
+            counters.transactions,
+            counters.gas,
+            counters.waited.as_secs_f64()
+        );
+        println!("audit: {} of {} checks held", audit["audit"]["held"], audit["audit"]["checks"]);
+        println!("model: {} ({})", report.model_path.display(), report.model_cid);
+        println!("done in {seconds:.1} s; {url} is closed now\n");
+        println!("almoner serve {} --listen 127.0.0.1:8547", dir.display());
+        println!("almoner audit http://127.0.0.1:8547");
+        println!(
+            "python3 -c 'from safetensors.torch import load_file; print(load_file(\"{}\"))'",
+            report.model_path.display()
+        );
+    }
+}
+
+fn line(person: &Person) -> String {
+    let alone = person.accuracy_alone.map(|accuracy| format!("alone {accuracy:.3}")).unwrap_or_default();
+    let note = if person.mislabelled { "half its labels flipped" } else { "" };
+    format!("{:<14} {:>4} rows {:>14} TEST  {alone:<12} {note}", person.name, person.rows, tokens(person.balance))
+        .trim_end()
+        .to_owned()
+}
+
+/// Base units as tokens of 18 decimals, three of them shown, rounded down.
+fn tokens(amount: U256) -> String {
+    let milli = amount / U256::from(10u64.pow(15));
+    let thousand = U256::from(1000);
+    format!("{}.{:03}", milli / thousand, (milli % thousand).to::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_tokens() {
+        assert_eq!(tokens(U256::from(1_234_567_000_000_000_000u64)), "1.234");
+        assert_eq!(tokens(U256::ZERO), "0.000");
+        assert_eq!(tokens(U256::from(10u64.pow(18)) * U256::from(10_000)), "10000.000");
+    }
+}

@@ -1,0 +1,7 @@
+//! The `almoner` binary as a library: its commands, and `localnet`, a whole federation in one process over loopback,
+//! which the demo and the tests share.
+
+pub mod cli;
+mod commands;
+pub mod failure;
+pub mod localnet;

@@ -1,0 +1,150 @@
+//! The running parts: one port with coordinator, gateway and chain; an aggregator; sites that dial in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use almoner_aggregator::AggregatorConfig;
+use almoner_chain::Ledger;
+use almoner_coordinator::{CoordinatorConfig, Progress};
+use almoner_proto::wire::researchers_client::ResearchersClient;
+use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, endpoint, researchers_client};
+use almoner_store::{EmbeddedStore, GatewayStore, Store};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use super::chain::{ChainChoice, LocalChain, clock};
+use super::run_file::RunFile;
+use super::scenario::Scenario;
+use super::seeds::Seeds;
+use crate::failure::{Blame, Failure, Kind};
+
+/// Messages a slow follower may lag behind before it misses some.
+const PROGRESS: usize = 4096;
+
+/// Where and how a local federation runs.
+#[derive(Clone, Debug)]
+pub struct NetConfig {
+    pub dir: PathBuf,
+    pub listen: SocketAddr,
+    pub chain: ChainChoice,
+    pub seeds: Seeds,
+    pub coordinator: CoordinatorConfig,
+}
+
+/// A federation that runs until it is shut down.
+pub struct Localnet {
+    pub chain: LocalChain,
+    pub ledger: Ledger,
+    pub store: Arc<EmbeddedStore>,
+    pub url: String,
+    pub federation: u64,
+    pub progress: broadcast::Sender<Progress>,
+    pub(super) seeds: Seeds,
+    pub(super) dir: PathBuf,
+    pub(super) channel: Channel,
+    pub(super) tasks: JoinSet<Result<(), Failure>>,
+    pub(super) shutdown: CancellationToken,
+    researchers: ResearchersClient<Channel>,
+}
+
+impl std::fmt::Debug for Localnet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Localnet").field("url", &self.url).field("federation", &self.federation).finish_non_exhaustive()
+    }
+}
+
+impl Localnet {
+    /// Starts everything but the sites, creates the federation and funds `rounds` rounds.
+    pub async fn start(config: NetConfig, scenario: &Scenario, rounds: u32) -> Result<Self, Failure> {
+        let NetConfig { dir, listen, chain, seeds, coordinator } = config;
+        let listener = TcpListener::bind(listen)
+            .await
+            .blame(Kind::You, format!("--listen {listen}: choose another port, or 0 for a free one"))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let chain = LocalChain::start(&chain, &dir, &seeds).await?;
+        let ledger = Ledger::with_provider(chain.provider.clone(), chain.deployment.clone());
+        let store_dir = dir.join("store");
+        let store = Arc::new(EmbeddedStore::open(&store_dir).await.blame(Kind::You, store_dir.display().to_string())?);
+        let (progress, _) = broadcast::channel(PROGRESS);
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let deployment = chain.deployment.clone();
+        let described = axum::routing::get(move || std::future::ready(axum::Json(deployment.clone())));
+        let parts = almoner_coordinator::Parts {
+            listener,
+            store: store.clone(),
+            ledger: ledger.clone(),
+            sender: chain.sender.clone(),
+            key: chain.key.clone(),
+            journal: chain.journal.clone(),
+            clock: clock(&seeds),
+            progress: progress.clone(),
+            beside: chain.router().route("/deployment.json", described),
+        };
+        let embedded = chain.devnet.is_some();
+        let coordinator = CoordinatorConfig { time_travel: embedded, beaconless: embedded, ..coordinator };
+        let stop = shutdown.clone();
+        tasks.spawn(async move { almoner_coordinator::run(coordinator, parts, stop).await.map_err(Failure::from) });
+
+        let channel = endpoint(Endpoint::from_shared(url.clone())?).connect().await?;
+        let aggregator = AggregatorConfig {
+            coordinator: url.clone(),
+            gateways: Vec::new(),
+            name: "aggregator".into(),
+            lanes: 1,
+        };
+        let parts = almoner_aggregator::Parts { channel: channel.clone(), store: gateway(&url)? };
+        let stop = shutdown.clone();
+        tasks.spawn(async move { almoner_aggregator::run(aggregator, parts, stop).await.map_err(Failure::from) });
+
+        let mut researchers = researchers_client(channel.clone());
+        let text = String::from_utf8(scenario.spec.canonical_bytes()?)?;
+        let initial = almoner_protocol::base_from_f32(&scenario.initial, scenario.spec.rule.frac_bits)?;
+        let created = researchers.create(almoner_proto::wire::CreateRequest::from(CreateRequest { spec: text, initial }));
+        let federation = created.await?.into_inner().federation;
+        let amount = scenario.spec.round.pot.0.saturating_mul(rounds.into());
+        let fund = FundRequest { federation, amount };
+        researchers.fund(almoner_proto::wire::FundRequest::from(fund)).await?;
+        let genesis = chain.devnet.is_some().then(|| super::chain::devnet_config(&chain.key, &seeds).accounts);
+        RunFile::new(chain.deployment.clone(), genesis.unwrap_or_default(), federation).write(&dir)?;
+        Ok(Self {
+            chain,
+            ledger,
+            store,
+            url,
+            federation,
+            progress,
+            seeds,
+            dir,
+            channel,
+            tasks,
+            shutdown,
+            researchers,
+        })
+    }
+
+    /// Fixes the seats of everybody who joined and runs rounds.
+    pub async fn launch(&mut self, rounds: u32) -> Result<(), Failure> {
+        let launch = LaunchRequest { federation: self.federation, rounds };
+        self.researchers.launch(almoner_proto::wire::LaunchRequest::from(launch)).await?;
+        Ok(())
+    }
+
+    /// Stops every part and waits for it.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        self.shutdown.cancel();
+        while let Some(done) = self.tasks.join_next().await {
+            done??;
+        }
+        Ok(())
+    }
+}
+
+/// The coordinator's port as a content store: what a site reads from.
+pub(super) fn gateway(url: &str) -> Result<Arc<dyn Store>, Failure> {
+    Ok(Arc::new(GatewayStore::new(vec![url.parse()?])?))
+}

@@ -1,0 +1,126 @@
+//! Sites of a local federation: each the production agent with its own key, journal and gateway.
+
+use std::sync::Arc;
+
+use almoner_journal::Journal;
+use almoner_model::{Dataset, DeviceChoice};
+use almoner_participant::{
+    DataConfig, Entropy, PolicyConfig, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy,
+};
+use almoner_protocol::Address;
+use tokio::sync::broadcast;
+
+use super::chain::key;
+use super::net::{Localnet, gateway};
+use super::scenario::{Holder, Scenario};
+use crate::failure::{Blame, Failure, Kind};
+
+/// A site that was started.
+#[derive(Debug)]
+pub struct Site {
+    pub name: String,
+    pub account: Address,
+    pub progress: broadcast::Receiver<SiteProgress>,
+}
+
+/// What the site does with its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Hospital,
+    Validator,
+}
+
+impl Localnet {
+    /// Starts every hospital and validator and waits until all have joined.
+    pub async fn start_sites(&mut self, scenario: &Scenario) -> Result<(Vec<Site>, Vec<Site>), Failure> {
+        let mut hospitals = Vec::new();
+        for (index, holder) in scenario.hospitals.iter().enumerate() {
+            hospitals.push(self.start_site(scenario, Role::Hospital, index, holder).await?);
+        }
+        let mut validators = Vec::new();
+        for (index, holder) in scenario.validators.iter().enumerate() {
+            validators.push(self.start_site(scenario, Role::Validator, index, holder).await?);
+        }
+        for site in hospitals.iter_mut().chain(&mut validators) {
+            site.joined().await?;
+        }
+        Ok((hospitals, validators))
+    }
+
+    async fn start_site(
+        &mut self,
+        scenario: &Scenario,
+        role: Role,
+        index: usize,
+        holder: &Holder,
+    ) -> Result<Site, Failure> {
+        let label = match role {
+            Role::Hospital => "hospital",
+            Role::Validator => "validator",
+        };
+        let index = index as u64;
+        let key = key(&self.seeds, label, index);
+        let file = self.dir.join("sites").join(format!("{label}-{}.db", index + 1));
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).blame(Kind::You, parent.display().to_string())?;
+        }
+        let rows = |r: Role| -> Option<Dataset> { (role == r).then(|| holder.data.clone()) };
+        let (training, evaluation) = (rows(Role::Hospital), rows(Role::Validator));
+        // The rows come as an argument; the section only says which role they are for.
+        let section = || DataConfig { csv: file.clone(), columns: Vec::new(), label: "label".into(), features: Vec::new() };
+        let config = SiteConfig {
+            coordinator: self.url.clone(),
+            rpc: None,
+            gateways: Vec::new(),
+            federation: self.federation,
+            entity: holder.name.clone(),
+            key: file.clone(),
+            state: file.clone(),
+            device: DeviceChoice::Cpu,
+            participant: training.is_some().then(section),
+            validator: evaluation.is_some().then(section),
+            policy: PolicyConfig {
+                accept_leak: scenario.spec.privacy.accept_leak,
+                scalars_max: scenario.spec.privacy.scalars_max,
+                min_cohort: None,
+            },
+        };
+        let entropy: Arc<dyn Entropy> = if self.seeds.seeded {
+            Arc::new(SeededEntropy::new(self.seeds.derive(&format!("{label} entropy"), index)))
+        } else {
+            Arc::new(SystemEntropy)
+        };
+        let (progress, receiver) = broadcast::channel(1024);
+        let account = key.address();
+        let parts = SiteParts {
+            channel: self.channel.clone(),
+            store: gateway(&self.url)?,
+            ledger: self.ledger.clone(),
+            journal: Journal::open(&file).blame(Kind::You, file.display().to_string())?,
+            key,
+            entropy,
+            training,
+            evaluation,
+            progress,
+        };
+        let stop = self.shutdown.clone();
+        self.tasks.spawn(async move { almoner_participant::run(config, parts, stop).await.map_err(Failure::from) });
+        Ok(Site { name: holder.name.clone(), account, progress: receiver })
+    }
+}
+
+impl Site {
+    /// Waits until the coordinator has taken the site's consent.
+    async fn joined(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.progress.recv().await {
+                Ok(SiteProgress::Joined { .. }) => return Ok(()),
+                Ok(SiteProgress::Refused { error, .. }) => return Err(anyhow::anyhow!("{}: {error}", self.name).into()),
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => {
+                    return Err(anyhow::anyhow!("{} stopped before it joined", self.name).into());
+                }
+            }
+        }
+    }
+}

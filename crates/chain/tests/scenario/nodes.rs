@@ -1,0 +1,166 @@
+//! The nodes a scenario runs on.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{DynProvider, Provider};
+use almoner_chain::connect;
+use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
+use serde_json::{Value, json};
+
+const ETHER: u128 = 1_000_000_000_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimeTravel {
+    Yes,
+    No,
+}
+
+pub(crate) struct Node {
+    pub(crate) name: &'static str,
+    pub(crate) chain_id: u64,
+    pub(crate) time: TimeTravel,
+    provider: DynProvider,
+    funding: Funding,
+    _process: Option<Process>,
+    _data: Option<tempfile::TempDir>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Funding {
+    Genesis,
+    AnvilSetBalance,
+    /// From the account that the node made for itself.
+    OwnAccount,
+}
+
+/// A child that does not outlive the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Node {
+    pub(crate) fn provider(&self) -> DynProvider {
+        self.provider.clone()
+    }
+
+    pub(crate) fn embedded(chain_id: u64) -> Self {
+        let devnet = devnet(chain_id);
+        Self::new("embedded", chain_id, TimeTravel::Yes, devnet.provider(), Funding::Genesis)
+    }
+
+    /// The embedded chain as any JSON-RPC client sees it.
+    pub(crate) async fn embedded_over_http() -> Self {
+        let devnet = devnet(31_337);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/rpc", listener.local_addr().unwrap());
+        let router = devnet.router(Access::Control);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self::new("embedded/http", 31_337, TimeTravel::Yes, connect(&url).unwrap(), Funding::Genesis)
+    }
+
+    pub(crate) async fn anvil() -> Option<Self> {
+        let binary = binary("anvil", "ALMONER_ANVIL", "npm install @foundry-rs/anvil@1.7.1")?;
+        let port = free_port();
+        let mut command = Command::new(binary);
+        command.args(["--port", &port.to_string(), "--hardfork", "osaka", "--silent", "--accounts", "0"]);
+        let process = start(command);
+        let provider = reach(port).await;
+        let mut node = Self::new("anvil", 31_337, TimeTravel::Yes, provider, Funding::AnvilSetBalance);
+        node._process = Some(process);
+        Some(node)
+    }
+
+    pub(crate) async fn geth() -> Option<Self> {
+        let install = "go install github.com/ethereum/go-ethereum/cmd/geth@v1.17.3";
+        let binary = binary("geth", "ALMONER_GETH", install)?;
+        let (port, auth_port) = (free_port(), free_port());
+        let data = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary);
+        command.arg("--datadir").arg(data.path());
+        command.args(["--dev", "--dev.period", "0", "--nodiscover", "--maxpeers", "0", "--ipcdisable"]);
+        command.args(["--http", "--http.port", &port.to_string(), "--authrpc.port", &auth_port.to_string()]);
+        command.args(["--verbosity", "1"]);
+        let process = start(command);
+        let provider = reach(port).await;
+        let mut node = Self::new("geth", 1337, TimeTravel::No, provider, Funding::OwnAccount);
+        node._process = Some(process);
+        node._data = Some(data);
+        Some(node)
+    }
+
+    fn new(name: &'static str, chain_id: u64, time: TimeTravel, provider: DynProvider, funding: Funding) -> Self {
+        Self { name, chain_id, time, provider, funding, _process: None, _data: None }
+    }
+
+    /// Ether for gas, without using up a nonce of the account.
+    pub(crate) async fn fund(&self, account: Address) {
+        let amount = U256::from(1000 * ETHER);
+        let request = async |method: &'static str, params: Value| -> Value {
+            self.provider.raw_request(method.into(), params).await.unwrap()
+        };
+        match self.funding {
+            Funding::Genesis => {}
+            Funding::AnvilSetBalance => {
+                request("anvil_setBalance", json!([account, amount])).await;
+            }
+            Funding::OwnAccount => {
+                let accounts = request("eth_accounts", json!([])).await;
+                let transfer = json!([{"from": accounts[0], "to": account, "value": amount}]);
+                let hash = request("eth_sendTransaction", transfer).await;
+                let hash: B256 = serde_json::from_value(hash).unwrap();
+                while self.provider.get_transaction_receipt(hash).await.unwrap().is_none() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+        assert!(self.provider.get_balance(account).await.unwrap() >= amount);
+    }
+}
+
+fn devnet(chain_id: u64) -> Devnet {
+    let funded = super::federation::key(0).address();
+    let mut config = DevnetConfig::new(vec![(funded, U256::from(1000 * ETHER))], system_clock());
+    config.chain_id = chain_id;
+    Devnet::memory(&config).unwrap()
+}
+
+/// The binary that the environment names; otherwise says how to get it, or fails if it is required.
+fn binary(name: &str, variable: &str, install: &str) -> Option<String> {
+    let found = std::env::var(variable).ok().filter(|path| !path.is_empty());
+    if found.is_none() {
+        let required = std::env::var("ALMONER_REQUIRE").unwrap_or_default();
+        let message = format!("skipped: {name}: {install}, and set {variable} to the binary");
+        assert!(!required.split(',').any(|required| required.trim() == name), "{message}");
+        println!("{message}");
+    }
+    found
+}
+
+fn start(mut command: Command) -> Process {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Process(command.spawn().unwrap())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until the node answers.
+async fn reach(port: u16) -> DynProvider {
+    let provider = connect(&format!("http://127.0.0.1:{port}")).unwrap();
+    for _ in 0..600 {
+        if provider.get_block_number().await.is_ok() {
+            return provider;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the node on port {port} does not answer");
+}

@@ -1,0 +1,149 @@
+//! Finding the secret of a sum, and opening its blocks.
+
+use crate::error::{CryptoError, Result, expect_len};
+use crate::matrix::{CHECK_BLOCKS, EpochSeed};
+use crate::ring::{N, Poly, Q, centre, intt_lazy, mul_lazy, reduce, zero_poly};
+use crate::share::{AnswerVec, Differences, check_order};
+use crate::subsets::{SUBSETS_MAX, Subsets};
+use crate::words::DROP_BITS;
+
+use super::WEIGHT_MAX;
+
+/// `64·12·σ_b²` with `σ_b² = 16 + 4^b/12`: eight sigma, squared, times twelve.
+const RESIDUAL_FACTOR: u128 = 64 * (192 + (1 << (2 * DROP_BITS)));
+/// `(8·σ)²`: check blocks drop no bits.
+const CHECK_FACTOR: u128 = 1024;
+
+/// What the opening of a sum is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SumRule {
+    /// `Σ w`.
+    pub weight: u64,
+    /// `Σ w²`.
+    pub weight_norm2: u64,
+    /// The message scale, a power of two.
+    pub delta: u64,
+    /// `U_max`, the bound of one coefficient of one update.
+    pub update_max: u32,
+}
+
+/// One opened data block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedBlock {
+    /// `Σ w_i u_i`; all zero if the block is not `ok`.
+    pub values: Vec<i64>,
+    /// The largest absolute residual.
+    pub max_residual: u64,
+    /// Whether every residual and every value is within bounds.
+    pub ok: bool,
+}
+
+/// Half away from zero: the multiple of `delta` (a power of two) next to `z`, and what is left.
+pub(crate) fn round(z: i64, delta: u64) -> (i64, i64) {
+    let shift = delta.trailing_zeros();
+    let size = z.unsigned_abs().wrapping_add(delta / 2) >> shift;
+    // |z| ≤ q/2, so everything stays far below 2^63. Signs are random: a branch on them would be mispredicted.
+    let sign = z >> 63;
+    let value = (size as i64 ^ sign).wrapping_sub(sign);
+    (value, z.wrapping_sub(value << shift))
+}
+
+/// `12·r² ≤ 64·(192 + 4^b)·‖form‖²`.
+pub(crate) fn residual_in_bounds(residual: i64, norm2: u128) -> bool {
+    let r = u128::from(residual.unsigned_abs());
+    12 * r * r <= RESIDUAL_FACTOR * norm2
+}
+
+/// Refuses a scale that is no power of two or leaves no room for a message.
+pub(crate) fn check_scale(delta: u64) -> Result<()> {
+    crate::encrypt::Params::new(delta, 1).map(|_| ())
+}
+
+/// Whether `S` fits the summed check blocks: every `centre(C_k − a_k·S)` within `32·‖w‖`.
+pub fn verify_checks(seed: &EpochSeed, secret: &AnswerVec, check_sums: &[u64], weight_norm2: u64) -> Result<()> {
+    expect_len("check sums", check_sums.len(), CHECK_BLOCKS * N)?;
+    let bound = CHECK_FACTOR * u128::from(weight_norm2);
+    let mut masked = zero_poly();
+    for (block, sums) in check_sums.chunks_exact(N).enumerate() {
+        seed.check_block_into(block as u64, &mut masked);
+        mask(&mut masked, secret);
+        let large = |(&c, &m): (&u64, &u64)| {
+            let r = u128::from(centre(reduce(reduce(c) + 2 * Q - m)).unsigned_abs());
+            r * r > bound
+        };
+        if let Some(position) = sums.iter().zip(masked.iter()).position(large) {
+            return Err(CryptoError::CheckResidual { block, position });
+        }
+    }
+    Ok(())
+}
+
+/// The first t-subset of the answers, in lexicographic order, whose secret fits the check blocks.
+pub fn find_secret(
+    seed: &EpochSeed,
+    answers: &[(u16, &AnswerVec)],
+    t: usize,
+    check_sums: &[u64],
+    weight_norm2: u64,
+) -> Result<(Vec<u16>, AnswerVec)> {
+    expect_len("check sums", check_sums.len(), CHECK_BLOCKS * N)?;
+    if answers.len() < t || t == 0 {
+        return Err(CryptoError::TooFewAnswers { needed: t.max(1), got: answers.len() });
+    }
+    let members: Vec<u16> = answers.iter().map(|(k, _)| *k).collect();
+    check_order(&members)?;
+    let differences = Differences::new(&members);
+    let mut tried = 0;
+    for subset in Subsets::new(members.len(), t).take(SUBSETS_MAX as usize) {
+        let mut secret = AnswerVec::zero();
+        for (weight, &k) in differences.weights(&subset).into_iter().zip(&subset) {
+            secret.add_scaled(weight, answers[k].1.words());
+        }
+        if verify_checks(seed, &secret, check_sums, weight_norm2).is_ok() {
+            return Ok((subset.into_iter().map(|k| members[k]).collect(), secret));
+        }
+        tried += 1;
+    }
+    Err(CryptoError::NoSubset { tried })
+}
+
+/// Opens data block `j` of a sum with a secret that [`verify_checks`] accepted.
+pub fn open_block(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], rule: &SumRule) -> Result<OpenedBlock> {
+    expect_len("sums of a block", sums.len(), N)?;
+    check_scale(rule.delta)?;
+    if rule.weight > WEIGHT_MAX {
+        return Err(CryptoError::Weight { total: rule.weight });
+    }
+    let mut masked = zero_poly();
+    seed.data_block_into(j, &mut masked);
+    mask(&mut masked, secret);
+    // Dropping b bits takes (2^b − 1)/2 from each word on average.
+    let mid = rule.weight * ((1 << DROP_BITS) - 1) / 2;
+    // Keeps words positive while m < 2q is taken away, and below 7q.
+    let lift = mid + 2 * Q;
+    let largest = rule.weight * u64::from(rule.update_max);
+    let mut values = vec![0; N];
+    let (mut max_residual, mut max_value) = (0, 0);
+    for ((v, &c), &m) in values.iter_mut().zip(sums).zip(masked.iter()) {
+        let word = reduce((reduce(c) << DROP_BITS).wrapping_add(lift).wrapping_sub(m));
+        let (value, residual) = round(centre(word), rule.delta);
+        max_residual = residual.unsigned_abs().max(max_residual);
+        max_value = value.unsigned_abs().max(max_value);
+        *v = value;
+    }
+    // Δ ≤ q/3, so the residual fits a signed word.
+    let small = residual_in_bounds(max_residual as i64, rule.weight_norm2.into());
+    let ok = small && max_value <= largest;
+    if !ok {
+        values.fill(0);
+    }
+    Ok(OpenedBlock { values, max_residual, ok })
+}
+
+/// `a ← a·S`, as coefficients below `2q`.
+fn mask(a: &mut Poly, secret: &AnswerVec) {
+    for (a, &s) in a.iter_mut().zip(secret.words()) {
+        *a = mul_lazy(*a, s);
+    }
+    intt_lazy(a);
+}

@@ -1,0 +1,22 @@
+use thiserror::Error;
+
+/// Why the journal could not do as it was told.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// Another process holds the file. Two processes of one role would answer twice.
+    #[error("{path} is in use by another process")]
+    InUse { path: String },
+    /// The file was written by a newer version, or is not a journal.
+    #[error("{path} has schema version {found}, this program knows {known}")]
+    Schema { path: String, found: i64, known: i64 },
+    /// This stage was already answered with something else: sending both could open two sums.
+    #[error("stage {stage} of federation {federation} was already answered differently for this base model")]
+    AnswerConflict { federation: String, stage: u8, logged: [u8; 32], asked: [u8; 32] },
+    #[error("an event of {len} bytes is longer than {max}")]
+    TooLong { len: usize, max: usize },
+    /// A number does not fit, or a row does not read back as what was written.
+    #[error("the journal holds a row that cannot be read: {0}")]
+    Corrupt(&'static str),
+    #[error("journal: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}

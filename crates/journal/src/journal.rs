@@ -1,0 +1,82 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use crate::{JournalError, schema};
+
+/// One role's durable memory. Clones share the file.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    conn: Mutex<Connection>,
+    commits: AtomicU64,
+}
+
+impl Journal {
+    /// Opens or creates the file. Refuses while another process has it open.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let path = path.as_ref();
+        Self::with(Connection::open(path)?, path)
+    }
+
+    /// A journal that is forgotten with the process: for tests, and for keys whose transactions need no memory.
+    pub fn memory() -> Result<Self, JournalError> {
+        Self::with(Connection::open_in_memory()?, Path::new(":memory:"))
+    }
+
+    fn with(conn: Connection, path: &Path) -> Result<Self, JournalError> {
+        schema::prepare(&conn, path)?;
+        Ok(Self { inner: Arc::new(Inner { conn: Mutex::new(conn), commits: AtomicU64::new(0) }) })
+    }
+
+    /// Transactions committed since opening. Each is one fsync of the write-ahead log; checkpoints add a few.
+    pub fn commits(&self) -> u64 {
+        self.inner.commits.load(Ordering::Relaxed)
+    }
+
+    /// The value last put under `key`.
+    pub fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(self.conn().query_row("SELECT value FROM state WHERE key = ?1", [key], |row| row.get(0)).optional()?)
+    }
+
+    /// Puts a value under `key`, replacing what was there.
+    pub fn state_put(&self, key: &str, value: &[u8]) -> Result<(), JournalError> {
+        self.write(|tx| put(tx, key, value))
+    }
+
+    pub(crate) fn conn(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere leaves no half-made change behind: an unfinished transaction rolls back when dropped.
+        self.inner.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` in one transaction; on an error nothing of it remains.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut conn = self.conn();
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = change(&tx)?;
+        tx.commit()?;
+        self.inner.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(value)
+    }
+}
+
+pub(crate) fn put(tx: &Transaction<'_>, key: &str, value: &[u8]) -> Result<(), JournalError> {
+    tx.prepare_cached(
+        "INSERT INTO state (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute((key, value))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! What a role must not forget: one SQLite file holding its journal of accepted messages, its state, the answers
+//! it has given, and the transactions it has sent. The only crate that names SQLite.
+//!
+//! Every write is one transaction, and with `synchronous = FULL` a transaction is on the disk when the call returns.
+//! Calls block for as long as that takes: an async caller runs them where blocking is allowed.
+
+mod answers;
+mod batch;
+mod error;
+mod events;
+mod journal;
+mod outbox;
+mod schema;
+
+pub use answers::Answered;
+pub use batch::Batch;
+pub use error::JournalError;
+pub use events::{Event, MAX_EVENT_BYTES};
+pub use journal::Journal;
+pub use outbox::{OutboxEntry, OutboxStatus};

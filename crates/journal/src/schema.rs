@@ -1,0 +1,70 @@
+//! The tables, in one place. A change of shape is a new version with a step that leads to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::JournalError;
+
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE event (
+    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    body BLOB NOT NULL
+) STRICT;
+CREATE TABLE state (
+    key   TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE answer (
+    federation TEXT NOT NULL,
+    base_root  BLOB NOT NULL,
+    stage      INTEGER NOT NULL,
+    digest     BLOB NOT NULL,
+    PRIMARY KEY (federation, base_root, stage)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE outbox (
+    account BLOB NOT NULL,
+    nonce   INTEGER NOT NULL,
+    hash    BLOB NOT NULL,
+    raw     BLOB NOT NULL,
+    status  INTEGER NOT NULL,
+    PRIMARY KEY (account, nonce, hash)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Sets the durability and the lock, and creates the tables where there are none.
+pub(crate) fn prepare(conn: &Connection, path: &Path) -> Result<(), JournalError> {
+    let shown = || path.display().to_string();
+    // A holder keeps the lock for as long as it lives, so waiting longer would not help.
+    conn.busy_timeout(Duration::from_millis(200))?;
+    // Exclusive before WAL: the lock is then held until the file is closed, and no shared-memory file is made.
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(|e| in_use(e, path))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.execute_batch("BEGIN EXCLUSIVE").map_err(|e| in_use(e, path))?;
+    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found {
+        0 => {
+            conn.execute_batch(TABLES)?;
+            conn.pragma_update(None, "user_version", VERSION)?;
+        }
+        VERSION => {}
+        found => {
+            return Err(JournalError::Schema { path: shown(), found, known: VERSION });
+        }
+    }
+    conn.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+fn in_use(error: rusqlite::Error, path: &Path) -> JournalError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            JournalError::InUse { path: path.display().to_string() }
+        }
+        _ => JournalError::Sqlite(error),
+    }
+}

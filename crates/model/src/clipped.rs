@@ -1,0 +1,112 @@
+//! A validator's gradient: each example's own gradient is clipped to an L2 norm, then averaged, so
+//! that no single patient moves the published direction by more than `max_norm / rows`.
+//!
+//! 1. A zero leaf t is added to the output y of every linear layer, and the *sum* of the losses is
+//!    derived by t: row i of that is example i's own derivative d_i by y, in one backward pass.
+//! 2. With a_i the layer's input, example i's gradient is a_i ⊗ d_i for the weight and d_i for the
+//!    bias, so its squared norm is Σ_layers (|a_i|² + 1)·|d_i|², exactly, without forming it.
+//! 3. The clipped sum is aᵀ·diag(c)·d with c_i = min(1, max_norm / norm_i).
+
+use almoner_protocol::spec::ModelSpec;
+use burn::prelude::*;
+
+use crate::model::CHUNK;
+use crate::net::{Layer, Net, to_device, to_host};
+use crate::train::losses;
+use crate::{ComputeDevice, Dataset, Model, ModelError};
+
+/// Below any norm that matters; keeps an all-zero gradient from dividing by zero.
+const TINY: f32 = 1e-30;
+
+/// Mean over the rows of their gradients of the loss at `flat`, each clipped to `max_norm`.
+pub fn per_example_clipped_gradient(
+    spec: &ModelSpec,
+    flat: &[f32],
+    data: &Dataset,
+    max_norm: f32,
+    device: &ComputeDevice,
+) -> Result<Vec<f32>, ModelError> {
+    Model::build(spec, flat, device)?.per_example_clipped_gradient(data, max_norm)
+}
+
+impl Model {
+    /// [`per_example_clipped_gradient`] at this model's weights.
+    pub fn per_example_clipped_gradient(&self, data: &Dataset, max_norm: f32) -> Result<Vec<f32>, ModelError> {
+        data.check_features(self.network.inputs())?;
+        if data.rows() == 0 {
+            return Err(ModelError::TooFewRows { what: "a gradient", needed: 1, got: 0 });
+        }
+        if !(max_norm.is_finite() && max_norm > 0.0) {
+            return Err(ModelError::Plan("the clipping norm must be a positive number"));
+        }
+        let device = self.device.recording();
+        let net = Net::build(&self.network, &self.flat, &device).no_grad();
+        let mut total = vec![0.0f64; self.network.parameters()];
+        for (x, y) in data.x().chunks(CHUNK * data.features()).zip(data.y().chunks(CHUNK)) {
+            let x = to_device(x.to_vec(), data.features(), &device);
+            let parts = derive(&net, x, to_device(y.to_vec(), 1, &device))?;
+            let scale = clipping(&parts, max_norm);
+            let mut place = total.iter_mut();
+            for part in parts {
+                let (weight, bias) = part.scaled_sum(scale.clone());
+                let values = to_host(weight)?.into_iter().chain(to_host(bias)?);
+                values.zip(place.by_ref()).for_each(|(v, t)| *t += f64::from(v));
+            }
+        }
+        let rows = data.rows() as f64;
+        let mean: Vec<f32> = total.into_iter().map(|v| (v / rows) as f32).collect();
+        match mean.iter().all(|v| v.is_finite()) {
+            true => Ok(mean),
+            false => Err(ModelError::Diverged),
+        }
+    }
+}
+
+/// What a linear layer saw and what its output changes, one row per example.
+struct LayerPart {
+    input: Tensor<2>,
+    derivative: Tensor<2>,
+}
+
+impl LayerPart {
+    fn squared_norms(&self) -> Tensor<2> {
+        (self.input.clone().square().sum_dim(1) + 1.0) * self.derivative.clone().square().sum_dim(1)
+    }
+
+    /// Sum of the examples' gradients, each times its factor: weight and bias.
+    fn scaled_sum(self, scale: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let scaled = self.derivative * scale;
+        (self.input.transpose().matmul(scaled.clone()), scaled.sum_dim(0))
+    }
+}
+
+fn derive(net: &Net, x: Tensor<2>, y: Tensor<2>) -> Result<Vec<LayerPart>, ModelError> {
+    let mut seen = Vec::new();
+    let mut z = x;
+    for layer in net.layers() {
+        z = match layer {
+            Layer::Linear(linear) => {
+                let output = linear.forward(z.clone());
+                let leaf = Tensor::<2>::zeros(output.shape(), &output.device()).require_grad();
+                seen.push((z.inner(), leaf.clone()));
+                output + leaf
+            }
+            Layer::Relu(relu) => relu.forward(z),
+        };
+    }
+    let gradients = losses(z, y).sum().backward();
+    let part = |(input, leaf): (Tensor<2>, Tensor<2>)| {
+        let derivative =
+            leaf.grad(&gradients).ok_or_else(|| ModelError::Backend("no gradient for a layer's output".to_owned()))?;
+        Ok(LayerPart { input, derivative })
+    };
+    seen.into_iter().map(part).collect()
+}
+
+/// Column of min(1, max_norm / norm).
+fn clipping(parts: &[LayerPart], max_norm: f32) -> Tensor<2> {
+    let squared = parts.iter().map(LayerPart::squared_norms).reduce(|a, b| a + b);
+    // A checked network has at least one linear layer, so there is at least one part.
+    let norms = squared.expect("a network has a linear layer").sqrt();
+    norms.clamp_min(TINY).recip().mul_scalar(max_norm).clamp_max(1.0)
+}

@@ -1,0 +1,158 @@
+//! A validator's direction: its noised gradient as a vector of small integers.
+//!
+//! Signs for small models, a few graded bits for large ones. The noise is drawn by the caller; what leaves the site
+//! is only the result of `quantise_direction`, which every reader checks with `check_direction`.
+
+use crate::Error;
+use crate::leak::{DIRECTION_ENTRY_MAX, check_direction, norm_squared, spread_min};
+use crate::scale::{DIRECTION_SUPPORT, SIGN_DIRECTION_PARAMETERS, direction_norm};
+
+/// Standard deviation of the noise of one coordinate, as a multiple of `‖g‖/√d`.
+pub const DEFAULT_NOISE: f64 = 0.3;
+/// Step by which a graded direction is shrunk until its rounded norm fits.
+const SHRINK: f64 = 0.99;
+
+/// Adds Gaussian noise of standard deviation `noise·‖g‖/√d`; `normals` are standard normal, one per coordinate.
+pub fn add_noise(gradient: &[f32], normals: &[f32], noise: f64) -> Result<Vec<f32>, Error> {
+    if gradient.len() != normals.len() {
+        return Err(Error::Length { what: "noise", have: normals.len(), want: gradient.len() });
+    }
+    let sigma = noise * norm(gradient) / (gradient.len() as f64).sqrt();
+    Ok(gradient.iter().zip(normals).map(|(g, z)| (f64::from(*g) + sigma * f64::from(*z)) as f32).collect())
+}
+
+/// Rounds a noised gradient to a direction that passes `check_direction`.
+pub fn quantise_direction(noised: &[f32]) -> Result<Vec<i8>, Error> {
+    if let Some(index) = noised.iter().position(|value| !value.is_finite()) {
+        return Err(Error::NotFinite { index });
+    }
+    let parameters = u32::try_from(noised.len()).map_err(|_| Error::Overflow("number of parameters"))?;
+    let norm = norm(noised);
+    if norm == 0.0 || !norm.is_finite() {
+        return Err(Error::Direction("the gradient has no direction"));
+    }
+    let entries = if parameters <= SIGN_DIRECTION_PARAMETERS {
+        signs(noised, norm, parameters)
+    } else {
+        graded(noised, norm, parameters)
+    };
+    check_direction(&entries, parameters)?;
+    Ok(entries)
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The sign where `|g| ≥ ½·rms(g)`; if those are too few, the signs of the largest.
+fn signs(noised: &[f32], norm: f64, parameters: u32) -> Vec<i8> {
+    let threshold = 0.5 * norm / f64::from(parameters).sqrt();
+    let kept: Vec<usize> = (0..noised.len()).filter(|j| f64::from(noised[*j].abs()) >= threshold).collect();
+    let wanted = spread_min(parameters) as usize;
+    let kept = if kept.len() < wanted { largest(noised, wanted) } else { kept };
+    let mut entries = vec![0; noised.len()];
+    for j in kept {
+        entries[j] = sign(noised[j]);
+    }
+    entries
+}
+
+fn sign(value: f32) -> i8 {
+    i8::from(value > 0.0) - i8::from(value < 0.0)
+}
+
+/// `clamp(round(s·g), −7, 7)` on the largest entries, `s = G/‖g‖`, shrunk until the rounded norm is at most G.
+fn graded(noised: &[f32], norm: f64, parameters: u32) -> Vec<i8> {
+    let kept = largest(noised, DIRECTION_SUPPORT.min(parameters) as usize);
+    let limit = u64::from(direction_norm(parameters));
+    let mut factor = limit as f64 / norm;
+    // Every entry rounds to zero once the factor is small enough, so this ends.
+    loop {
+        let mut entries = vec![0; noised.len()];
+        for j in &kept {
+            let largest = f64::from(DIRECTION_ENTRY_MAX);
+            // In −7..=7 after the clamp.
+            entries[*j] = (f64::from(noised[*j]) * factor).round_ties_even().clamp(-largest, largest) as i8;
+        }
+        if norm_squared(&entries) <= limit * limit {
+            return entries;
+        }
+        factor *= SHRINK;
+    }
+}
+
+/// Indices of the `count` largest magnitudes; among equals the earlier ones.
+fn largest(values: &[f32], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    if count < order.len() {
+        let rank = |a: &usize, b: &usize| values[*b].abs().total_cmp(&values[*a].abs()).then(a.cmp(b));
+        order.select_nth_unstable_by(count, rank);
+        order.truncate(count);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn small_models_keep_signs_above_half_the_rms() {
+        let gradient = [3.0, -3.0, 0.1, 2.0, -0.1, 0.0, 3.0, -2.0];
+        assert_eq!(quantise_direction(&gradient).unwrap(), [1, -1, 0, 1, 0, 0, 1, -1]);
+    }
+
+    #[test]
+    fn too_few_signs_are_filled_up_with_the_largest() {
+        let mut gradient = [0.001f32; 14];
+        gradient[3] = -100.0;
+        gradient[9] = -0.002;
+        // s_min = 4: entries 3, 9, then the earliest of the equals.
+        let direction = quantise_direction(&gradient).unwrap();
+        assert_eq!(direction, [1, 1, 0, -1, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_gradient_without_direction_is_refused() {
+        assert!(quantise_direction(&[0.0; 20]).is_err());
+        assert!(quantise_direction(&[]).is_err());
+        assert_eq!(quantise_direction(&[1.0, f32::NAN]), Err(Error::NotFinite { index: 1 }));
+        let mut lone = vec![0.0; 5000];
+        lone[0] = 1.0;
+        assert!(quantise_direction(&lone).is_err());
+    }
+
+    #[test]
+    fn noise_is_relative_to_the_gradient() {
+        let noised = add_noise(&[3.0, 4.0], &[1.0, -1.0], 0.3).unwrap();
+        let sigma = 0.3 * 5.0 / 2f32.sqrt();
+        assert!((noised[0] - 3.0 - sigma).abs() < 1e-6 && (noised[1] - 4.0 + sigma).abs() < 1e-6);
+        assert!(add_noise(&[1.0], &[], 0.3).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_made_is_accepted(seed in any::<u64>(), large in any::<bool>()) {
+            let mut state = seed | 1;
+            let gradient: Vec<f32> = (0..if large { 3000 } else { 300 })
+                .map(|_| {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    ((state >> 33) as f32 / (1u64 << 31) as f32 - 0.5).powi(3)
+                })
+                .collect();
+            let direction = quantise_direction(&gradient).unwrap();
+            prop_assert!(check_direction(&direction, gradient.len() as u32).is_ok());
+            for (entry, value) in direction.iter().zip(&gradient) {
+                prop_assert!(*entry == 0 || (*entry > 0) == (*value > 0.0));
+            }
+        }
+
+        #[test]
+        fn no_bits_panic(bits in prop::collection::vec(any::<u32>(), 0..60)) {
+            let gradient: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
+            let _ = quantise_direction(&gradient);
+        }
+    }
+}

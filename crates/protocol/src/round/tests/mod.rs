@@ -1,0 +1,6 @@
+mod driver;
+mod endings;
+mod happy;
+mod order;
+mod refusals;
+mod world;

@@ -1,0 +1,223 @@
+//! The default store: one directory, one file per block, named by the block's SHA2-256 in hex,
+//! so that `sha256sum` alone can check it.
+//!
+//! ```text
+//! blocks/<64 hex digits>   a block; CIDv0 and CIDv1 names share it
+//! tmp/                     blocks being written
+//! unmirrored/<cid>         objects a mirror has not confirmed yet (see `Tee`)
+//! lock                     held while open, shared: several processes may use one directory
+//! ```
+//!
+//! **Durable when `put` returns:** the whole object. Every block's file is synced before it is
+//! renamed into place, and `blocks/` is synced once, after the last block of the object (for
+//! `put_all`, of the last object). After a crash in between, whole blocks of an object that was
+//! never acknowledged may remain; they are correct, and storing the object again uses them.
+//! `blocks/` is one flat directory so that one sync covers an object.
+//!
+//! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes.
+//! Storing an object again replaces its damaged blocks.
+
+mod write;
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Block, BlockSource, Layout, MAX_BLOCK, Store, StoreError,
+    blocking::{blocking, open_file},
+    error::Place,
+    ids::{self, Digest32},
+    layout,
+};
+use write::Batch;
+
+/// A block store in a directory. Clones share it.
+#[derive(Clone, Debug)]
+pub struct EmbeddedStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dirs: Dirs,
+    place: Place,
+    /// Held for the store's lifetime: says that files in `tmp/` may be somebody's.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Dirs {
+    blocks: PathBuf,
+    tmp: PathBuf,
+    unmirrored: PathBuf,
+}
+
+impl Dirs {
+    fn block(&self, digest: &Digest32) -> PathBuf {
+        let name: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        self.blocks.join(name)
+    }
+}
+
+fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Disk { action, path: path.to_owned(), source }
+}
+
+fn sync_dir(path: &Path) -> Result<(), StoreError> {
+    open_file(path)?.sync_all().map_err(disk("syncing", path))
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `dir`, creating it if need be. Several openings may coexist.
+    pub async fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let dir = dir.into();
+        blocking(move || Self::open_now(&dir)).await
+    }
+
+    fn open_now(dir: &Path) -> Result<Self, StoreError> {
+        let dirs = Dirs { blocks: dir.join("blocks"), tmp: dir.join("tmp"), unmirrored: dir.join("unmirrored") };
+        for path in [&dirs.blocks, &dirs.tmp, &dirs.unmirrored] {
+            fs::create_dir_all(path).map_err(disk("creating", path))?;
+        }
+        let lock = lock(&dir.join("lock"), &dirs.tmp)?;
+        sync_dir(dir)?;
+        let place = Place::new(format!("embedded store {}", dir.display()));
+        Ok(Self { inner: Arc::new(Inner { dirs, place, _lock: lock }) })
+    }
+
+    async fn with_batch<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let mut batch = Batch::new(&inner.dirs);
+            let result = work(&mut batch)?;
+            batch.finish()?;
+            Ok(result)
+        })
+        .await
+    }
+
+    /// Notes that no mirror has confirmed `cid`; durable when it returns.
+    pub(crate) async fn mark_unmirrored(&self, cid: &Cid) -> Result<(), StoreError> {
+        let (inner, name) = (Arc::clone(&self.inner), cid.to_string());
+        blocking(move || {
+            let path = inner.dirs.unmirrored.join(name);
+            File::create(&path).map_err(disk("creating", &path))?;
+            sync_dir(&inner.dirs.unmirrored)
+        })
+        .await
+    }
+
+    /// Forgets the note. Not synced: after a crash the object is merely mirrored once more.
+    pub(crate) async fn clear_unmirrored(&self, cid: &Cid) -> Result<(), StoreError> {
+        let (inner, name) = (Arc::clone(&self.inner), cid.to_string());
+        blocking(move || {
+            let path = inner.dirs.unmirrored.join(name);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk("removing", &path)(e)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// The objects noted, in no order.
+    pub(crate) async fn unmirrored(&self) -> Result<Vec<Cid>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let path = &inner.dirs.unmirrored;
+            let mut cids = Vec::new();
+            for entry in fs::read_dir(path).map_err(disk("listing", path))? {
+                let name = entry.map_err(disk("listing", path))?.file_name();
+                // A file that is no CID is not ours: leave it alone.
+                cids.extend(name.to_str().and_then(|text| ids::cid_from_text(text).ok()));
+            }
+            Ok(cids)
+        })
+        .await
+    }
+}
+
+/// Takes the shared lock; whoever finds nobody else first sweeps what a crash left in `tmp/`.
+fn lock(path: &Path, tmp: &Path) -> Result<File, StoreError> {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(disk("opening", path))?;
+    if file.try_lock().is_ok() {
+        for entry in fs::read_dir(tmp).map_err(disk("listing", tmp))? {
+            let stale = entry.map_err(disk("listing", tmp))?.path();
+            fs::remove_file(&stale).map_err(disk("removing", &stale))?;
+        }
+        file.unlock().map_err(disk("unlocking", path))?;
+    }
+    file.lock_shared().map_err(disk("locking", path))?;
+    Ok(file)
+}
+
+/// The bytes of a block file, `None` if there is none. Bounded whatever is on the disk.
+fn read_block(path: &Path) -> Result<Option<Bytes>, StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(disk("opening", path)(e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BLOCK as u64 + 1).read_to_end(&mut bytes).map_err(disk("reading", path))?;
+    Ok(Some(bytes.into()))
+}
+
+#[async_trait]
+impl BlockSource for EmbeddedStore {
+    /// Checked here, because only here is the file known that damage must be blamed on.
+    async fn fetch(&self, cid: &Cid) -> Result<Block, StoreError> {
+        let digest = ids::digest(cid)?;
+        let (inner, cid) = (Arc::clone(&self.inner), *cid);
+        blocking(move || {
+            let path = inner.dirs.block(&digest);
+            match read_block(&path)? {
+                Some(bytes) => Block::from(bytes)
+                    .check(&cid, &inner.place)
+                    .map_err(|_| StoreError::Corrupt { cid: cid.into(), path }),
+                None => Err(StoreError::Missing { cid: cid.into(), place: inner.place.clone() }),
+            }
+        })
+        .await
+    }
+
+    fn place(&self) -> Place {
+        self.inner.place.clone()
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn put(&self, bytes: Bytes) -> Result<Cid, StoreError> {
+        self.with_batch(move |batch| batch.object(&bytes)).await
+    }
+
+    async fn put_file(&self, path: &Path) -> Result<Cid, StoreError> {
+        let path = path.to_owned();
+        self.with_batch(move |batch| {
+            let mut file = open_file(&path)?;
+            let failed = |source| disk("reading", &path)(source);
+            layout::build_from(&mut file, Layout::V1_2025, &failed, &mut |cid, block| batch.block(&cid, block))
+        })
+        .await
+    }
+
+    async fn put_all(&self, objects: Vec<Bytes>) -> Result<Vec<Cid>, StoreError> {
+        self.with_batch(move |batch| objects.iter().map(|o| batch.object(o)).collect()).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

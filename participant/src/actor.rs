@@ -1,0 +1,211 @@
+//! The one loop that waits. A notice, or a while without one, wakes it; it reads the chain and does what is due.
+
+mod due;
+mod duties;
+mod join;
+mod round;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use almoner_chain::{Ledger, RoundStatus, SigningKey};
+use almoner_journal::Journal;
+use almoner_model::{ComputeDevice, Dataset};
+use almoner_proto::wire::sites_client::SitesClient;
+use almoner_proto::{ErrorKind, Kinded, RoundNotice, WatchRequest, sites_client, wire};
+use almoner_protocol::MAX_PARAMETERS;
+use almoner_store::Store;
+use tokio::sync::broadcast;
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use crate::fetch::Sources;
+use crate::{Claim, Entropy, Identity, Memory, SiteConfig, SiteError};
+
+pub use due::Duty;
+use round::Work;
+
+/// A notice may be missed, so the chain is looked at this often without one.
+const POLL: Duration = Duration::from_secs(2);
+/// After a failure that says nothing of when to come back.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// What a site is given to work with.
+#[derive(Debug)]
+pub struct SiteParts {
+    /// To the coordinator.
+    pub channel: Channel,
+    pub store: Arc<dyn Store>,
+    pub ledger: Ledger,
+    pub journal: Journal,
+    pub key: SigningKey,
+    pub entropy: Arc<dyn Entropy>,
+    /// Rows to train on; needed where the configuration has a participant.
+    pub training: Option<Dataset>,
+    /// Rows to judge by; needed where the configuration has a validator.
+    pub evaluation: Option<Dataset>,
+    pub progress: broadcast::Sender<SiteProgress>,
+}
+
+/// What a screen or a test may follow: facts, never a weight or a loss.
+#[derive(Clone, Debug)]
+pub enum SiteProgress {
+    /// Consent to join was accepted; 0 member, 1 validator.
+    Joined {
+        role: u8,
+    },
+    Ready {
+        round: u64,
+    },
+    /// The base model and the terms of a round hold.
+    Verified {
+        round: u64,
+    },
+    Trained {
+        round: u64,
+        clipped: bool,
+        seconds: f64,
+    },
+    Done {
+        round: u64,
+        duty: Duty,
+    },
+    /// The site will not do this, and why. No duty: it refuses the whole round.
+    Refused {
+        round: u64,
+        duty: Option<Duty>,
+        error: Arc<SiteError>,
+    },
+    /// What the site may claim after a final round.
+    Earned {
+        round: u64,
+        claim: Claim,
+    },
+}
+
+/// The loop's state. What must survive it is in [`Memory`].
+struct Site {
+    config: SiteConfig,
+    client: SitesClient<Channel>,
+    from: Sources,
+    entropy: Arc<dyn Entropy>,
+    device: ComputeDevice,
+    training: Option<Arc<Dataset>>,
+    evaluation: Option<Arc<Dataset>>,
+    progress: broadcast::Sender<SiteProgress>,
+    /// Roles for which consent was sent, or refused for good.
+    asked: BTreeSet<u8>,
+    /// The last round for which we offered to serve.
+    offered: u64,
+    /// The last round that was finished with.
+    closed: u64,
+    work: Option<Work>,
+}
+
+/// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
+pub async fn run(config: SiteConfig, parts: SiteParts, shutdown: CancellationToken) -> Result<(), SiteError> {
+    let mut site = Site::new(config, parts)?;
+    shutdown.run_until_cancelled(site.live()).await;
+    Ok(())
+}
+
+impl Site {
+    fn new(config: SiteConfig, parts: SiteParts) -> Result<Self, SiteError> {
+        config.check()?;
+        if config.participant.is_some() != parts.training.is_some() {
+            return Err(SiteError::Config("[participant] and rows to train on come together".into()));
+        }
+        if config.validator.is_some() != parts.evaluation.is_some() {
+            return Err(SiteError::Config("[validator] and rows to judge by come together".into()));
+        }
+        let identity = Identity::new(parts.key, parts.ledger.deployment(), config.federation);
+        let memory = Memory::new(parts.journal, identity.federation());
+        Ok(Self {
+            client: sites_client(parts.channel, MAX_PARAMETERS),
+            device: ComputeDevice::open(config.device)?,
+            config,
+            from: Sources { ledger: parts.ledger, store: parts.store, memory, identity },
+            entropy: parts.entropy,
+            training: parts.training.map(Arc::new),
+            evaluation: parts.evaluation.map(Arc::new),
+            progress: parts.progress,
+            asked: BTreeSet::new(),
+            offered: 0,
+            closed: 0,
+            work: None,
+        })
+    }
+
+    async fn live(&mut self) {
+        let mut notice = RoundNotice::default();
+        let mut stream = None;
+        loop {
+            let wait = self.turns(&notice).await;
+            let woken = tokio::time::timeout(wait, self.wake(&mut stream)).await;
+            match woken {
+                Ok(Ok(latest)) => notice = latest,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the coordinator's notices stopped");
+                    stream = None;
+                    // It may have restarted and forgotten what it had not written down.
+                    (self.offered, self.asked) = Default::default();
+                    tokio::time::sleep(self.pause(&error)).await;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the next notice, subscribing first where that has to be done.
+    async fn wake(&mut self, stream: &mut Option<Streaming<wire::RoundNotice>>) -> Result<RoundNotice, SiteError> {
+        let open = match stream {
+            Some(open) => open,
+            None => {
+                let request = WatchRequest { federation: self.config.federation };
+                stream.insert(self.client.watch(wire::WatchRequest::from(request)).await?.into_inner())
+            }
+        };
+        let ended = || tonic::Status::unavailable("the coordinator closed the stream");
+        let notice = open.next().await.unwrap_or_else(|| Err(ended()))?;
+        Ok(notice.try_into()?)
+    }
+
+    /// Does all that is due; returns how long to wait for a notice.
+    async fn turns(&mut self, notice: &RoundNotice) -> Duration {
+        match self.turn(notice).await {
+            Ok(()) => POLL,
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::NotNow(_) => tracing::debug!(%error, "not yet"),
+                    _ => tracing::warn!(%error, "the site cannot go on"),
+                }
+                self.pause(&error)
+            }
+        }
+    }
+
+    fn pause(&self, error: &SiteError) -> Duration {
+        error.kind().retry_after().unwrap_or(BACK_OFF)
+    }
+
+    async fn turn(&mut self, notice: &RoundNotice) -> Result<(), SiteError> {
+        let number = self.config.federation;
+        let Some(federation) = self.from.ledger.federation(number).await? else { return Ok(()) };
+        self.join(&federation).await?;
+        let rounds = self.from.ledger.rounds(number).await?;
+        self.offer(notice, &federation, &rounds).await?;
+        let Some(round) = rounds.last() else { return Ok(()) };
+        match round.status {
+            RoundStatus::Running | RoundStatus::Proposed => self.take_part(&federation, &rounds, round).await,
+            RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => self.close(&rounds, round).await,
+        }
+    }
+
+    fn tell(&self, progress: SiteProgress) {
+        // Nobody has to listen.
+        let _ = self.progress.send(progress);
+    }
+}

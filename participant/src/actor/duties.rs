@@ -1,0 +1,283 @@
+//! One function per duty: what is sent is decided by the pure parts of this crate, written down, then sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use almoner_chain::RoundRecord;
+use almoner_crypto::seal::MemberKey;
+use almoner_proto::{AcknowledgementsReply, AcknowledgementsRequest, SealedShare, SealedSharesRequest, kind_of, wire};
+use almoner_protocol::types::{StageAck, transcript};
+use almoner_protocol::{Address, AdmitVerdict, Admitted, B256, Stage, list_root};
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_stream::StreamExt;
+
+use super::{Duty, Site, SiteProgress};
+use crate::committee::{
+    HeldShares, Judged, Revealed, answer_scores, answer_sum, check_acknowledgements, check_revealed, forms, judged,
+    open_shares, recompute_admission, revealed, signed_scores, signed_sum, valid_set,
+};
+use crate::contribute::{build_contribution, train_update, upload};
+use crate::fetch::{Terms, scalars_limit};
+use crate::memory::Promised;
+use crate::validate::{build_direction, signed_promise, signed_reveal};
+use crate::{Memory, SiteError};
+
+/// Runs a computation where blocking is allowed.
+async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SiteError> + Send + 'static,
+) -> Result<T, SiteError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| SiteError::Stopped)?
+}
+
+impl Site {
+    pub(super) async fn perform(
+        &mut self,
+        terms: &Arc<Terms>,
+        round: &RoundRecord,
+        duty: Duty,
+    ) -> Result<(), SiteError> {
+        match duty {
+            Duty::Promise => self.promise(terms).await,
+            Duty::Contribute => self.contribute(terms).await,
+            Duty::Reveal => self.reveal(terms).await,
+            Duty::AckDirection => self.ack_direction(terms, round).await,
+            Duty::AnswerScores => self.answer_scores(terms, round).await,
+            Duty::AckAdmit => self.ack_admit(terms, round).await,
+            Duty::AnswerSum => self.answer_sum(terms, round).await,
+        }
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.from.memory
+    }
+
+    async fn site_seed(&self) -> Result<[u8; 32], SiteError> {
+        let entropy = self.entropy.clone();
+        Ok(*self.memory().site_seed(move || entropy.draw("site-seed", &[])).await?)
+    }
+
+    // ---- participant ------------------------------------------------------------------------------
+
+    async fn contribute(&mut self, terms: &Arc<Terms>) -> Result<(), SiteError> {
+        if self.memory().receipt(terms.ctx).await?.is_some() {
+            return Ok(());
+        }
+        let Some(data) = self.training.clone() else { return Ok(()) };
+        let limit = scalars_limit(&self.config.policy, &terms.descriptor);
+        self.memory().spend_scalars(terms.ctx, terms.descriptor.validators.into(), limit).await?;
+        let (seed, device, training) = (self.site_seed().await?, self.device.clone(), terms.clone());
+        let started = Instant::now();
+        let update = compute(move || train_update(&training, &data, seed, &device)).await?;
+        self.tell(SiteProgress::Trained {
+            round: terms.descriptor.round,
+            clipped: update.clipped(),
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        let (entropy, ctx) = (self.entropy.clone(), terms.ctx);
+        let draw = move || entropy.draw("upload", ctx.as_slice());
+        let randomness = self.memory().upload_seed(ctx, draw).await?;
+        let (building, account) = (terms.clone(), self.from.identity.account());
+        let contributed = compute(move || build_contribution(&building, account, &update, &randomness)).await?;
+        let manifest = upload(&mut self.client, &self.from.identity, terms.coordinator, contributed).await?;
+        self.memory().keep_receipt(terms.ctx, manifest).await
+    }
+
+    // ---- validator --------------------------------------------------------------------------------
+
+    async fn promise(&mut self, terms: &Arc<Terms>) -> Result<(), SiteError> {
+        let promised = match self.memory().promised(terms.ctx).await? {
+            Some(promised) => promised,
+            None => {
+                let Some(data) = self.evaluation.clone() else { return Ok(()) };
+                let (seed, device, judging) = (self.site_seed().await?, self.device.clone(), terms.clone());
+                let entries = compute(move || build_direction(&judging, &data, seed, &device)).await?;
+                let salt = B256::new(*self.entropy.draw("promise", terms.ctx.as_slice())?);
+                let promised = Promised { salt, entries };
+                self.memory().keep_promise(terms.ctx, &promised).await?;
+                promised
+            }
+        };
+        let request = signed_promise(&self.from.identity, terms, &promised)?;
+        self.client.promise(wire::PromiseRequest::from(request)).await?;
+        Ok(())
+    }
+
+    async fn reveal(&mut self, terms: &Terms) -> Result<(), SiteError> {
+        let promised = self.memory().promised(terms.ctx).await?;
+        let lost = || SiteError::Config("state: the promised direction is lost; was the journal replaced?".into());
+        let request = signed_reveal(&self.from.identity, terms, &promised.ok_or_else(lost)?)?;
+        self.client.reveal(wire::RevealRequest::from(request)).await?;
+        Ok(())
+    }
+
+    // ---- committee member -------------------------------------------------------------------------
+
+    async fn ack_direction(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+        self.from.ledger.confirm(round).await?;
+        let revealed = self.revealed(terms, round).await?;
+        self.held(terms, &revealed).await?;
+        let seen = posted(round, Stage::Direction)?;
+        self.acknowledge(terms.ctx, Stage::Direction, seen).await
+    }
+
+    async fn answer_scores(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+        let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
+        self.from.ledger.confirm(round).await?;
+        self.certified(terms, Stage::Direction, posted(round, Stage::Direction)?).await?;
+        let revealed = self.revealed(terms, round).await?;
+        let judged = judged(&self.from, terms, round, &revealed).await?;
+        let words = self.score_words(terms, &revealed, &judged).await?;
+        let answer = signed_scores(&self.from.identity, terms, member, words)?;
+        self.memory().answer_once(terms.ctx, Stage::Score, answer.answer.message.answerHash).await?;
+        self.client.answer_scores(wire::ScoreAnswer::from(answer)).await?;
+        Ok(())
+    }
+
+    async fn ack_admit(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+        self.from.ledger.confirm(round).await?;
+        let admitted = self.admission(terms, round).await?;
+        // Not posted yet: the value that follows from our own list is the only one we sign.
+        let own = transcript(posted(round, Stage::Score)?, Stage::Admit, list_root(&admitted.items));
+        self.acknowledge(terms.ctx, Stage::Admit, own).await
+    }
+
+    async fn answer_sum(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+        let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
+        self.from.ledger.confirm(round).await?;
+        let revealed = self.revealed(terms, round).await?;
+        let held = self.held(terms, &revealed).await?;
+        let admitted = self.admission(terms, round).await?;
+        let own = list_root(&admitted.items);
+        match round.stages.get(&Stage::Admit) {
+            Some(stage) if stage.root == own => {}
+            other => {
+                let stated = other.map_or(B256::ZERO, |stage| stage.root);
+                return Err(SiteError::OtherAdmission { stated, own });
+            }
+        }
+        self.certified(terms, Stage::Admit, posted(round, Stage::Admit)?).await?;
+        let answer = answer_sum(&held, &admitted.items)?;
+        let signed = signed_sum(&self.from.identity, terms, member, &answer)?;
+        let set: Vec<Address> = admitted.set().map(|item| item.participant).collect();
+        // First the set, which outlives the round; then this very answer.
+        self.memory().open_once(terms.descriptor.baseModelRoot, &set).await?;
+        self.memory().answer_once(terms.ctx, Stage::Open, signed.answer.message.answerHash).await?;
+        self.client.answer_sum(wire::SumAnswer::from(signed)).await?;
+        Ok(())
+    }
+
+    /// The lists that H_direction covers, checked once.
+    async fn revealed(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Revealed>, SiteError> {
+        if let Some(known) = self.work.as_ref().and_then(|work| work.revealed.clone()) {
+            return Ok(known);
+        }
+        let read = revealed(&self.from, terms, round).await?;
+        let own = self.memory().receipt(terms.ctx).await?;
+        check_revealed(&self.from.identity, terms, round, &read, own)?;
+        let read = Arc::new(read);
+        if let Some(work) = &mut self.work {
+            work.revealed = Some(read.clone());
+        }
+        Ok(read)
+    }
+
+    /// The shares dealt to us, fetched and opened once.
+    async fn held(&mut self, terms: &Arc<Terms>, revealed: &Arc<Revealed>) -> Result<Arc<HeldShares>, SiteError> {
+        if let Some(known) = self.work.as_ref().and_then(|work| work.held.clone()) {
+            return Ok(known);
+        }
+        let Some(member) = terms.committee_index(self.from.identity.account()) else {
+            return Ok(Arc::default());
+        };
+        let lost = || SiteError::Config("state: the committee key of this round is lost".into());
+        let seed = self.memory().known_member_key(terms.descriptor.round).await?.ok_or_else(lost)?;
+        let sealed = self.sealed(terms, member, revealed).await?;
+        let (opening, lists) = (terms.clone(), revealed.clone());
+        let held =
+            compute(move || Ok(open_shares(&opening, &MemberKey::from_seed(&seed), member, &lists.lock, &sealed)));
+        let held = Arc::new(held.await?);
+        let missing = revealed.lock.len() - held.len();
+        if missing > 0 {
+            tracing::warn!(round = terms.descriptor.round, missing, "shares that do not open");
+        }
+        if let Some(work) = &mut self.work {
+            work.held = Some(held.clone());
+        }
+        Ok(held)
+    }
+
+    /// Sealed shares by participant; no more than there are locked uploads.
+    async fn sealed(
+        &mut self,
+        terms: &Terms,
+        member: u16,
+        revealed: &Revealed,
+    ) -> Result<BTreeMap<Address, Bytes>, SiteError> {
+        let request = SealedSharesRequest { ctx: terms.ctx, member };
+        let mut stream = self.client.sealed_shares(wire::SealedSharesRequest::from(request)).await?.into_inner();
+        let mut sealed = BTreeMap::new();
+        while let Some(share) = stream.next().await {
+            let SealedShare { participant, blob } = share?.try_into()?;
+            sealed.insert(participant, blob);
+            if sealed.len() > revealed.lock.len() {
+                let reason = "more participants than were locked".into();
+                return Err(SiteError::List { list: "sealed shares", reason });
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// This member's scalar answers, which it derives the same way every time.
+    async fn score_words(
+        &mut self,
+        terms: &Arc<Terms>,
+        revealed: &Arc<Revealed>,
+        judged: &Judged,
+    ) -> Result<Vec<u64>, SiteError> {
+        let held = self.held(terms, revealed).await?;
+        let (seed, lists, valid) = (terms.seed, revealed.clone(), valid_set(&judged.audit));
+        compute(move || Ok(answer_scores(&held, &valid, &forms(&seed, &lists.directions)))).await
+    }
+
+    /// U as the posted scores give it.
+    async fn admission(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Admitted, SiteError> {
+        let revealed = self.revealed(terms, round).await?;
+        let judged = judged(&self.from, terms, round, &revealed).await?;
+        let own = match terms.committee_index(self.from.identity.account()) {
+            Some(member) => Some((member, self.score_words(terms, &revealed, &judged).await?)),
+            None => None,
+        };
+        let (terms, revealed) = (terms.clone(), revealed.clone());
+        let admitted = compute(move || {
+            let own = own.as_ref().map(|(member, words)| (*member, words.as_slice()));
+            recompute_admission(&terms, &revealed, &judged, own)
+        });
+        let admitted = admitted.await?;
+        debug_assert!(admitted.set().all(|item| item.verdict == AdmitVerdict::Admitted.number()));
+        Ok(admitted)
+    }
+
+    /// Writes an acknowledgement down, then sends it.
+    async fn acknowledge(&mut self, ctx: B256, stage: Stage, transcript: B256) -> Result<(), SiteError> {
+        self.memory().acknowledge_once(ctx, stage, transcript).await?;
+        let ack = self.from.identity.sign(StageAck { ctx, stage: stage.number(), transcript })?;
+        self.client.acknowledge(wire::StageAckMessage::from(ack)).await?;
+        Ok(())
+    }
+
+    /// Asks for the acknowledgements of a stage and holds them against what we see.
+    async fn certified(&mut self, terms: &Terms, stage: Stage, seen: B256) -> Result<(), SiteError> {
+        let request = AcknowledgementsRequest { ctx: terms.ctx, stage };
+        let reply = self.client.acknowledgements(wire::AcknowledgementsRequest::from(request)).await;
+        let reply = reply.inspect_err(|status| tracing::debug!(kind = ?kind_of(status), "no acknowledgements"))?;
+        let AcknowledgementsReply { acks } = reply.into_inner().try_into()?;
+        check_acknowledgements(&self.from.identity, terms, stage, seen, &acks)
+    }
+}
+
+/// The transcript value of a posted stage.
+fn posted(round: &RoundRecord, stage: Stage) -> Result<B256, SiteError> {
+    let missing = SiteError::List { list: stage.name(), reason: "not posted".into() };
+    Ok(round.stages.get(&stage).ok_or(missing)?.transcript)
+}

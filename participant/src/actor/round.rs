@@ -1,0 +1,129 @@
+//! A round in hand: verified once, then one duty after another as the chain moves on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use almoner_chain::{FederationRecord, RoundRecord, RoundStatus};
+use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, wire};
+use almoner_protocol::B256;
+
+use super::due::{Duty, Roles, due};
+use super::{Site, SiteProgress};
+use crate::SiteError;
+use crate::claim::own_claim;
+use crate::committee::{HeldShares, Revealed};
+use crate::fetch::{Terms, check_task, terms};
+
+/// What this process knows of the round; all of it can be found again.
+pub(super) struct Work {
+    ctx: B256,
+    /// `None`: the site refuses this round.
+    terms: Option<Arc<Terms>>,
+    over: BTreeSet<Duty>,
+    pub(super) revealed: Option<Arc<Revealed>>,
+    pub(super) held: Option<Arc<HeldShares>>,
+}
+
+impl Work {
+    fn new(ctx: B256, terms: Option<Arc<Terms>>) -> Self {
+        Self { ctx, terms, over: BTreeSet::new(), revealed: None, held: None }
+    }
+}
+
+impl Site {
+    pub(super) async fn take_part(
+        &mut self,
+        federation: &FederationRecord,
+        rounds: &[RoundRecord],
+        round: &RoundRecord,
+    ) -> Result<(), SiteError> {
+        let Some(terms) = self.verified(federation, rounds, round).await? else { return Ok(()) };
+        let account = self.from.identity.account();
+        let roles = Roles {
+            participant: self.training.is_some() && terms.is_member(account),
+            committee: self.training.is_some() && terms.committee_index(account).is_some(),
+            validator: self.evaluation.is_some() && terms.is_validator(account),
+        };
+        for duty in due(round, account, roles) {
+            if self.work.as_ref().is_none_or(|work| work.over.contains(&duty)) {
+                continue;
+            }
+            match self.perform(&terms, round, duty).await {
+                Ok(()) => self.tell(SiteProgress::Done { round: round.number, duty }),
+                Err(error) => self.refuse(round, Some(duty), error)?,
+            }
+            if let Some(work) = &mut self.work {
+                work.over.insert(duty);
+            }
+        }
+        Ok(())
+    }
+
+    /// The round's terms, verified once per process; `None` if the site refuses the round.
+    async fn verified(
+        &mut self,
+        federation: &FederationRecord,
+        rounds: &[RoundRecord],
+        round: &RoundRecord,
+    ) -> Result<Option<Arc<Terms>>, SiteError> {
+        if let Some(work) = self.work.as_ref().filter(|work| work.ctx == round.ctx) {
+            return Ok(work.terms.clone());
+        }
+        self.from.ledger.confirm(round).await?;
+        let checked = match self.ask_task(round).await {
+            Ok(()) => terms(&self.from, &self.config.policy, federation, rounds, round).await,
+            Err(error) => Err(error),
+        };
+        let terms = match checked {
+            Ok(terms) => {
+                self.tell(SiteProgress::Verified { round: round.number });
+                Some(Arc::new(terms))
+            }
+            Err(error) => {
+                self.refuse(round, None, error)?;
+                None
+            }
+        };
+        self.work = Some(Work::new(round.ctx, terms.clone()));
+        Ok(terms)
+    }
+
+    async fn ask_task(&mut self, round: &RoundRecord) -> Result<(), SiteError> {
+        let request = TaskRequest { federation: round.federation, round: round.number };
+        match self.client.fetch_task(wire::TaskRequest::from(request)).await {
+            Ok(task) => check_task(&Task::try_from(task.into_inner())?, round),
+            // The chain is enough to go by; the coordinator may be restarting.
+            Err(status) if almoner_proto::kind_of(&status) == ErrorKind::NotFound => Ok(()),
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    /// Gives a duty, or the round, up for good; what may succeed later is handed back instead.
+    fn refuse(&self, round: &RoundRecord, duty: Option<Duty>, error: SiteError) -> Result<(), SiteError> {
+        match error.kind() {
+            ErrorKind::NotNow(_) | ErrorKind::Internal => return Err(error),
+            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::PeerFault => {}
+        }
+        tracing::error!(round = round.number, ?duty, %error, "refused");
+        self.tell(SiteProgress::Refused { round: round.number, duty, error: Arc::new(error) });
+        Ok(())
+    }
+
+    /// After a round: its keys are erased, and what it paid is looked at.
+    pub(super) async fn close(&mut self, rounds: &[RoundRecord], round: &RoundRecord) -> Result<(), SiteError> {
+        if self.closed >= round.number {
+            return Ok(());
+        }
+        self.work = None;
+        self.from.memory.forget_round(round.number, round.ctx).await?;
+        if round.status == RoundStatus::Final {
+            match own_claim(&self.from, rounds).await {
+                Ok(Some(claim)) => self.tell(SiteProgress::Earned { round: round.number, claim }),
+                Ok(None) => {}
+                Err(error) => self.refuse(round, None, error)?,
+            }
+        }
+        self.closed = round.number;
+        Ok(())
+    }
+}

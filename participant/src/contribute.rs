@@ -1,0 +1,10 @@
+//! A participant's part: train on the verified base model, encrypt the update, deal shares of its one-time secret,
+//! upload, and keep the receipt.
+
+mod build;
+mod train;
+mod upload;
+
+pub use build::{Contributed, build_contribution};
+pub use train::train_update;
+pub use upload::{check_receipt, upload};

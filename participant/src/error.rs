@@ -1,0 +1,131 @@
+//! Why a site refuses or fails: one variant per thing that may differ, with what it should have been.
+
+use almoner_chain::LedgerError;
+use almoner_crypto::CryptoError;
+use almoner_journal::JournalError;
+use almoner_model::ModelError;
+use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
+use almoner_protocol::{Address, B256, Stage};
+use almoner_store::{Blame, StoreError};
+
+use crate::data::DataError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    // Ours: settings, data, disk.
+    #[error("site configuration: {0}")]
+    Config(String),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("training: {0}")]
+    Model(#[from] ModelError),
+    #[error("journal: {0}")]
+    Journal(#[from] JournalError),
+    #[error("no randomness from the operating system")]
+    Entropy,
+    #[error("a computation was stopped before it finished")]
+    Stopped,
+
+    // Between us and the others.
+    #[error("coordinator: {0}")]
+    Wire(#[from] WireError),
+    #[error("chain: {0}")]
+    Ledger(#[from] LedgerError),
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+
+    // Refusals: what a round claims is not so.
+    #[error(transparent)]
+    Rule(#[from] almoner_protocol::Error),
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// Somebody wants this site to train on a model that does not follow from the rounds before.
+    #[error("round {round} starts from model {stated}, but {own} follows from the rounds before: refused")]
+    TrapModel { round: u64, stated: B256, own: B256 },
+    #[error("{what} has root {found}, the chain says {stated}")]
+    Root { what: &'static str, stated: B256, found: B256 },
+    #[error("{list} list: {reason}")]
+    List { list: &'static str, reason: String },
+    #[error("the coordinator's task differs from the chain in {field}")]
+    OtherTask { field: &'static str },
+    #[error("the descriptor's deadlines imply that it was opened at {implied}, its block says {block}")]
+    OpeningTime { implied: u64, block: u64 },
+    #[error("site policy: {0}")]
+    Policy(String),
+    #[error("receipt refused: {0}")]
+    Receipt(&'static str),
+    /// We hold the coordinator's receipt for an upload that is not in the list it locked.
+    #[error("our upload has a receipt, but the lock list leaves it out")]
+    Omitted,
+    #[error("upload of {participant} in the lock list: {reason}")]
+    LockItem { participant: Address, reason: &'static str },
+    #[error("the scores of {participant} are not what the posted answers open to")]
+    ScoreRow { participant: Address },
+    #[error("the score list holds another answer of ours for {participant} than we gave")]
+    ForgedAnswer { participant: Address },
+    #[error("the admit list has root {stated}, but {own} follows from the scores")]
+    OtherAdmission { stated: B256, own: B256 },
+    #[error("the rules admit {have} uploads, {need} are the least: no sum may be opened")]
+    TooFewAdmitted { have: usize, need: usize },
+    #[error("{have} acknowledgements of stage {stage}, {need} are needed")]
+    Acknowledgements { stage: Stage, have: usize, need: usize },
+    #[error("an acknowledgement of stage {stage}: {reason}")]
+    BadAcknowledgement { stage: Stage, reason: &'static str },
+    #[error("no good share of {participant} was dealt to us: we cannot answer for a sum that contains it")]
+    ShareMissing { participant: Address },
+    #[error("the opening does not match the posted sum: {0}")]
+    Opening(&'static str),
+    #[error("claim: {0}")]
+    Claim(&'static str),
+}
+
+impl From<FieldError> for SiteError {
+    fn from(error: FieldError) -> Self {
+        Self::Wire(error.into())
+    }
+}
+
+impl From<tonic::Status> for SiteError {
+    fn from(status: tonic::Status) -> Self {
+        Self::Wire(status.into())
+    }
+}
+
+impl Kinded for SiteError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) => ErrorKind::Invalid,
+            Self::Journal(JournalError::AnswerConflict { .. }) => ErrorKind::Conflict,
+            Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
+            Self::Wire(error) => error.kind(),
+            Self::Ledger(error) if error.is_retryable() => ErrorKind::SOON,
+            Self::Ledger(LedgerError::Inconsistent { .. } | LedgerError::WrongCode { .. }) => ErrorKind::PeerFault,
+            Self::Ledger(_) => ErrorKind::Internal,
+            Self::Store(error) => match error.blame() {
+                Blame::Peer => ErrorKind::PeerFault,
+                Blame::Retry => ErrorKind::SOON,
+                Blame::Ours => ErrorKind::Internal,
+            },
+            // Members acknowledge one after another.
+            Self::Acknowledgements { .. } => ErrorKind::SOON,
+            Self::Rule(_)
+            | Self::Crypto(_)
+            | Self::TrapModel { .. }
+            | Self::Root { .. }
+            | Self::List { .. }
+            | Self::OtherTask { .. }
+            | Self::OpeningTime { .. }
+            | Self::Receipt(_)
+            | Self::Omitted
+            | Self::LockItem { .. }
+            | Self::ScoreRow { .. }
+            | Self::ForgedAnswer { .. }
+            | Self::OtherAdmission { .. }
+            | Self::TooFewAdmitted { .. }
+            | Self::BadAcknowledgement { .. }
+            | Self::ShareMissing { .. }
+            | Self::Opening(_)
+            | Self::Claim(_) => ErrorKind::PeerFault,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What the site must not forget, over its journal. Every write is durable when it returns; calls run where blocking
+//! is allowed.
+
+use almoner_journal::{Answered, Journal, JournalError};
+use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::SiteError;
+
+/// One site's durable memory in one federation.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    journal: Journal,
+    federation: String,
+}
+
+/// A direction as promised: it must be revealed as it was.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Promised {
+    pub salt: B256,
+    pub entries: Vec<i8>,
+}
+
+impl std::fmt::Debug for Promised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Promised(redacted)")
+    }
+}
+
+/// Length of one entry of the scalar ledger: ctx and count.
+const SCALAR_ENTRY: usize = 36;
+
+impl Memory {
+    pub fn new(journal: Journal, federation: FederationId) -> Self {
+        Self { journal, federation: federation.to_string() }
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, SiteError> {
+        let journal = self.journal.clone();
+        let done = tokio::task::spawn_blocking(move || work(&journal)).await;
+        done.map_err(|_| SiteError::Stopped)?.map_err(SiteError::from)
+    }
+
+    fn key(&self, what: &str) -> String {
+        format!("{}/{what}", self.federation)
+    }
+
+    async fn get(&self, what: String) -> Result<Option<Vec<u8>>, SiteError> {
+        let key = self.key(&what);
+        let value = self.with(move |journal| journal.state_get(&key)).await?;
+        // An erased value is an empty one.
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    async fn put(&self, what: String, value: Vec<u8>) -> Result<(), SiteError> {
+        let (key, value) = (self.key(&what), Zeroizing::new(value));
+        self.with(move |journal| journal.state_put(&key, &value)).await
+    }
+
+    async fn seed(&self, what: String) -> Result<Option<Zeroizing<[u8; 32]>>, SiteError> {
+        let Some(value) = self.get(what).await?.map(Zeroizing::new) else { return Ok(None) };
+        let mut seed = Zeroizing::new([0; 32]);
+        if value.len() != 32 {
+            return Err(JournalError::Corrupt("a seed of another length").into());
+        }
+        seed.copy_from_slice(&value);
+        Ok(Some(seed))
+    }
+
+    /// The seed under `what`, or the one `draw` makes, kept before it is used.
+    async fn seed_or(
+        &self,
+        what: String,
+        draw: impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError>,
+    ) -> Result<Zeroizing<[u8; 32]>, SiteError> {
+        if let Some(seed) = self.seed(what.clone()).await? {
+            return Ok(seed);
+        }
+        let seed = draw()?;
+        self.put(what, seed.to_vec()).await?;
+        Ok(seed)
+    }
+
+    /// The site's own seed: the order of its rows and its noise, the same over all rounds.
+    pub async fn site_seed(
+        &self,
+        draw: impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError>,
+    ) -> Result<Zeroizing<[u8; 32]>, SiteError> {
+        self.seed_or("site-seed".into(), draw).await
+    }
+
+    /// The X-Wing seed with which the site serves on a round's committee.
+    pub async fn member_key(
+        &self,
+        round: u64,
+        draw: impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError>,
+    ) -> Result<Zeroizing<[u8; 32]>, SiteError> {
+        self.seed_or(format!("member-key/{round}"), draw).await
+    }
+
+    pub async fn known_member_key(&self, round: u64) -> Result<Option<Zeroizing<[u8; 32]>>, SiteError> {
+        self.seed(format!("member-key/{round}")).await
+    }
+
+    /// The randomness of a round's upload: with it a restarted site builds the same upload again, not a second one.
+    pub async fn upload_seed(
+        &self,
+        ctx: B256,
+        draw: impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError>,
+    ) -> Result<Zeroizing<[u8; 32]>, SiteError> {
+        self.seed_or(format!("upload-seed/{ctx}"), draw).await
+    }
+
+    /// Forgets the keys of a round that is over.
+    pub async fn forget_round(&self, round: u64, ctx: B256) -> Result<(), SiteError> {
+        for what in [format!("member-key/{round}"), format!("upload-seed/{ctx}")] {
+            if self.get(what.clone()).await?.is_some() {
+                self.put(what, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hash of the manifest for which the coordinator gave a receipt.
+    pub async fn receipt(&self, ctx: B256) -> Result<Option<B256>, SiteError> {
+        let value = self.get(format!("receipt/{ctx}")).await?;
+        Ok(value.filter(|value| value.len() == 32).map(|value| B256::from_slice(&value)))
+    }
+
+    pub async fn keep_receipt(&self, ctx: B256, manifest: B256) -> Result<(), SiteError> {
+        self.put(format!("receipt/{ctx}"), manifest.to_vec()).await
+    }
+
+    pub async fn promised(&self, ctx: B256) -> Result<Option<Promised>, SiteError> {
+        let value = self.get(format!("direction/{ctx}")).await?;
+        let read = |value: Vec<u8>| {
+            let (salt, entries) = value.split_at_checked(32)?;
+            let entries = entries.iter().map(|byte| byte.cast_signed()).collect();
+            Some(Promised { salt: B256::from_slice(salt), entries })
+        };
+        Ok(value.and_then(read))
+    }
+
+    pub async fn keep_promise(&self, ctx: B256, promised: &Promised) -> Result<(), SiteError> {
+        let mut value = promised.salt.to_vec();
+        value.extend(promised.entries.iter().map(|entry| entry.cast_unsigned()));
+        self.put(format!("direction/{ctx}"), value).await
+    }
+
+    /// The last base model this site verified: its root and its values.
+    pub async fn verified_model(&self) -> Result<Option<(B256, Vec<i32>)>, SiteError> {
+        let value = self.get("model".into()).await?;
+        let read = |value: Vec<u8>| {
+            let (root, words) = value.split_at_checked(32)?;
+            let (words, rest) = words.as_chunks::<4>();
+            let values = words.iter().map(|word| i32::from_be_bytes(*word)).collect();
+            rest.is_empty().then_some((B256::from_slice(root), values))
+        };
+        match value {
+            None => Ok(None),
+            Some(value) => read(value).map(Some).ok_or(JournalError::Corrupt("the verified model").into()),
+        }
+    }
+
+    pub async fn keep_model(&self, root: B256, values: &[i32]) -> Result<(), SiteError> {
+        let mut value = root.to_vec();
+        value.extend(values.iter().flat_map(|word| word.to_be_bytes()));
+        self.put("model".into(), value).await
+    }
+
+    /// Notes that `count` scalars of this round's update may be opened; refuses beyond the limit. Once per round.
+    pub async fn spend_scalars(&self, ctx: B256, count: u32, limit: u32) -> Result<(), SiteError> {
+        let mut ledger = self.get("scalars".into()).await?.unwrap_or_default();
+        let entries = ledger.as_chunks::<SCALAR_ENTRY>().0;
+        if entries.iter().any(|entry| entry[..32] == ctx.0) {
+            return Ok(());
+        }
+        let counted = |entry: &[u8; SCALAR_ENTRY]| u32::from_be_bytes([entry[32], entry[33], entry[34], entry[35]]);
+        let opened = entries.iter().map(counted).fold(0, u32::saturating_add);
+        check_ledger(opened, count, limit)?;
+        ledger.extend_from_slice(ctx.as_slice());
+        ledger.extend_from_slice(&count.to_be_bytes());
+        self.put("scalars".into(), ledger).await
+    }
+
+    /// Allows one acknowledgement per round and stage, for ever; to be called before it is sent.
+    pub async fn acknowledge_once(&self, ctx: B256, stage: Stage, transcript: B256) -> Result<Answered, SiteError> {
+        self.once("ack", ctx, stage, transcript.0).await
+    }
+
+    /// Allows one answer per round and stage, for ever; to be called before it is sent.
+    pub async fn answer_once(&self, ctx: B256, stage: Stage, answer_hash: B256) -> Result<Answered, SiteError> {
+        self.once("answer", ctx, stage, answer_hash.0).await
+    }
+
+    /// Allows one admitted set per base model, for ever. Two sums from one base model whose sets differ by one
+    /// participant give that participant's update away; the same set again (a round retried) tells no such thing.
+    pub async fn open_once(&self, base_root: B256, admitted: &[Address]) -> Result<Answered, SiteError> {
+        let mut hash = Sha256::new();
+        admitted.iter().for_each(|account| hash.update(account));
+        self.once("set", base_root, Stage::Open, hash.finalize().into()).await
+    }
+
+    async fn once(
+        &self,
+        kind: &'static str,
+        name: B256,
+        stage: Stage,
+        digest: [u8; 32],
+    ) -> Result<Answered, SiteError> {
+        // Kinds have federation names of their own, so that a ctx can never meet a base model's root.
+        let federation = self.key(kind);
+        self.with(move |journal| journal.answer_once(&federation, name.0, stage.number(), digest)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

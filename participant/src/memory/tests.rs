@@ -1,0 +1,71 @@
+use almoner_proto::{ErrorKind, Kinded};
+
+use super::*;
+
+fn memory() -> Memory {
+    let federation = FederationId { chain_id: 1, federations: Address::ZERO, number: 1 };
+    Memory::new(Journal::memory().unwrap(), federation)
+}
+
+fn drawn(byte: u8) -> impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError> {
+    move || Ok(Zeroizing::new([byte; 32]))
+}
+
+const A: B256 = B256::repeat_byte(1);
+const B: B256 = B256::repeat_byte(2);
+
+#[tokio::test]
+async fn seeds_are_drawn_once_and_forgotten_with_their_round() {
+    let memory = memory();
+    assert_eq!(*memory.member_key(3, drawn(1)).await.unwrap(), [1; 32]);
+    assert_eq!(*memory.member_key(3, drawn(2)).await.unwrap(), [1; 32]);
+    assert_eq!(*memory.upload_seed(A, drawn(3)).await.unwrap(), [3; 32]);
+    memory.forget_round(3, A).await.unwrap();
+    assert!(memory.known_member_key(3).await.unwrap().is_none());
+    assert_eq!(*memory.upload_seed(A, drawn(4)).await.unwrap(), [4; 32]);
+}
+
+#[tokio::test]
+async fn a_stage_is_acknowledged_once() {
+    let memory = memory();
+    assert_eq!(memory.acknowledge_once(A, Stage::Admit, B).await.unwrap(), Answered::First);
+    assert_eq!(memory.acknowledge_once(A, Stage::Admit, B).await.unwrap(), Answered::Same);
+    let error = memory.acknowledge_once(A, Stage::Admit, A).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    // Another stage and another round are other questions.
+    memory.acknowledge_once(A, Stage::Direction, A).await.unwrap();
+    memory.acknowledge_once(B, Stage::Admit, A).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_base_model_is_opened_for_one_set() {
+    let memory = memory();
+    let (x, y) = (Address::repeat_byte(1), Address::repeat_byte(2));
+    memory.open_once(A, &[x, y]).await.unwrap();
+    assert_eq!(memory.open_once(A, &[x, y]).await.unwrap(), Answered::Same);
+    assert_eq!(memory.open_once(A, &[x]).await.unwrap_err().kind(), ErrorKind::Conflict);
+    memory.open_once(B, &[x]).await.unwrap();
+}
+
+#[tokio::test]
+async fn scalars_are_counted_once_a_round_up_to_the_limit() {
+    let memory = memory();
+    memory.spend_scalars(A, 3, 7).await.unwrap();
+    memory.spend_scalars(A, 3, 7).await.unwrap();
+    memory.spend_scalars(B, 3, 7).await.unwrap();
+    let error = memory.spend_scalars(B256::repeat_byte(3), 3, 7).await.unwrap_err();
+    assert!(matches!(error, SiteError::Rule(almoner_protocol::Error::ScalarsSpent { opened: 6, .. })), "{error}");
+}
+
+#[tokio::test]
+async fn models_and_promises_read_back() {
+    let memory = memory();
+    assert!(memory.verified_model().await.unwrap().is_none());
+    memory.keep_model(A, &[1, -2, i32::MIN]).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((A, vec![1, -2, i32::MIN])));
+    let promised = Promised { salt: B, entries: vec![-7, 0, 1] };
+    memory.keep_promise(A, &promised).await.unwrap();
+    assert_eq!(memory.promised(A).await.unwrap(), Some(promised));
+    memory.keep_receipt(A, B).await.unwrap();
+    assert_eq!(memory.receipt(A).await.unwrap(), Some(B));
+}

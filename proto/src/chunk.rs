@@ -1,0 +1,150 @@
+//! Streams of bytes with a header: cutting them up, and reading them back under a bound.
+
+use bytes::{Bytes, BytesMut};
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+
+use crate::wire::{ResultChunk, UploadChunk, result_chunk, upload_chunk};
+use crate::{FieldError, MAX_CHUNK, UploadHeader, WireError};
+
+/// Largest result of one job: 65,535 participants with 9 inner products each.
+const MAX_RESULT: usize = 8 << 20;
+
+fn pieces(mut bytes: Bytes) -> impl Iterator<Item = Bytes> + Send {
+    std::iter::from_fn(move || (!bytes.is_empty()).then(|| bytes.split_to(bytes.len().min(MAX_CHUNK))))
+}
+
+/// The messages of an upload: its header, then the bytes of ciphertext, check words and sealed shares.
+pub fn upload_messages(header: UploadHeader, files: [Bytes; 3]) -> impl Iterator<Item = UploadChunk> + Send {
+    let first = upload_chunk::Part::Header(header.into());
+    let data = files.into_iter().flat_map(pieces).map(upload_chunk::Part::Data);
+    std::iter::once(first).chain(data).map(|part| UploadChunk { part: Some(part) })
+}
+
+/// The messages of a job's result.
+pub fn result_messages(lease: u64, result: Bytes) -> impl Iterator<Item = ResultChunk> + Send {
+    let first = result_chunk::Part::Lease(lease);
+    let data = pieces(result).map(result_chunk::Part::Data);
+    std::iter::once(first).chain(data).map(|part| ResultChunk { part: Some(part) })
+}
+
+/// Reads an upload. Nothing beyond the header's lengths is ever held.
+#[derive(Debug)]
+pub struct UploadReader<S> {
+    stream: S,
+    /// Received, not yet asked for; at most one chunk.
+    rest: Bytes,
+    left: u64,
+}
+
+impl<S: Stream<Item = Result<UploadChunk, Status>> + Unpin> UploadReader<S> {
+    pub async fn open(mut stream: S) -> Result<(UploadHeader, Self), WireError> {
+        let Some(first) = stream.next().await.transpose()? else {
+            return Err(refused("upload", "ended before its header"));
+        };
+        let Some(upload_chunk::Part::Header(header)) = first.part else {
+            return Err(refused("upload", "does not begin with its header"));
+        };
+        let header = UploadHeader::try_from(header)?;
+        let left = header.total();
+        Ok((header, Self { stream, rest: Bytes::new(), left }))
+    }
+
+    /// The next bytes, at most `want`; `None` once all announced bytes have been read and the stream has ended.
+    pub async fn next(&mut self, want: u64) -> Result<Option<Bytes>, WireError> {
+        if self.rest.is_empty() {
+            match self.stream.next().await.transpose()? {
+                None if self.left == 0 => return Ok(None),
+                None => return Err(refused("upload", "ended early")),
+                Some(chunk) => self.rest = self.accept(chunk)?,
+            }
+        }
+        let take = usize::try_from(want).unwrap_or(usize::MAX).min(self.rest.len());
+        Ok(Some(self.rest.split_to(take)))
+    }
+
+    fn accept(&mut self, chunk: UploadChunk) -> Result<Bytes, WireError> {
+        let Some(upload_chunk::Part::Data(data)) = chunk.part else {
+            return Err(refused("upload", "has a second header, or an empty message"));
+        };
+        let data = bounded("UploadChunk", data)?;
+        let length = data.len() as u64;
+        self.left = self.left.checked_sub(length).ok_or(refused("upload", "is longer than announced"))?;
+        Ok(data)
+    }
+
+    /// The next `length` bytes as one buffer, for files that are small enough to be held.
+    pub async fn file(&mut self, length: u64) -> Result<Bytes, WireError> {
+        let total = usize::try_from(length).map_err(|_| refused("upload", "is too long for this machine"))?;
+        // Grows with what has arrived, not with what was announced.
+        let mut file = BytesMut::new();
+        while file.len() < total {
+            let Some(data) = self.next((total - file.len()) as u64).await? else {
+                return Err(refused("upload", "ended early"));
+            };
+            file.extend_from_slice(&data);
+        }
+        Ok(file.freeze())
+    }
+
+    /// Insists that the stream ends here.
+    pub async fn finish(mut self) -> Result<(), WireError> {
+        match self.next(1).await? {
+            None => Ok(()),
+            Some(_) => Err(refused("upload", "is longer than its files")),
+        }
+    }
+}
+
+/// Reads a job's result.
+#[derive(Debug)]
+pub struct ResultReader<S> {
+    stream: S,
+}
+
+impl<S: Stream<Item = Result<ResultChunk, Status>> + Unpin> ResultReader<S> {
+    /// The lease this is the result of, which says how long the result must be.
+    pub async fn open(mut stream: S) -> Result<(u64, Self), WireError> {
+        match stream.next().await.transpose()?.and_then(|first| first.part) {
+            Some(result_chunk::Part::Lease(lease)) => Ok((lease, Self { stream })),
+            Some(result_chunk::Part::Data(_)) | None => Err(refused("result", "does not begin with its lease")),
+        }
+    }
+
+    /// All of it, which must be exactly `length` bytes.
+    pub async fn read(mut self, length: usize) -> Result<Bytes, WireError> {
+        if length > MAX_RESULT {
+            return Err(refused("result", "no job has so long a result"));
+        }
+        let mut result = BytesMut::with_capacity(length);
+        while let Some(chunk) = self.stream.next().await.transpose()? {
+            let Some(result_chunk::Part::Data(data)) = chunk.part else {
+                return Err(refused("result", "has a second lease, or an empty message"));
+            };
+            let data = bounded("ResultChunk", data)?;
+            if result.len() + data.len() > length {
+                return Err(refused("result", "is longer than the job's result"));
+            }
+            result.extend_from_slice(&data);
+        }
+        if result.len() < length {
+            return Err(refused("result", "ended early"));
+        }
+        Ok(result.freeze())
+    }
+}
+
+fn bounded(message: &'static str, data: Bytes) -> Result<Bytes, FieldError> {
+    match data.len() {
+        0 => Err(FieldError::new(message, "data", "empty")),
+        1..=MAX_CHUNK => Ok(data),
+        length => Err(FieldError::new(message, "data", format!("length {length} is above the limit of {MAX_CHUNK}"))),
+    }
+}
+
+fn refused(stream: &'static str, reason: &'static str) -> WireError {
+    WireError::Stream { stream, reason }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! What a researcher orders.
+
+use crate::{FieldError, wire};
+
+use super::field::Fields;
+
+const MAX_SPEC: usize = 64 << 10;
+/// Fits one message together with the spec.
+const MAX_INITIAL: usize = 7 << 20;
+const MAX_ROUNDS: u32 = 10_000;
+/// Digits of the largest u128.
+const MAX_DIGITS: usize = 39;
+
+/// Base units of the federation's token.
+pub type Amount = u128;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRequest {
+    /// The federation file as the researcher wrote it.
+    pub spec: String,
+    /// Fixed-point parameters of the first model; empty: all zero.
+    pub initial: Vec<i32>,
+}
+
+impl TryFrom<wire::CreateRequest> for CreateRequest {
+    type Error = FieldError;
+
+    fn try_from(wire: wire::CreateRequest) -> Result<Self, FieldError> {
+        let fields = Fields("CreateRequest");
+        fields.at_most("initial", wire.initial.len(), MAX_INITIAL)?;
+        let (words, rest) = wire.initial.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(fields.error("initial", "not a whole number of 4-byte words"));
+        }
+        let initial = words.iter().map(|word| i32::from_be_bytes(*word)).collect();
+        Ok(Self { spec: fields.text("spec", wire.spec, MAX_SPEC)?, initial })
+    }
+}
+
+impl From<CreateRequest> for wire::CreateRequest {
+    fn from(request: CreateRequest) -> Self {
+        let initial: Vec<u8> = request.initial.iter().flat_map(|word| word.to_be_bytes()).collect();
+        Self { spec: request.spec, initial: initial.into() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateReply {
+    pub federation: u64,
+}
+
+impl TryFrom<wire::CreateReply> for CreateReply {
+    type Error = FieldError;
+
+    fn try_from(wire: wire::CreateReply) -> Result<Self, FieldError> {
+        Ok(Self { federation: wire.federation })
+    }
+}
+
+impl From<CreateReply> for wire::CreateReply {
+    fn from(reply: CreateReply) -> Self {
+        Self { federation: reply.federation }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FundRequest {
+    pub federation: u64,
+    pub amount: Amount,
+}
+
+impl TryFrom<wire::FundRequest> for FundRequest {
+    type Error = FieldError;
+
+    fn try_from(wire: wire::FundRequest) -> Result<Self, FieldError> {
+        let fields = Fields("FundRequest");
+        let text = fields.text("amount", wire.amount, MAX_DIGITS)?;
+        // `parse` alone would take a leading plus sign, a second spelling of one amount.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let amount = text.parse().ok().filter(|amount| digits && *amount > 0);
+        let amount = amount.ok_or_else(|| fields.error("amount", "not a positive decimal number below 2^128"))?;
+        Ok(Self { federation: wire.federation, amount })
+    }
+}
+
+impl From<FundRequest> for wire::FundRequest {
+    fn from(request: FundRequest) -> Self {
+        Self { federation: request.federation, amount: request.amount.to_string() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaunchRequest {
+    pub federation: u64,
+    pub rounds: u32,
+}
+
+impl TryFrom<wire::LaunchRequest> for LaunchRequest {
+    type Error = FieldError;
+
+    fn try_from(wire: wire::LaunchRequest) -> Result<Self, FieldError> {
+        let rounds = Fields("LaunchRequest").within("rounds", wire.rounds, 1, MAX_ROUNDS)?;
+        Ok(Self { federation: wire.federation, rounds })
+    }
+}
+
+impl From<LaunchRequest> for wire::LaunchRequest {
+    fn from(request: LaunchRequest) -> Self {
+        Self { federation: request.federation, rounds: request.rounds }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopRequest {
+    pub federation: u64,
+}
+
+impl From<wire::StopRequest> for StopRequest {
+    fn from(wire: wire::StopRequest) -> Self {
+        Self { federation: wire.federation }
+    }
+}
+
+impl From<StopRequest> for wire::StopRequest {
+    fn from(request: StopRequest) -> Self {
+        Self { federation: request.federation }
+    }
+}

@@ -1,0 +1,91 @@
+//! Sizes both ends agree on.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint, Server};
+
+use crate::wire::aggregators_client::AggregatorsClient;
+use crate::wire::aggregators_server::{Aggregators, AggregatorsServer};
+use crate::wire::researchers_client::ResearchersClient;
+use crate::wire::researchers_server::{Researchers, ResearchersServer};
+use crate::wire::sites_client::SitesClient;
+use crate::wire::sites_server::{Sites, SitesServer};
+
+/// Largest piece of a stream.
+pub const MAX_CHUNK: usize = 1 << 20;
+/// Largest single message, whatever the federation. A reveal of a larger model needs its `parameters` on top.
+pub const MAX_MESSAGE: usize = 8 << 20;
+/// Blocks of one aggregator job; a job starts at a multiple of it, so that its leaves have a subtree of their own.
+pub const RANGE_BLOCKS: u32 = 256;
+/// Leaves (128 words) of one block of 2048 words.
+const BLOCK_LEAVES: u64 = 16;
+/// HTTP/2 windows. The default of 64 KiB holds a stream to a few MB/s over a hospital's line.
+pub const STREAM_WINDOW: u32 = 8 << 20;
+pub const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Keeps a connection through a firewall that forgets idle ones.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of one message where the model has `parameters` parameters (a reveal carries one byte of each).
+fn message_limit(parameters: u32) -> usize {
+    MAX_MESSAGE.saturating_add(parameters as usize)
+}
+
+/// Leaves of the subtree that a range's root stands for: a full range's, or the whole padded row of a model that
+/// fits one range.
+pub fn range_leaves(parameters: u32) -> u64 {
+    let blocks = u64::from(parameters.div_ceil(2048));
+    (blocks.min(RANGE_BLOCKS.into()) * BLOCK_LEAVES).next_power_of_two()
+}
+
+/// A client's transport settings.
+pub fn endpoint(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_while_idle(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+}
+
+/// A server's transport settings.
+pub fn server() -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .tcp_nodelay(true)
+}
+
+pub fn sites_client(channel: Channel, parameters: u32) -> SitesClient<Channel> {
+    SitesClient::new(channel)
+        .max_decoding_message_size(message_limit(0))
+        .max_encoding_message_size(message_limit(parameters))
+}
+
+pub fn sites_server<T: Sites>(service: T, parameters: u32) -> SitesServer<T> {
+    SitesServer::new(service)
+        .max_decoding_message_size(message_limit(parameters))
+        .max_encoding_message_size(message_limit(0))
+}
+
+pub fn researchers_client(channel: Channel) -> ResearchersClient<Channel> {
+    ResearchersClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
+}
+
+pub fn researchers_server<T: Researchers>(service: T) -> ResearchersServer<T> {
+    ResearchersServer::new(service).max_decoding_message_size(MAX_MESSAGE)
+}
+
+/// A job names every participant: 65,535 of them take more than `MAX_MESSAGE`.
+const MAX_JOB: usize = 2 * MAX_MESSAGE;
+
+pub fn aggregators_client(channel: Channel) -> AggregatorsClient<Channel> {
+    AggregatorsClient::new(channel).max_decoding_message_size(MAX_JOB)
+}
+
+pub fn aggregators_server<T: Aggregators>(service: T) -> AggregatorsServer<T> {
+    AggregatorsServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_JOB)
+}
