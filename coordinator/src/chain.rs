@@ -58,7 +58,7 @@ impl Chain {
     // ---- the federation ----
 
     pub(crate) async fn create(&self, params: Federations::CreateParams) -> Sent {
-        self.federations(0, "create", Federations::createCall { params }.abi_encode()).await
+        self.federations(0, "create", Federations::createCall { p: params }.abi_encode()).await
     }
 
     pub(crate) async fn join(&self, consent: Join, class: u16, signature: Bytes) -> Sent {

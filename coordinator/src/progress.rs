@@ -24,7 +24,7 @@ pub struct Settlement {
     pub paid: Vec<Paid>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     RoundOpened { round: u64, ctx: B256 },
     State { round: u64, state: State },

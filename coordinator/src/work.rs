@@ -27,6 +27,7 @@ pub(crate) struct RoundFacts {
     pub(crate) epoch_seed: [u8; 32],
     pub(crate) delta: u64,
     pub(crate) drop_bits: u8,
+    pub(crate) update_max: u16,
 }
 
 impl RoundFacts {
@@ -63,7 +64,8 @@ impl Work {
             }
             Self::Sum { uploads } => (JobKind::Sum, weighted(uploads)),
             Self::Open { sum, secret, uploads, .. } => {
-                (JobKind::Open { sum: sum.clone().into(), secret: secret.clone() }, weighted(uploads))
+                let update_max = facts.update_max;
+                (JobKind::Open { sum: sum.clone().into(), secret: secret.clone(), update_max }, weighted(uploads))
             }
         };
         Job {

@@ -34,9 +34,9 @@ impl Actor {
         match effect {
             Effect::OpenRound => {
                 let current = self.current_mut()?;
-                let (descriptor, cids) = (current.descriptor.clone(), current.cids.clone());
+                let (descriptor, cids, ctx) = (current.descriptor.clone(), current.cids.clone(), current.ctx);
                 let sent = self.chain.open(&descriptor, &cids).await?;
-                let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx: self.current_mut()?.ctx });
+                let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx });
                 self.included(sent).await
             }
             Effect::PostPromises { list, promises } => {

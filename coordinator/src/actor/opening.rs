@@ -80,10 +80,11 @@ impl Actor {
                 self.chain.join(seat.consent, seat.class, seat.signature).await?;
             }
         }
+        let running = self.current.is_some();
         let campaign = self.campaign_of(federation)?;
         campaign.to_run = campaign.to_run.saturating_add(rounds);
-        if self.current.is_none() {
-            let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
+        let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
+        if !running {
             self.notices.publish(|notice| {
                 notice.federation = federation;
                 notice.round = last;
@@ -155,6 +156,7 @@ impl Actor {
             epoch_seed: seed,
             delta: descriptor.scale.delta,
             drop_bits: descriptor.scale.dropBits,
+            update_max: descriptor.scale.updateMax,
         };
         self.current = Some(Current {
             round,

@@ -31,7 +31,7 @@ impl Aggregators for AggregatorsService {
         let (lease, reader) = ResultReader::open(request.into_inner()).await.map_err(|e| refuse(e.into()))?;
         let length = self.mailbox.ask(|reply| Ingress::ResultLength { lease, reply }).await?;
         let bytes = reader.read(length).await.map_err(|e| refuse(e.into()))?;
-        self.mailbox.ask(|reply| Ingress::Result { lease, bytes, reply }).await?;
+        self.mailbox.ask(|reply| Ingress::Result { lease, bytes: bytes.into(), reply }).await?;
         Ok(Response::new(wire::Empty {}))
     }
 }

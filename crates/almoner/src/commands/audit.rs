@@ -1,0 +1,288 @@
+//! `almoner audit`: recomputes a run from its chain and content store alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use almoner_audit::{AuditError, Count, Finding, Kind as Checked, Progress, Report, audit};
+use almoner_chain::contracts::Federations;
+use almoner_chain::{Deployment, Ledger};
+use almoner_protocol::{Address, FederationId, Stage};
+use almoner_store::{GatewayStore, Url};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::failure::{Blame, Failure, Kind};
+
+const MAX_DEPLOYMENT_BYTES: usize = 1 << 16;
+const CONNECT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store.
+    #[arg(value_name = "URL", conflicts_with_all = ["rpc", "gateways"], required_unless_present = "rpc")]
+    url: Option<Url>,
+    /// A JSON-RPC node of the chain.
+    #[arg(long, value_name = "URL", requires_all = ["gateways", "federation"])]
+    rpc: Option<Url>,
+    /// An IPFS gateway with the artefacts; may be repeated.
+    #[arg(long = "gateway", value_name = "URL", requires = "rpc")]
+    gateways: Vec<Url>,
+    /// Which federation; without it every one that the address serves.
+    #[arg(long, value_name = "CHAIN:ADDRESS:N")]
+    federation: Option<FederationId>,
+    /// No event of the contracts is older than this block.
+    #[arg(long, value_name = "BLOCK", requires = "rpc")]
+    from_block: Option<u64>,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Print the verdict only.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// One federation and what was found.
+struct Audited {
+    name: FederationId,
+    report: Report,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let (ledger, gateways) = source(&options).await?;
+    let store = GatewayStore::new(gateways).blame(Kind::You, "--gateway")?;
+    let numbers = federations(&options, &ledger).await?;
+    let mut all = Vec::new();
+    for number in numbers {
+        let bar = progress_bar(options.quiet || options.json);
+        let mut show = |progress: Progress| show_progress(&bar, progress);
+        let report = audit(&ledger, &store, number, &mut show).await.map_err(failure)?;
+        bar.finish_and_clear();
+        let (chain_id, federations) = (ledger.deployment().chain_id, ledger.deployment().federations);
+        all.push(Audited { name: FederationId { chain_id, federations, number }, report });
+    }
+    if options.json {
+        println!("{}", serde_json::to_string(&document(&all))?);
+    } else {
+        all.iter().for_each(|audited| print(audited, options.quiet));
+    }
+    match first_wrong(&all) {
+        None => Ok(()),
+        Some(finding) => Err(Failure::new(Kind::Found, anyhow::anyhow!("the audit found something wrong: {finding}"))),
+    }
+}
+
+fn failure(error: AuditError) -> Failure {
+    let kind = match &error {
+        AuditError::NoFederation(_) => Kind::You,
+        AuditError::Ledger(_) | AuditError::Moving => Kind::Peer,
+        AuditError::Task => Kind::Us,
+    };
+    Failure::new(kind, error)
+}
+
+// ---- where to read ----
+
+/// The chain, and gateways to the artefacts.
+async fn source(options: &Options) -> Result<(Ledger, Vec<Url>), Failure> {
+    match (&options.url, &options.rpc, options.federation) {
+        (Some(url), _, _) => {
+            let deployment = fetch_deployment(url).await?;
+            let rpc = join(url, "rpc");
+            let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("{url}"))?;
+            Ok((ledger, vec![url.clone()]))
+        }
+        (None, Some(rpc), Some(federation)) => {
+            let deployment = find_deployment(rpc, federation, options.from_block.unwrap_or(0)).await?;
+            let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("--rpc {rpc}"))?;
+            Ok((ledger, options.gateways.clone()))
+        }
+        // The argument parser has refused every other combination.
+        _ => Err(Failure::you("give the URL of a coordinator, or --rpc, --gateway and --federation")),
+    }
+}
+
+fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+/// Asks a coordinator where the contracts are.
+async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> {
+    let url = join(base, "deployment.json");
+    let context = format!("{url}: is a coordinator or `almoner serve` running there?");
+    let loopback = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let mut client = reqwest::Client::builder().connect_timeout(CONNECT).timeout(CONNECT * 6);
+    if loopback {
+        client = client.no_proxy();
+    }
+    let sent = client.build()?.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
+    let mut answer = sent.blame(Kind::Peer, context.clone())?;
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.blame(Kind::Peer, context.clone())? {
+        if part.len() > MAX_DEPLOYMENT_BYTES - bytes.len() {
+            return Err(Failure::peer(format!("{url}: too long for the addresses of a deployment")));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    serde_json::from_slice(&bytes).blame(Kind::Peer, format!("{url}: not the addresses of a deployment"))
+}
+
+/// Completes a deployment from the address of `Federations`, which knows the others. The audit then checks their code.
+async fn find_deployment(rpc: &Url, federation: FederationId, from_block: u64) -> Result<Deployment, Failure> {
+    let FederationId { chain_id, federations, number } = federation;
+    let zero = Address::ZERO;
+    let partial = Deployment { chain_id, federations, rounds: zero, payouts: zero, token: zero, from_block };
+    let ledger = Ledger::connect(rpc.as_str(), partial.clone()).blame(Kind::You, format!("--rpc {rpc}"))?;
+    let context = format!("--rpc {rpc}: is the node up, and is {federations} its Federations contract?");
+    let rounds = ledger.view(federations, Federations::roundsCall {}).await.blame(Kind::Peer, context.clone())?;
+    let payouts = ledger.view(federations, Federations::payoutsCall {}).await.blame(Kind::Peer, context)?;
+    let token = ledger.view(federations, Federations::tokenOfCall { federation: number }).await;
+    let token = token.blame(Kind::You, format!("--federation {federation}: there is no such federation"))?;
+    Ok(Deployment { rounds, payouts, token, ..partial })
+}
+
+/// The federations to audit, checked against the deployment where one is named.
+async fn federations(options: &Options, ledger: &Ledger) -> Result<Vec<u64>, Failure> {
+    let at = ledger.deployment();
+    if let Some(named) = options.federation {
+        if (named.chain_id, named.federations) != (at.chain_id, at.federations) {
+            let there = format!("{}:{}", at.chain_id, at.federations);
+            return Err(Failure::you(format!("--federation {named}: this address serves federations of {there}")));
+        }
+        return Ok(vec![named.number]);
+    }
+    let count = ledger.federation_count().await.blame(Kind::Peer, "the chain cannot be read")?;
+    match count {
+        0 => Err(Failure::you("there is no federation on this chain yet")),
+        count => Ok((1..=count).collect()),
+    }
+}
+
+// ---- what is shown ----
+
+fn progress_bar(hidden: bool) -> ProgressBar {
+    if hidden {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    // The template is a constant; without it the bar is merely plainer.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg:30}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show_progress(bar: &ProgressBar, progress: Progress) {
+    let stages = Stage::ALL.len() as u64;
+    bar.set_length(progress.rounds * stages);
+    bar.set_position((progress.round.saturating_sub(1)) * stages + u64::from(progress.stage.number()));
+    bar.set_message(format!("round {}, {}", progress.round, progress.stage));
+}
+
+fn first_wrong(all: &[Audited]) -> Option<&Finding> {
+    all.iter().find_map(|audited| audited.report.first_wrong.as_ref())
+}
+
+fn print(audited: &Audited, quiet: bool) {
+    let Audited { name, report } = audited;
+    if !quiet {
+        println!("federation {name}, {} rounds", report.rounds);
+        println!("  {:<20} {:>8} {:>8}", "kind", "checks", "held");
+        for (kind, count) in &report.by_kind {
+            let mark = if count.held < count.checks { "  <-" } else { "" };
+            println!("  {:<20} {:>8} {:>8}{mark}", kind.word(), count.checks, count.held);
+        }
+        println!("  {:<20} {:>8} {:>8}", "all", report.checks, report.held);
+        let opened = report.opened_scalars.values().max().copied().unwrap_or(0);
+        println!("scalars opened per site: {opened} of at most {}", report.scalars_max);
+        report.notes.iter().for_each(|note| println!("note: {note}"));
+    }
+    match &report.first_wrong {
+        None => println!("verdict: all {} checks hold", report.checks),
+        Some(finding) => println!("verdict: WRONG. First in the chain's order: {finding}"),
+    }
+}
+
+/// The counts of all federations together; `federation` names the only one, `federations` each of several.
+fn document(all: &[Audited]) -> Value {
+    let mut by_kind: BTreeMap<Checked, Count> = BTreeMap::new();
+    for (kind, count) in all.iter().flat_map(|audited| &audited.report.by_kind) {
+        let sum = by_kind.entry(*kind).or_default();
+        sum.checks += count.checks;
+        sum.held += count.held;
+    }
+    let sum = |part: fn(&Report) -> u64| all.iter().map(|audited| part(&audited.report)).sum::<u64>();
+    let name = match all {
+        [only] => json!(only.name.to_string()),
+        _ => Value::Null,
+    };
+    let each = |audited: &Audited| {
+        let report = &audited.report;
+        json!({
+            "federation": audited.name.to_string(),
+            "rounds": report.rounds,
+            "checks": report.checks,
+            "held": report.held,
+            "opened_scalars": report.opened_scalars,
+            "scalars_max": report.scalars_max,
+            "notes": report.notes,
+            "first_wrong": report.first_wrong,
+        })
+    };
+    json!({
+        "schema": 1,
+        "federation": name,
+        "rounds": sum(|report| report.rounds),
+        "audit": {
+            "checks": sum(|report| report.checks),
+            "held": sum(|report| report.held),
+            "by_kind": by_kind,
+        },
+        "first_wrong": first_wrong(all),
+        "federations": all.iter().map(each).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn audited(number: u64, first_wrong: Option<Finding>) -> Audited {
+        let count = Count { checks: 3, held: 3 - u64::from(first_wrong.is_some()) };
+        let report = Report {
+            federation: number,
+            rounds: 2,
+            checks: count.checks,
+            held: count.held,
+            by_kind: BTreeMap::from([(Checked::Sum, count)]),
+            first_wrong,
+            opened_scalars: BTreeMap::from([(Address::repeat_byte(1), 6)]),
+            scalars_max: 24,
+            notes: Vec::new(),
+        };
+        Audited { name: FederationId { chain_id: 1, federations: Address::ZERO, number }, report }
+    }
+
+    #[test]
+    fn the_document_has_counts_and_the_first_finding() {
+        let finding = Finding { kind: Checked::Sum, round: Some(2), cid: None, account: None, text: "word 3".into() };
+        let document = document(&[audited(1, None), audited(2, Some(finding))]);
+        assert_eq!(document["schema"], 1);
+        assert_eq!(document["federation"], Value::Null);
+        assert_eq!(document["audit"]["by_kind"]["sum"], json!({ "checks": 6, "held": 5 }));
+        assert_eq!(document["first_wrong"]["kind"], "sum");
+        assert_eq!(document["first_wrong"]["round"], 2);
+        let sound = super::document(&[audited(1, None)]);
+        assert_eq!(sound["first_wrong"], Value::Null);
+        assert!(sound["federation"].as_str().is_some_and(|name| name.ends_with(":1")));
+    }
+
+    #[test]
+    fn paths_are_appended_to_what_the_address_has() {
+        let url = |text: &str| join(&text.parse().unwrap(), "rpc").to_string();
+        assert_eq!(url("http://127.0.0.1:1"), "http://127.0.0.1:1/rpc");
+        assert_eq!(url("http://example.org/runs/3/"), "http://example.org/runs/3/rpc");
+    }
+}

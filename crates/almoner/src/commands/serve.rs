@@ -1,0 +1,131 @@
+//! `almoner serve`: a finished run, readable by anybody: its chain at `/rpc`, its store at `/ipfs`, its addresses at
+//! `/deployment.json`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
+use almoner_store::{EmbeddedStore, gateway};
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::failure::{Blame, Failure, Kind};
+use crate::localnet::run_file::{CHAIN_FILE, RunFile, STORE_DIR};
+
+/// As large as the chain itself reads.
+const MAX_CALL_BYTES: usize = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The directory a run left.
+    dir: PathBuf,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8547")]
+    listen: SocketAddr,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Serves until interrupted.
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let (router, run) = open(&options.dir).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .blame(Kind::You, format!("--listen {}: choose another port, or 0 for a free one", options.listen))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    if options.json {
+        println!("{}", json!({ "schema": 1, "url": url, "federation": run.federation }));
+    } else {
+        println!("{} is served at {url}", options.dir.display());
+        println!("  {url}/rpc   {url}/ipfs   {url}/deployment.json");
+        println!("audit it:  almoner audit {url}");
+    }
+    let interrupted = async {
+        // If the signal cannot be waited for, the process still ends by it.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    Ok(axum::serve(listener, router).with_graceful_shutdown(interrupted).await?)
+}
+
+/// The routes over a run's directory, and what the run says of itself.
+async fn open(dir: &Path) -> Result<(Router, RunFile), Failure> {
+    let run = RunFile::read(dir)?;
+    let (chain, store) = (dir.join(CHAIN_FILE), dir.join(STORE_DIR));
+    if run.genesis.is_empty() {
+        return Err(Failure::you(format!(
+            "{}: this run settled on a node, so there is no chain here to serve; audit it with --rpc and --gateway",
+            dir.display()
+        )));
+    }
+    for path in [&chain, &store] {
+        // Opening would begin a new chain or store in its place.
+        if !path.exists() {
+            return Err(Failure::you(format!("{} is missing", path.display())));
+        }
+    }
+    let mut config = DevnetConfig::new(run.genesis.clone(), system_clock());
+    config.chain_id = run.deployment.chain_id;
+    let context = chain.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || Devnet::open(&chain, &config)).await?;
+    let devnet = opened.blame(Kind::You, context)?;
+    let store = Arc::new(EmbeddedStore::open(&store).await.blame(Kind::You, store.display().to_string())?);
+    let deployment = run.deployment.clone();
+    let described = get(move || std::future::ready(Json(deployment.clone())));
+    let rpc = devnet.router(Access::Public).layer(middleware::from_fn(read_only));
+    Ok((rpc.merge(gateway::router(store)).route("/deployment.json", described), run))
+}
+
+/// A finished run stays as it is: transactions are refused.
+async fn read_only(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_CALL_BYTES).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "the call is too long\n").into_response();
+    };
+    if writes(&body) {
+        return (StatusCode::FORBIDDEN, "this run is over: it can be read, not changed\n").into_response();
+    }
+    next.run(Request::from_parts(parts, Body::from(body))).await
+}
+
+/// Whether a JSON-RPC call, or one of a batch, sends something. What is not JSON is left to the chain to refuse.
+fn writes(body: &[u8]) -> bool {
+    let sends = |call: &Value| call["method"].as_str().is_some_and(|method| method.starts_with("eth_send"));
+    match serde_json::from_slice(body) {
+        Ok(Value::Array(calls)) => calls.iter().any(sends),
+        Ok(call) => sends(&call),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sending_is_refused_in_any_form() {
+        assert!(writes(br#"{"method":"eth_sendRawTransaction","params":["0x"]}"#));
+        assert!(writes(br#"[{"method":"eth_chainId"},{"method":"eth\u005fsendTransaction"}]"#));
+        assert!(!writes(br#"{"method":"eth_getLogs"}"#));
+        assert!(!writes(b"not json"));
+    }
+
+    #[tokio::test]
+    async fn a_directory_without_a_run_is_the_callers_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let failure = open(dir.path()).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::You);
+        assert!(failure.to_string().contains("run.json"), "{failure}");
+    }
+}
