@@ -70,6 +70,7 @@ pub(crate) struct Actor {
     receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
     /// An order failed; all outstanding ones are given again then.
     retry_at: Option<Instant>,
+    started: Instant,
     /// When the chain was last read without a transaction of ours.
     followed_at: Instant,
 }
@@ -102,6 +103,7 @@ impl Actor {
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
             retry_at: None,
+            started: Instant::now(),
             followed_at: Instant::now(),
         }
     }
@@ -265,14 +267,16 @@ impl Actor {
         while !self.lease_waiters.is_empty() {
             // Those that gave up waiting must not take a lease with them.
             self.lease_waiters.retain(|waiter| !waiter.is_closed());
-            let now = (self.clock)().max(self.block_time);
+            // A worker's time, not a rule's: it passes even where the chain's stands still.
+            let now = self.started.elapsed().as_secs();
             let Some(waiter) = self.lease_waiters.pop_front() else { return };
             let Some((lease, work, range)) = self.jobs.lease(now) else {
                 self.lease_waiters.push_front(waiter);
                 return;
             };
-            // A waiter that left in this very moment leaves its lease to expire.
-            let _ = waiter.send(Ok(work.job(lease, range, &current.facts)));
+            if waiter.send(Ok(work.job(lease, range, &current.facts))).is_err() {
+                self.jobs.release(lease);
+            }
         }
     }
 }

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-/// Blocks in one lease: 256 blocks are 3 MiB of ciphertext per participant.
-pub const RANGE_BLOCKS: u32 = 256;
+/// Blocks in one lease: 3 MiB of ciphertext per participant.
+pub(crate) const RANGE_BLOCKS: u32 = almoner_proto::RANGE_BLOCKS;
 
 /// How long an aggregator may hold a lease before the range is offered again.
-pub const LEASE_SECONDS: u64 = 120;
+pub const LEASE_SECONDS: u64 = 60;
 
 /// A block range of the work in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,11 @@ impl<W: Clone, R> JobBoard<W, R> {
         self.slots.clear();
     }
 
+    /// What is being worked on.
+    pub fn work(&self) -> Option<&W> {
+        self.work.as_ref()
+    }
+
     /// The next range nobody is working on, under a fresh lease.
     pub fn lease(&mut self, now: u64) -> Option<(u64, W, BlockRange)> {
         let work = self.work.clone()?;
@@ -64,6 +69,13 @@ impl<W: Clone, R> JobBoard<W, R> {
         self.next_lease += 1;
         *slot = Slot::Leased { lease, until: now.saturating_add(LEASE_SECONDS) };
         Some((lease, work, *range))
+    }
+
+    /// Takes a lease back: nobody received it.
+    pub fn release(&mut self, lease: u64) {
+        if let Some((_, range)) = self.leased(lease) {
+            self.slots.insert(range, Slot::Waiting);
+        }
     }
 
     /// The work and range behind a lease that still stands.
@@ -131,6 +143,8 @@ mod tests {
         assert!(board.lease(LEASE_SECONDS - 1).is_none());
         let (second, ..) = board.lease(LEASE_SECONDS).unwrap();
         assert!(board.post(first, 1).is_none());
+        board.release(second);
+        let (second, ..) = board.lease(LEASE_SECONDS).unwrap();
         assert_eq!(board.post(second, 2).unwrap().1[0].1, 2);
         assert!(board.lease(1000).is_none());
     }

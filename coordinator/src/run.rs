@@ -22,7 +22,7 @@ use crate::{CoordinatorConfig, CoordinatorError, Progress};
 const MAILBOX: usize = 256;
 
 /// Unix seconds.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What a coordinator works with.
 pub struct Parts {

@@ -114,6 +114,8 @@ impl Actor {
                 let uploads = self.weighted(&weights)?;
                 self.start(Work::Sum { uploads })
             }
+            // More answers came while a secret that fits is already being used: they change nothing.
+            Effect::RequestOpen { .. } if matches!(self.jobs.work(), Some(Work::Open { .. })) => Ok(Vec::new()),
             Effect::RequestOpen { answers, weights, sum } => self.start_opening(answers, weights, sum).await,
             Effect::SignReceipt { receipt } => {
                 let deployment = self.chain.ledger.deployment();

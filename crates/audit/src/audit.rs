@@ -40,11 +40,7 @@ fn contradicted(federation: u64, round: u64, what: &str) -> Report {
 }
 
 /// Audits against facts that were read before.
-pub async fn audit_facts(
-    facts: &ChainFacts,
-    store: &dyn Store,
-    progress: Watch<'_>,
-) -> Result<Report, AuditError> {
+pub async fn audit_facts(facts: &ChainFacts, store: &dyn Store, progress: Watch<'_>) -> Result<Report, AuditError> {
     let (mut tally, mut history) = (Tally::default(), History::default());
     for (record, expected) in facts.rounds.iter().zip(1..) {
         tally.enter(Some(record.number));

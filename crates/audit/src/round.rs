@@ -164,7 +164,9 @@ impl<'a> RoundAudit<'a> {
     /// The uploads of the posted set, with their weights.
     fn weighted(&self) -> Option<Arc<Vec<Weighted>>> {
         let set = posted_set(self.seen.admitted.as_ref()?);
-        set.map(|item| Some((self.manifest(item.participant)?.clone(), item.class))).collect::<Option<_>>().map(Arc::new)
+        set.map(|item| Some((self.manifest(item.participant)?.clone(), item.class)))
+            .collect::<Option<_>>()
+            .map(Arc::new)
     }
 }
 

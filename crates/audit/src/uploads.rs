@@ -126,11 +126,7 @@ fn unread(file: File, error: &StoreError) -> Examined {
 
 /// Judges an upload as PROTOCOL.md section 7 says: range by range, in each the data words first, with the first range
 /// the check words.
-pub(crate) async fn examine(
-    store: &dyn Store,
-    manifest: &Contribution,
-    blocks: u64,
-) -> Result<Examined, AuditError> {
+pub(crate) async fn examine(store: &dyn Store, manifest: &Contribution, blocks: u64) -> Result<Examined, AuditError> {
     let mut hasher = TreeHasher::new(kind::CIPHERTEXT);
     for range in ranges(blocks) {
         let data = match read_data(store, manifest, range).await {
@@ -287,7 +283,7 @@ mod tests {
         check[0] = 0xff;
         assert_eq!(judge(&data, Some(&check), &root), Some(Examined::Malformed(File::Check)));
         assert_eq!(judge(&data, None, &root), None);
-        data[0] = 0xff;
+        data[..DATA_WORD].fill(0xff);
         assert_eq!(judge(&data, Some(&check), &root), Some(Examined::Malformed(File::Data)));
     }
 }

@@ -1,11 +1,11 @@
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use almoner_model::Dataset;
-use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
+use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::DataError;
 
@@ -171,23 +171,49 @@ fn distinct(names: &[String], path: &Path) -> Result<(), DataError> {
 }
 
 /// Records one by one with their line numbers; blank lines are skipped.
+///
+/// A line is a row: the csv parser sees one line at a time, because its own line numbers are off after a blank line and
+/// in files with carriage returns, and an error that names the wrong line sends somebody to the wrong patient.
 struct Rows<'a, R> {
-    reader: Reader<Bounded<R>>,
+    input: BufReader<Bounded<R>>,
+    line: u64,
+    text: Vec<u8>,
     record: ByteRecord,
     path: &'a Path,
 }
 
 impl<'a, R: Read> Rows<'a, R> {
     fn new(input: Bounded<R>, path: &'a Path) -> Self {
-        let mut builder = ReaderBuilder::new();
-        builder.has_headers(false).flexible(true).trim(Trim::All);
-        Self { reader: builder.from_reader(input), record: ByteRecord::new(), path }
+        let input = BufReader::new(input);
+        Self { input, line: 0, text: Vec::new(), record: ByteRecord::new(), path }
     }
 
     fn next(&mut self, limits: &Limits) -> Result<Option<(u64, &ByteRecord)>, DataError> {
-        let found = self.reader.read_byte_record(&mut self.record).map_err(|error| self.failure(error, limits))?;
-        let line = self.record.position().map_or(0, |position| position.line());
-        Ok(found.then_some((line, &self.record)))
+        loop {
+            self.text.clear();
+            let got = self.input.read_until(b'\n', &mut self.text).map_err(|error| self.failure(error, limits))?;
+            if got == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if !self.text.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        self.split()?;
+        Ok(Some((self.line, &self.record)))
+    }
+
+    /// The fields of the line at hand.
+    fn split(&mut self) -> Result<(), DataError> {
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).trim(Trim::All).buffer_capacity(self.text.len());
+        let mut parser = builder.from_reader(self.text.as_slice());
+        // The parser takes raw bytes and any number of fields, so it refuses nothing; its error type says otherwise.
+        parser.read_byte_record(&mut self.record).map(drop).map_err(|error| DataError::Read {
+            path: self.path.into(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        })
     }
 
     fn header(&mut self, limits: &Limits) -> Result<Vec<String>, DataError> {
@@ -210,15 +236,11 @@ impl<'a, R: Read> Rows<'a, R> {
         record.iter().enumerate().map(name).collect()
     }
 
-    fn failure(&self, error: csv::Error, limits: &Limits) -> DataError {
+    fn failure(&self, source: io::Error, limits: &Limits) -> DataError {
         let path = self.path.to_path_buf();
-        match error.into_kind() {
-            csv::ErrorKind::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
-                DataError::TooLarge { path, limit: limits.bytes }
-            }
-            csv::ErrorKind::Io(source) => DataError::Read { path, source },
-            // The reader is told to accept any number of fields and raw bytes; what is left is a fault of the input.
-            other => DataError::Read { path, source: io::Error::new(io::ErrorKind::InvalidData, format!("{other:?}")) },
+        match source.kind() {
+            io::ErrorKind::FileTooLarge => DataError::TooLarge { path, limit: limits.bytes },
+            _ => DataError::Read { path, source },
         }
     }
 }

@@ -56,6 +56,7 @@ fn bad_values_are_named_by_line_and_column_but_not_shown() {
     assert!(matches!(read("a,y\n1,NA\n"), Err(DataError::Missing { .. })));
     assert_eq!(refused("a,y\nSmith,0\n"), "rows.csv line 2, column 'a': not a number");
     assert_eq!(refused("a,y\n1,0\n\nNaN,0\n"), "rows.csv line 4, column 'a': not a finite number");
+    assert_eq!(refused("a,y\r\n\r\n1,0\r\ninf,0"), "rows.csv line 4, column 'a': not a finite number");
     assert!(matches!(read("a,y\n1e39,0\n"), Err(DataError::NotFinite { .. })));
     assert!(matches!(read("a,y\n-inf,0\n"), Err(DataError::NotFinite { .. })));
     assert_eq!(refused("a,y\n1,2\n"), "rows.csv line 2, column 'y': the label must lie in 0 to 1");

@@ -38,7 +38,7 @@ fn numbers(path: Result<Vec<&RoundRecord>, SiteError>) -> Vec<u64> {
 #[test]
 fn a_site_replays_what_it_missed() {
     let rounds = rounds();
-    assert_eq!(numbers(trace(&rounds, &rounds[3], C)), []);
+    assert_eq!(numbers(trace(&rounds, &rounds[3], C)), Vec::<u64>::new());
     assert_eq!(numbers(trace(&rounds, &rounds[3], B)), [3]);
     assert_eq!(numbers(trace(&rounds, &rounds[3], A)), [1, 3]);
 }

@@ -44,16 +44,16 @@ impl std::fmt::Debug for LocalChain {
 }
 
 /// A key that follows from the run's seeds.
-pub fn key(seeds: &Seeds, label: &str, index: u64) -> SigningKey {
+pub(super) fn key(seeds: &Seeds, label: &str, index: u64) -> SigningKey {
     SigningKey::generate(&mut ChaCha20Rng::from_seed(seeds.derive(label, index)))
 }
 
 /// Seconds for every rule: the machine's, or none at all where a seed fixes everything (blocks then count them).
-pub fn clock(seeds: &Seeds) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+pub(super) fn clock(seeds: &Seeds) -> Arc<dyn Fn() -> u64 + Send + Sync> {
     if seeds.seeded { Arc::new(|| SEEDED_TIME) } else { system_clock() }
 }
 
-pub fn devnet_config(key: &SigningKey, seeds: &Seeds) -> DevnetConfig {
+pub(super) fn devnet_config(key: &SigningKey, seeds: &Seeds) -> DevnetConfig {
     let ether = U256::from(10).pow(U256::from(18));
     DevnetConfig::new(vec![(key.address(), U256::from(ENDOWMENT) * ether)], clock(seeds))
 }

@@ -60,6 +60,17 @@ impl std::fmt::Debug for Localnet {
 impl Localnet {
     /// Starts everything but the sites, creates the federation and funds `rounds` rounds.
     pub async fn start(config: NetConfig, scenario: &Scenario, rounds: u32) -> Result<Self, Failure> {
+        let mut net = Self::start_without_aggregator(config, scenario, rounds).await?;
+        net.start_aggregator()?;
+        Ok(net)
+    }
+
+    /// As [`Self::start`], but no work is done on ciphertexts until the caller connects an aggregator of its own.
+    pub async fn start_without_aggregator(
+        config: NetConfig,
+        scenario: &Scenario,
+        rounds: u32,
+    ) -> Result<Self, Failure> {
         let NetConfig { dir, listen, chain, seeds, coordinator } = config;
         let listener = TcpListener::bind(listen)
             .await
@@ -91,16 +102,6 @@ impl Localnet {
         tasks.spawn(async move { almoner_coordinator::run(coordinator, parts, stop).await.map_err(Failure::from) });
 
         let channel = endpoint(Endpoint::from_shared(url.clone())?).connect().await?;
-        let aggregator = AggregatorConfig {
-            coordinator: url.clone(),
-            gateways: Vec::new(),
-            name: "aggregator".into(),
-            lanes: 1,
-        };
-        let parts = almoner_aggregator::Parts { channel: channel.clone(), store: gateway(&url)? };
-        let stop = shutdown.clone();
-        tasks.spawn(async move { almoner_aggregator::run(aggregator, parts, stop).await.map_err(Failure::from) });
-
         let mut researchers = researchers_client(channel.clone());
         let text = String::from_utf8(scenario.spec.canonical_bytes()?)?;
         let initial = almoner_protocol::base_from_f32(&scenario.initial, scenario.spec.rule.frac_bits)?;
@@ -125,6 +126,19 @@ impl Localnet {
             shutdown,
             researchers,
         })
+    }
+
+    fn start_aggregator(&mut self) -> Result<(), Failure> {
+        let config = AggregatorConfig {
+            coordinator: self.url.clone(),
+            gateways: Vec::new(),
+            name: "aggregator".into(),
+            lanes: 1,
+        };
+        let parts = almoner_aggregator::Parts { channel: self.channel.clone(), store: gateway(&self.url)? };
+        let stop = self.shutdown.clone();
+        self.tasks.spawn(async move { almoner_aggregator::run(config, parts, stop).await.map_err(Failure::from) });
+        Ok(())
     }
 
     /// Fixes the seats of everybody who joined and runs rounds.

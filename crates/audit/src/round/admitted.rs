@@ -73,7 +73,8 @@ fn check_count(items: &[AdmitItem], on_chain: Option<&AdmittedRecord>) -> Checke
 
 fn compare(stated: &[AdmitItem], found: &[AdmitItem]) -> Checked<()> {
     if let Some((stated, found)) = stated.iter().zip(found).find(|(stated, found)| stated != found) {
-        let show = |item: &AdmitItem| format!("verdict {}, class {}, quality {}", item.verdict, item.class, item.quality);
+        let show =
+            |item: &AdmitItem| format!("verdict {}, class {}, quality {}", item.verdict, item.class, item.quality);
         let text = format!("{} is stated; it follows: {}", show(stated), show(found));
         return Err(Wrong::of(stated.participant, text));
     }

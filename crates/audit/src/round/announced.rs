@@ -204,7 +204,10 @@ fn check_matrix(stated: &Descriptor, epoch: &EpochRecord, beaconless: bool, foun
         Wrong::new(format!("the root {} is not the one registered for epoch {}", stated.matrixRoot, epoch.epoch))
     })?;
     ensure(found == stated.matrixRoot, || {
-        Wrong::new(format!("the matrix of epoch {} has the root {found}, registered is {}", epoch.epoch, stated.matrixRoot))
+        Wrong::new(format!(
+            "the matrix of epoch {} has the root {found}, registered is {}",
+            epoch.epoch, stated.matrixRoot
+        ))
     })
 }
 

@@ -21,9 +21,8 @@ struct Circumstances {
 impl RoundAudit<'_> {
     pub(super) async fn audited(&mut self, posted: &StageRecord) -> Result<(), AuditError> {
         let Some(lock) = self.seen.lock.take() else { return Ok(()) };
-        let items = self
-            .list(Kind::AuditVerdict, &posted.cid, posted.root, lock.len(), |items| check_rows(items, &lock))
-            .await;
+        let items =
+            self.list(Kind::AuditVerdict, &posted.cid, posted.root, lock.len(), |items| check_rows(items, &lock)).await;
         for (item, locked) in items.iter().flatten().zip(&lock) {
             self.upload(posted, item, locked).await?;
         }
@@ -31,12 +30,7 @@ impl RoundAudit<'_> {
         Ok(())
     }
 
-    async fn upload(
-        &mut self,
-        posted: &StageRecord,
-        item: &VerdictItem,
-        locked: &LockItem,
-    ) -> Result<(), AuditError> {
+    async fn upload(&mut self, posted: &StageRecord, item: &VerdictItem, locked: &LockItem) -> Result<(), AuditError> {
         let (manifest, blocks) = (&locked.manifest, self.blocks());
         let list = Place::cid(&posted.cid).of(item.participant);
         let stated = match AuditVerdict::try_from(item.verdict) {

@@ -109,8 +109,7 @@ mod tests {
     }
 
     fn item() -> LockItem {
-        let manifest =
-            Contribution { ctx: CTX, participant: key(1).address(), blocks: 2, ..Contribution::default() };
+        let manifest = Contribution { ctx: CTX, participant: key(1).address(), blocks: 2, ..Contribution::default() };
         let receipt = Receipt {
             ctx: CTX,
             participant: manifest.participant,

@@ -75,7 +75,8 @@ impl RoundAudit<'_> {
         for (block, j) in blocks.into_iter().zip(first..) {
             if !block.ok {
                 let residual = block.max_residual;
-                self.tally.note(format!("data block {j} of the sum has a residual of {residual} and moved no parameter"));
+                self.tally
+                    .note(format!("data block {j} of the sum has a residual of {residual} and moved no parameter"));
             }
             values.extend(block.values);
         }
@@ -145,10 +146,9 @@ fn step(uploads: &[Weighted], d: &Descriptor) -> ServerStep {
 fn compare(stated: &[i32], found: &[i32]) -> Checked<()> {
     ensure(stated.len() == found.len(), || Wrong::new("another number of parameters"))?;
     match stated.iter().zip(found).position(|(stated, found)| stated != found) {
-        Some(at) => Err(Wrong::new(format!(
-            "parameter {at} is {}, it follows from the sum: {}",
-            stated[at], found[at]
-        ))),
+        Some(at) => {
+            Err(Wrong::new(format!("parameter {at} is {}, it follows from the sum: {}", stated[at], found[at])))
+        }
         None => Ok(()),
     }
 }

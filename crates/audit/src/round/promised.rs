@@ -11,9 +11,8 @@ use crate::tally::{Checked, Wrong, ensure};
 impl RoundAudit<'_> {
     pub(super) async fn promised(&mut self, posted: &StageRecord) {
         let (on_chain, most) = (&self.record.promises, usize::from(self.record.descriptor.validators));
-        self.seen.promises = self
-            .list(Kind::Promise, &posted.cid, posted.root, most, |items| check_promises(items, on_chain))
-            .await;
+        self.seen.promises =
+            self.list(Kind::Promise, &posted.cid, posted.root, most, |items| check_promises(items, on_chain)).await;
     }
 }
 
@@ -38,11 +37,8 @@ mod tests {
     #[test]
     fn promises_are_those_on_chain() {
         let validator = Address::repeat_byte;
-        let on_chain = [2, 1].map(|n| PromiseRecord {
-            validator: validator(n),
-            commitment: B256::repeat_byte(n),
-            time: 0,
-        });
+        let on_chain =
+            [2, 1].map(|n| PromiseRecord { validator: validator(n), commitment: B256::repeat_byte(n), time: 0 });
         let mut items = [1, 2].map(|n| PromiseItem { validator: validator(n), commitment: B256::repeat_byte(n) });
         assert_eq!(check_promises(&items, &on_chain), Ok(()));
         assert_eq!(check_promises(&items[..1], &on_chain).unwrap_err().account, Some(validator(2)));

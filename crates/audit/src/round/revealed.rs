@@ -59,9 +59,7 @@ fn check_reveal(
     let promise = promises.iter().find(|promise| promise.validator == reveal.validator);
     let promise = promise.ok_or_else(|| Wrong::new("nothing was promised"))?;
     let found = commitment(reveal);
-    ensure(found == promise.commitment, || {
-        Wrong::new(format!("it opens {found}, promised was {}", promise.commitment))
-    })
+    ensure(found == promise.commitment, || Wrong::new(format!("it opens {found}, promised was {}", promise.commitment)))
 }
 
 /// The direction is the one that was revealed, and one that members may answer.

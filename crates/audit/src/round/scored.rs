@@ -21,9 +21,8 @@ impl RoundAudit<'_> {
         let entries: Arc<Vec<Vec<i8>>> = Arc::new(directions.iter().map(signed).collect());
         let least = usize::from(self.record.descriptor.minAdmitted);
         let most = self.facts.federation.members.len();
-        let rows = self
-            .list(Kind::Score, &posted.cid, posted.root, most, |items| check_rows(items, &valid, least))
-            .await;
+        let rows =
+            self.list(Kind::Score, &posted.cid, posted.root, most, |items| check_rows(items, &valid, least)).await;
         for row in rows.iter().flatten() {
             self.row(posted, row, &entries).await?;
         }

@@ -61,7 +61,10 @@ fn compare_settle(stated: &[SettleItem], found: &[SettleItem]) -> Checked<()> {
     if let Some((stated, found)) = stated.iter().zip(found).find(|(stated, found)| stated != found) {
         let role = if found.role == Role::Hospital as u8 { "hospital" } else { "validator" };
         let show = |item: &SettleItem| {
-            format!("quality {}, weight {}, pay {}, cumulative {}", item.quality, item.weight, item.pay, item.cumulative)
+            format!(
+                "quality {}, weight {}, pay {}, cumulative {}",
+                item.quality, item.weight, item.pay, item.cumulative
+            )
         };
         let text = format!("{role}: {} is stated; it follows: {}", show(stated), show(found));
         return Err(Wrong::of(stated.account, text));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use almoner_protocol::{Address, Stage};
 use almoner_store::{
-    BlockSource, Bytes, Cid, Faults, FaultyStore, Injected, MemoryStore, Place, Store, StoreError, cid_from_bytes,
+    Block, BlockSource, Bytes, Cid, Faults, FaultyStore, Injected, MemoryStore, Place, Store, StoreError,
+    cid_from_bytes,
 };
 use async_trait::async_trait;
 
@@ -34,8 +35,8 @@ impl Altered {
 
 #[async_trait]
 impl BlockSource for Altered {
-    async fn fetch_unchecked(&self, cid: &Cid) -> Result<Bytes, StoreError> {
-        self.inner.fetch_unchecked(cid).await
+    async fn fetch(&self, cid: &Cid) -> Result<Block, StoreError> {
+        self.inner.fetch(cid).await
     }
 
     fn place(&self) -> Place {
@@ -131,7 +132,7 @@ async fn the_round_that_made_a_model_is_named_and_not_the_next() {
     let world = World::play(2).await;
     let model = &world.facts.rounds[0].stages[&Stage::Model].cid;
     assert_eq!(*model, world.facts.rounds[1].cids.base);
-    let altered = Altered { inner: world.store.clone(), cid: cid_from_bytes(model).unwrap(), at: 300 };
+    let altered = Altered { inner: world.store.clone(), cid: cid_from_bytes(model).unwrap(), at: 40 };
     let report = run(&world.facts, &altered).await;
     assert_eq!(first(&report), (Kind::Model, Some(1), None));
 }

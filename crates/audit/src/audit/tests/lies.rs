@@ -100,7 +100,8 @@ async fn the_opening_and_the_model() {
     let mut model = bytes(&world, Stage::Model).await;
     let last = model.len() - 4;
     model[last] ^= 1;
-    let values: Vec<i32> = model[model.len() - 96..].as_chunks::<4>().0.iter().map(|w| i32::from_le_bytes(*w)).collect();
+    let values: Vec<i32> =
+        model[model.len() - 96..].as_chunks::<4>().0.iter().map(|w| i32::from_le_bytes(*w)).collect();
     world.replace(Stage::Model, model, almoner_protocol::model_root(&values)).await;
     names(&world, Kind::Model, Some(2), None).await;
 }

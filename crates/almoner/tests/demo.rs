@@ -1,0 +1,134 @@
+//! The binary as its users run it: whole runs, whole outputs, exit codes.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn almoner(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_almoner")).args(arguments).output().expect("the binary starts")
+}
+
+fn demo(dir: &Path, more: &[&str]) -> Value {
+    let dir = dir.to_str().expect("a UTF-8 path");
+    let output = almoner(&[&["demo", "--json", "--dir", dir], more].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "--json is silent: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+fn amount(value: &Value) -> u128 {
+    value.as_str().expect("a decimal string").parse().expect("base units")
+}
+
+fn refused(arguments: &[&str], code: i32, said: &str) {
+    let output = almoner(arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(text.contains(said), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_federation_trains_and_pays() {
+    let home = tempfile::tempdir().unwrap();
+    let run = demo(&home.path().join("run"), &["--seed", "7", "--rounds", "3"]);
+    assert_eq!(run["schema"], 1);
+    assert_eq!(run["rounds"].as_array().unwrap().len(), 3);
+    assert!(run["rounds"][2]["accuracy"].as_f64().unwrap() > 0.9);
+    assert_eq!(run["audit"]["checks"], run["audit"]["held"]);
+    assert!(run["audit"]["checks"].as_u64().unwrap() > 100);
+    let people: Vec<&Value> =
+        run["participants"].as_array().unwrap().iter().chain(run["validators"].as_array().unwrap()).collect();
+    assert_eq!(people.len(), 7);
+    let earned: u128 = people.iter().map(|person| amount(&person["earned"])).sum();
+    let balances: u128 = people.iter().map(|person| amount(&person["balance"])).sum();
+    assert_eq!(earned, balances);
+    assert_eq!(earned, amount(&run["pot_total"]), "three rounds that pay leave nothing over");
+    let (spoiled, clean): (Vec<&Value>, Vec<&Value>) =
+        run["participants"].as_array().unwrap().iter().partition(|person| person["mislabelled"] == true);
+    let least = clean.iter().map(|person| amount(&person["earned"])).min().unwrap();
+    assert!(amount(&spoiled[0]["earned"]) * 4 < least, "flipped labels do not pay");
+    let model = std::fs::read(run["model"]["path"].as_str().unwrap()).unwrap();
+    assert!(model.windows(8).any(|text| text == b"0.weight"));
+}
+
+#[test]
+fn one_seed_has_one_history() {
+    let home = tempfile::tempdir().unwrap();
+    let runs: Vec<Value> = ["a", "b"]
+        .iter()
+        .map(|name| demo(&home.path().join(name), &["--seed", "11", "--rounds", "2", "--model", "logistic"]))
+        .collect();
+    for root in ["model_root", "score_root", "settle_root", "payout_root"] {
+        for round in 0..2 {
+            assert_eq!(runs[0]["rounds"][round][root], runs[1]["rounds"][round][root], "{root} of round {}", round + 1);
+        }
+    }
+}
+
+#[test]
+fn a_finished_run_is_served_and_audited() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    demo(&dir, &["--seed", "3", "--rounds", "1", "--model", "logistic"]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_almoner"))
+        .args(["serve", dir.to_str().unwrap(), "--listen", &address])
+        .spawn()
+        .unwrap();
+    while std::net::TcpStream::connect(&address).is_err() {
+        assert!(server.try_wait().unwrap().is_none(), "the server ended early");
+        std::thread::yield_now();
+    }
+    let url = format!("http://{address}");
+    let audit = almoner(&["audit", &url, "--json"]);
+    let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
+    assert!(audit.status.success(), "{said}");
+    assert_eq!(said["audit"]["checks"], said["audit"]["held"]);
+
+    // One byte of one stored block: whoever downloads it notices, and the audit says which artefact is not to be had.
+    let block = std::fs::read_dir(dir.join("store").join("blocks"))
+        .unwrap()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.is_file())
+        .max_by_key(|path| path.metadata().map(|meta| meta.len()).unwrap_or(0))
+        .expect("a stored block");
+    let mut bytes = std::fs::read(&block).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&block, bytes).unwrap();
+    let audit = almoner(&["audit", &url, "--json"]);
+    assert_eq!(audit.status.code(), Some(5), "{}", String::from_utf8_lossy(&audit.stderr));
+    let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
+    assert!(said["first_wrong"]["cid"].is_string(), "{said}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn mistakes_have_their_exit_codes() {
+    let home = tempfile::tempdir().unwrap();
+    let full = home.path().join("full");
+    std::fs::create_dir(&full).unwrap();
+    std::fs::write(full.join("something"), "x").unwrap();
+    let fresh = home.path().join("fresh");
+    let (full, fresh) = (full.to_str().unwrap(), fresh.to_str().unwrap());
+    refused(&["demo", "--no-such-flag"], 2, "--no-such-flag");
+    refused(&["demo", "--rounds", "0"], 3, "--rounds");
+    refused(&["demo", "--dir", full], 3, "not empty");
+    refused(&["demo", "--data", full], 3, "processed.cleveland.data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(&["demo", "--dir", fresh, "--listen", &address], 3, "--listen");
+    refused(&["audit", "http://127.0.0.1:9"], 4, "127.0.0.1:9");
+}
+
+#[test]
+fn help_names_every_command() {
+    let help = String::from_utf8(almoner(&["--help"]).stdout).unwrap();
+    for command in ["demo", "audit", "serve"] {
+        assert!(help.contains(command), "{help}");
+    }
+}
