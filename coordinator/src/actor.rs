@@ -241,7 +241,8 @@ impl Actor {
                 String::new()
             }
             over => {
-                let set = current.round.admission().map(|admitted| admitted.set().map(|item| item.participant).collect());
+                let set =
+                    current.round.admission().map(|admitted| admitted.set().map(|item| item.participant).collect());
                 campaign.earlier_sets.extend(set);
                 let reason = current.round.end().map(|end| format!("{:?}", end.cause)).unwrap_or_default();
                 let _ = self.progress.send(Progress::Ended { round, state: over, reason: reason.clone() });

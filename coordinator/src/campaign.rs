@@ -83,7 +83,9 @@ impl Campaign {
             return Err(CoordinatorError::NotFound(format!("join.federation: {} is not served here", join.federation)));
         }
         if self.seated() {
-            return Err(CoordinatorError::Conflict("join: the federation has been launched, its seats are fixed".into()));
+            return Err(CoordinatorError::Conflict(
+                "join: the federation has been launched, its seats are fixed".into(),
+            ));
         }
         self.joins.insert((join.role, join.account), request);
         Ok(())
@@ -102,7 +104,8 @@ impl Campaign {
             class,
             signature: Bytes::copy_from_slice(&request.join.signature),
         };
-        let members: Vec<Seat> = self.of_role(MEMBER).zip(classes).map(|(request, class)| seat(request, class)).collect();
+        let members: Vec<Seat> =
+            self.of_role(MEMBER).zip(classes).map(|(request, class)| seat(request, class)).collect();
         let validators: Vec<Seat> = self.of_role(VALIDATOR).map(|request| seat(request, 0)).collect();
         self.members = members
             .iter()
@@ -155,8 +158,10 @@ impl Campaign {
     pub(crate) fn take_committee(&mut self) -> Committee {
         self.enough_since = None;
         let offers = std::mem::take(&mut self.offers);
-        let committee =
-            offers.iter().map(|(account, offer)| CommitteeMember { account: *account, key: offer.key.clone() }).collect();
+        let committee = offers
+            .iter()
+            .map(|(account, offer)| CommitteeMember { account: *account, key: offer.key.clone() })
+            .collect();
         let offers = offers.into_values().map(|offer| offer.ready).collect();
         Committee { members: self.members.clone(), committee, offers, validators: self.validators.clone() }
     }

@@ -4,12 +4,12 @@
 
 use std::time::Instant;
 
+use alloy_sol_types::SolCall;
 use almoner_chain::contracts::{Federations, Rounds, TestToken};
 use almoner_chain::{Ledger, Sender, TxReceipt};
 use almoner_protocol::round::{MemberAck, Posting, Signed};
 use almoner_protocol::types::{Descriptor, DirectionPromise, Join, OpenCids, Ready, Reveal};
 use almoner_protocol::{Address, B256, Bytes, SolValue, U256};
-use alloy_sol_types::SolCall;
 use tokio::sync::broadcast;
 
 use crate::{CoordinatorError, Progress};
@@ -87,7 +87,8 @@ impl Chain {
     }
 
     pub(crate) async fn register_matrix(&self, federation: u64, round: u64, epoch: u32, root: B256) -> Sent {
-        self.federations(round, "matrix", Federations::registerMatrixCall { federation, epoch, root }.abi_encode()).await
+        self.federations(round, "matrix", Federations::registerMatrixCall { federation, epoch, root }.abi_encode())
+            .await
     }
 
     // ---- the round ----

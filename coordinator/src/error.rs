@@ -59,9 +59,7 @@ impl Kinded for CoordinatorError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotNow(_) | Self::Stopped => ErrorKind::SOON,
-            Self::Store(_) | Self::Ledger(_) | Self::Journal(_) | Self::Bug(_) | Self::Listen(_) => {
-                ErrorKind::Internal
-            }
+            Self::Store(_) | Self::Ledger(_) | Self::Journal(_) | Self::Bug(_) | Self::Listen(_) => ErrorKind::Internal,
         }
     }
 }

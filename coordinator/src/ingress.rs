@@ -21,31 +21,84 @@ pub(crate) struct UploadSizes {
 #[derive(Debug)]
 pub(crate) enum Ingress {
     // Sites.
-    Join { request: JoinRequest, reply: Reply<()> },
-    Ready { request: ReadyRequest, reply: Reply<()> },
-    Task { federation: u64, round: u64, reply: Reply<Task> },
+    Join {
+        request: JoinRequest,
+        reply: Reply<()>,
+    },
+    Ready {
+        request: ReadyRequest,
+        reply: Reply<()>,
+    },
+    Task {
+        federation: u64,
+        round: u64,
+        reply: Reply<Task>,
+    },
     /// How large the files of an upload to this round are.
-    UploadSizes { ctx: B256, reply: Reply<UploadSizes> },
+    UploadSizes {
+        ctx: B256,
+        reply: Reply<UploadSizes>,
+    },
     /// The files are in the store under the manifest's CIDs.
-    Contribution { manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>> },
+    Contribution {
+        manifest: Signed<Contribution>,
+        reply: Reply<Signed<Receipt>>,
+    },
     /// Promises, reveals, acknowledgements, answers.
-    Round { event: Box<Event>, reply: Reply<()> },
+    Round {
+        event: Box<Event>,
+        reply: Reply<()>,
+    },
     /// An acknowledgement; who signed it follows from its signature.
-    Ack { ack: Signed<StageAck>, reply: Reply<()> },
-    Acknowledgements { ctx: B256, stage: Stage, reply: Reply<Vec<Signed<StageAck>>> },
+    Ack {
+        ack: Signed<StageAck>,
+        reply: Reply<()>,
+    },
+    Acknowledgements {
+        ctx: B256,
+        stage: Stage,
+        reply: Reply<Vec<Signed<StageAck>>>,
+    },
     /// The sealed-share bundles of the locked participants.
-    ShareBundles { ctx: B256, reply: Reply<Vec<(Address, Bytes)>> },
+    ShareBundles {
+        ctx: B256,
+        reply: Reply<Vec<(Address, Bytes)>>,
+    },
 
     // Aggregators.
     /// Answered when there is work; the caller gives up by dropping its end.
-    Lease { reply: Reply<Job> },
+    Lease {
+        reply: Reply<Job>,
+    },
     /// How long the result of this lease is.
-    ResultLength { lease: u64, reply: Reply<usize> },
-    Result { lease: u64, bytes: Bytes, reply: Reply<()> },
+    ResultLength {
+        lease: u64,
+        reply: Reply<usize>,
+    },
+    Result {
+        lease: u64,
+        bytes: Bytes,
+        reply: Reply<()>,
+    },
 
     // Researchers.
-    Create { spec: String, initial: Vec<i32>, reply: Reply<u64> },
-    Fund { federation: u64, amount: u128, reply: Reply<()> },
-    Launch { federation: u64, rounds: u32, reply: Reply<()> },
-    Stop { federation: u64, reply: Reply<()> },
+    Create {
+        spec: String,
+        initial: Vec<i32>,
+        reply: Reply<u64>,
+    },
+    Fund {
+        federation: u64,
+        amount: u128,
+        reply: Reply<()>,
+    },
+    Launch {
+        federation: u64,
+        rounds: u32,
+        reply: Reply<()>,
+    },
+    Stop {
+        federation: u64,
+        reply: Reply<()>,
+    },
 }

@@ -124,7 +124,10 @@ mod tests {
         while let Some((lease, _, range)) = board.lease(0) {
             leases.push((lease, range));
         }
-        assert_eq!(leases.iter().map(|(_, r)| (r.first, r.blocks)).collect::<Vec<_>>(), [(0, 256), (256, 256), (512, 88)]);
+        assert_eq!(
+            leases.iter().map(|(_, r)| (r.first, r.blocks)).collect::<Vec<_>>(),
+            [(0, 256), (256, 256), (512, 88)]
+        );
         let mut done = None;
         for (lease, range) in leases.into_iter().rev() {
             assert!(done.is_none());

@@ -26,13 +26,28 @@ pub struct Settlement {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    RoundOpened { round: u64, ctx: B256 },
-    State { round: u64, state: State },
+    RoundOpened {
+        round: u64,
+        ctx: B256,
+    },
+    State {
+        round: u64,
+        state: State,
+    },
     /// A transaction of ours is included.
-    Sent { round: u64, step: &'static str, gas: u64, seconds: f64 },
+    Sent {
+        round: u64,
+        step: &'static str,
+        gas: u64,
+        seconds: f64,
+    },
     Settled(Settlement),
     /// Void or expired; the pot is back or carried.
-    Ended { round: u64, state: State, reason: String },
+    Ended {
+        round: u64,
+        state: State,
+        reason: String,
+    },
     /// All launched rounds are over.
     Idle,
 }

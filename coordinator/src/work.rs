@@ -52,7 +52,11 @@ pub(crate) enum Outcome {
     Inners(Vec<InnerRow>),
     /// Data sums of all blocks, then check sums, 8 bytes a word.
     Summed(Vec<u8>),
-    Opened { members: Vec<u16>, values: Vec<i64>, bad_blocks: Vec<u32> },
+    Opened {
+        members: Vec<u16>,
+        values: Vec<i64>,
+        bad_blocks: Vec<u32>,
+    },
 }
 
 impl Work {
@@ -93,7 +97,11 @@ impl Work {
     }
 
     /// Puts the ranges together; their lengths were checked when they came.
-    pub(crate) fn finish(self, results: Vec<(BlockRange, Bytes)>, facts: &RoundFacts) -> Result<Outcome, CoordinatorError> {
+    pub(crate) fn finish(
+        self,
+        results: Vec<(BlockRange, Bytes)>,
+        facts: &RoundFacts,
+    ) -> Result<Outcome, CoordinatorError> {
         match self {
             Self::Audit { uploads } => finish_audit(&uploads, &results, facts).map(Outcome::Audited),
             Self::Inner { uploads, entries, .. } => Ok(Outcome::Inners(finish_inners(&uploads, &entries, &results))),

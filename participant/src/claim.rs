@@ -3,7 +3,7 @@
 //! A site holds no ether: anybody may send its claim, and the contract pays the account that the proof names. The
 //! site itself checks that what it would be paid is what was settled.
 
-use almoner_chain::{RoundRecord, RoundStatus};
+use almoner_chain::{RoundRecord, RoundStatus, StageRecord};
 use almoner_protocol::types::PayoutItem;
 use almoner_protocol::{Address, B256, MAX_WEIGHT_TOTAL, PayoutTree, Stage, U256, decode_list, verify_claim};
 
@@ -38,17 +38,29 @@ pub fn claim_from(items: &[PayoutItem], root: B256, account: Address) -> Result<
 
 /// The site's claim under the root that people claim from now.
 pub async fn own_claim(from: &Sources, rounds: &[RoundRecord]) -> Result<Option<Claim>, SiteError> {
-    let paid = rounds.iter().rev().filter(|round| round.status == RoundStatus::Final);
-    let Some(payout) = paid.filter_map(|round| round.stages.get(&Stage::Payout)).next() else { return Ok(None) };
+    let Some(payout) = last_payout(rounds) else { return Ok(None) };
     let file = bytes(from.store.as_ref(), &payout.cid, 10 + MAX_ACCOUNTS as u64 * PAYOUT_ITEM).await?;
     let items: Vec<PayoutItem> = decode_list(&file, MAX_ACCOUNTS)?;
     let claim = claim_from(&items, payout.root, from.identity.account())?;
     let number = from.identity.federation().number;
     let current = from.ledger.payout_root(number).await?;
-    if claim.is_some() && current != payout.root {
-        return Err(SiteError::Root { what: "payout of the federation", stated: current, found: payout.root });
+    if claim.is_none() || current == payout.root {
+        return Ok(claim);
     }
-    Ok(claim)
+    // A later round may have become final while we looked.
+    let now = from.ledger.rounds(number).await?;
+    match now.last() {
+        Some(round) if last_payout(&now).is_some_and(|now| now.root != payout.root) => {
+            Err(SiteError::Moved { round: round.number })
+        }
+        _ => Err(SiteError::Root { what: "payout of the federation", stated: current, found: payout.root }),
+    }
+}
+
+/// The payout stage of the last final round.
+fn last_payout(rounds: &[RoundRecord]) -> Option<&StageRecord> {
+    let mut paid = rounds.iter().rev().filter(|round| round.status == RoundStatus::Final);
+    paid.find_map(|round| round.stages.get(&Stage::Payout))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Why a site refuses or fails: one variant per thing that may differ, with what it should have been.
 
+use std::time::Duration;
+
 use almoner_chain::LedgerError;
 use almoner_crypto::CryptoError;
 use almoner_journal::JournalError;
@@ -9,6 +11,9 @@ use almoner_protocol::{Address, B256, Stage};
 use almoner_store::{Blame, StoreError};
 
 use crate::data::DataError;
+
+/// How long the chain is left alone before it is read again.
+const MOVED: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
@@ -33,6 +38,9 @@ pub enum SiteError {
     Ledger(#[from] LedgerError),
     #[error("store: {0}")]
     Store(#[from] StoreError),
+    /// A stage was posted while we looked: to be looked at again.
+    #[error("round {round} moved on while it was being read")]
+    Moved { round: u64 },
 
     // Refusals: what a round claims is not so.
     #[error(transparent)]
@@ -106,6 +114,7 @@ impl Kinded for SiteError {
                 Blame::Retry => ErrorKind::SOON,
                 Blame::Ours => ErrorKind::Internal,
             },
+            Self::Moved { .. } => ErrorKind::NotNow(MOVED),
             // Members acknowledge one after another.
             Self::Acknowledgements { .. } => ErrorKind::SOON,
             Self::Rule(_)

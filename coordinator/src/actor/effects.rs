@@ -107,7 +107,8 @@ impl Actor {
                 let items: Vec<DirectionItem> = decode_list(&bytes, MAX_DIRECTIONS)?;
                 let entries = items.into_iter().map(|item| item.entries).collect();
                 let locked = &self.current_mut()?.locked;
-                let uploads = locked.iter().filter(|i| participants.contains(&i.manifest.participant)).cloned().collect();
+                let uploads =
+                    locked.iter().filter(|i| participants.contains(&i.manifest.participant)).cloned().collect();
                 self.start(Work::Inner { uploads, directions: directions.cid, entries })
             }
             Effect::RequestSum { weights } => {
@@ -191,7 +192,9 @@ impl Actor {
         };
         weights
             .iter()
-            .map(|weight| find(weight).ok_or_else(|| CoordinatorError::Bug("an admitted participant is not locked".into())))
+            .map(|weight| {
+                find(weight).ok_or_else(|| CoordinatorError::Bug("an admitted participant is not locked".into()))
+            })
             .collect()
     }
 
@@ -211,8 +214,10 @@ impl Actor {
         let found = tokio::task::spawn_blocking(move || {
             let check = bytes.len().checked_sub(CHECK_BYTES).and_then(|at| words_from_bytes(&bytes[at..]));
             let check = check.ok_or_else(|| CoordinatorError::Bug("the sum is too short".into()))?;
-            let words: Result<Vec<_>, _> =
-                answers.iter().map(|item| AnswerVec::from_bytes(&item.words).map(|words| (item.member, words))).collect();
+            let words: Result<Vec<_>, _> = answers
+                .iter()
+                .map(|item| AnswerVec::from_bytes(&item.words).map(|words| (item.member, words)))
+                .collect();
             let words = words.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
             let borrowed: Vec<(u16, &AnswerVec)> = words.iter().map(|(member, words)| (*member, words)).collect();
             Ok::<_, CoordinatorError>(find_secret(&seed, &borrowed, threshold, &check, norm2).ok())

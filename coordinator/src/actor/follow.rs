@@ -1,8 +1,8 @@
 //! What the chain says about the round in hand. Our own transactions and those of others come in by the same door.
 
 use almoner_chain::RoundStatus;
-use almoner_protocol::round::{Event, Finality};
 use almoner_protocol::Stage;
+use almoner_protocol::round::{Event, Finality};
 
 use super::Actor;
 use crate::CoordinatorError;

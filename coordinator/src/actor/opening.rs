@@ -150,8 +150,7 @@ impl Actor {
             earlier_sets,
         })?;
         let ctx = round.ctx();
-        let facts =
-            RoundFacts {
+        let facts = RoundFacts {
             parameters,
             epoch_seed: seed,
             delta: descriptor.scale.delta,
@@ -171,7 +170,8 @@ impl Actor {
             acks: Default::default(),
         });
         self.notices.publish(|notice| notice.next_round = 0);
-        let _ = self.progress.send(Progress::State { round: at.round, state: almoner_protocol::round::State::Announced });
+        let _ =
+            self.progress.send(Progress::State { round: at.round, state: almoner_protocol::round::State::Announced });
         let opened = self.give_orders_again().await;
         if opened.is_err() {
             // Nothing is on chain: the members are asked again.
@@ -199,7 +199,9 @@ impl Actor {
         match record.matrix_root {
             Some(registered) if registered == root => {}
             Some(registered) => {
-                return Err(CoordinatorError::Bug(format!("the chain has matrix root {registered}, we compute {root}")));
+                return Err(CoordinatorError::Bug(format!(
+                    "the chain has matrix root {registered}, we compute {root}"
+                )));
             }
             None => {
                 self.chain.register_matrix(at.federation, at.round, epoch, root).await?;

@@ -95,7 +95,9 @@ impl Actor {
         expect_signer("join", message.account, hash, signature)?;
         match message.role {
             MEMBER | VALIDATOR => Ok(()),
-            role => Err(CoordinatorError::Invalid(format!("join.role: {role} is neither member (0) nor validator (1)"))),
+            role => {
+                Err(CoordinatorError::Invalid(format!("join.role: {role} is neither member (0) nor validator (1)")))
+            }
         }
     }
 
@@ -111,7 +113,9 @@ impl Actor {
             .current
             .as_ref()
             .filter(|current| current.at.federation == federation && current.at.round == round)
-            .ok_or_else(|| CoordinatorError::NotFound(format!("round {round} of federation {federation} is not running")))?;
+            .ok_or_else(|| {
+                CoordinatorError::NotFound(format!("round {round} of federation {federation} is not running"))
+            })?;
         let stages = current
             .artefacts
             .iter()

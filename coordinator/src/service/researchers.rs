@@ -1,7 +1,9 @@
 //! Researchers: create, fund, launch, watch, stop.
 
 use almoner_proto::wire::researchers_server::Researchers;
-use almoner_proto::{CreateReply, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, wire};
+use almoner_proto::{
+    CreateReply, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, wire,
+};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
@@ -19,19 +21,22 @@ impl Researchers for ResearchersService {
     type WatchStream = NoticeStream;
 
     async fn create(&self, request: Request<wire::CreateRequest>) -> Result<Response<wire::CreateReply>, Status> {
-        let CreateRequest { spec, initial } = request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
+        let CreateRequest { spec, initial } =
+            request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
         let federation = self.mailbox.ask(|reply| Ingress::Create { spec, initial, reply }).await?;
         Ok(Response::new(CreateReply { federation }.into()))
     }
 
     async fn fund(&self, request: Request<wire::FundRequest>) -> Result<Response<wire::Empty>, Status> {
-        let FundRequest { federation, amount } = request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
+        let FundRequest { federation, amount } =
+            request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
         self.mailbox.ask(|reply| Ingress::Fund { federation, amount, reply }).await?;
         Ok(Response::new(wire::Empty {}))
     }
 
     async fn launch(&self, request: Request<wire::LaunchRequest>) -> Result<Response<wire::Empty>, Status> {
-        let LaunchRequest { federation, rounds } = request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
+        let LaunchRequest { federation, rounds } =
+            request.into_inner().try_into().map_err(|e: almoner_proto::FieldError| refuse(e.into()))?;
         self.mailbox.ask(|reply| Ingress::Launch { federation, rounds, reply }).await?;
         Ok(Response::new(wire::Empty {}))
     }

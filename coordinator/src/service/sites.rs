@@ -7,7 +7,7 @@ use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
     AcknowledgementsReply, AcknowledgementsRequest, FieldError, JoinRequest, PromiseRequest, ReadyRequest,
     RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest, UploadHeader,
-    UploadReader, UploadReceipt, WatchRequest, words_to_bytes, wire,
+    UploadReader, UploadReceipt, WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
@@ -50,7 +50,13 @@ impl SitesService {
     }
 
     /// Reads one file of an upload into the store; what it is called is what it hashes to.
-    async fn file<S>(&self, reader: &mut UploadReader<S>, length: u64, claimed: &[u8], field: &str) -> Result<(), CoordinatorError>
+    async fn file<S>(
+        &self,
+        reader: &mut UploadReader<S>,
+        length: u64,
+        claimed: &[u8],
+        field: &str,
+    ) -> Result<(), CoordinatorError>
     where
         S: Stream<Item = Result<wire::UploadChunk, Status>> + Unpin,
     {
@@ -116,7 +122,10 @@ impl Sites for SitesService {
         Ok(Response::new(task.into()))
     }
 
-    async fn upload(&self, request: Request<Streaming<wire::UploadChunk>>) -> Result<Response<wire::UploadReceipt>, Status> {
+    async fn upload(
+        &self,
+        request: Request<Streaming<wire::UploadChunk>>,
+    ) -> Result<Response<wire::UploadReceipt>, Status> {
         self.receive(request.into_inner()).await.map(Response::new)
     }
 

@@ -14,6 +14,6 @@ mod sites;
 pub use chain::{ChainChoice, LocalChain};
 pub use harness::{Baseline, Person, RoundReport, RunReport, best_alone, pooled_baseline};
 pub use net::{Localnet, NetConfig};
-pub use sites::Site;
 pub use scenario::{Holder, ModelChoice, Scenario, breast_cancer as breast_cancer_scenario, heart as heart_scenario};
 pub use seeds::Seeds;
+pub use sites::Site;

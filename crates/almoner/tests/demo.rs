@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -16,6 +16,16 @@ fn demo(dir: &Path, more: &[&str]) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "--json is silent: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+/// A server that ends with the test, however the test ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn amount(value: &Value) -> u128 {
@@ -75,12 +85,15 @@ fn a_finished_run_is_served_and_audited() {
     demo(&dir, &["--seed", "3", "--rounds", "1", "--model", "logistic"]);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
-    let mut server = Command::new(env!("CARGO_BIN_EXE_almoner"))
-        .args(["serve", dir.to_str().unwrap(), "--listen", &address])
-        .spawn()
-        .unwrap();
+    let mut server = Server(
+        Command::new(env!("CARGO_BIN_EXE_almoner"))
+            .args(["serve", dir.to_str().unwrap(), "--listen", &address])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     while std::net::TcpStream::connect(&address).is_err() {
-        assert!(server.try_wait().unwrap().is_none(), "the server ended early");
+        assert!(server.0.try_wait().unwrap().is_none(), "the server ended early");
         std::thread::yield_now();
     }
     let url = format!("http://{address}");
@@ -103,8 +116,6 @@ fn a_finished_run_is_served_and_audited() {
     assert_eq!(audit.status.code(), Some(5), "{}", String::from_utf8_lossy(&audit.stderr));
     let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
     assert!(said["first_wrong"]["cid"].is_string(), "{said}");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]

@@ -177,8 +177,8 @@ impl Sender {
             // Whether it arrived or not: it is in the outbox, and whoever waits for it broadcasts it again.
             Verdict::Accepted | Verdict::Unreachable | Verdict::Underpriced => Ok(signed),
             Verdict::NonceTaken => {
-                self.check_displaced(std::slice::from_ref(&signed)).await?;
-                Ok(signed)
+                let displaced = self.check_displaced(std::slice::from_ref(&signed)).await;
+                displaced.or_else(inclusion::unknown_for_now).map(|()| signed)
             }
             Verdict::Refused(error) => {
                 // It will never be mined, so its nonce is free again.

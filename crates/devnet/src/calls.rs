@@ -51,23 +51,27 @@ impl Chain {
         let cap = header.gas_limit.min(TRANSACTION_GAS_CAP);
         let mut high = request.gas.unwrap_or(cap).min(cap);
         let result = self.simulate(request, &header, high, Checks::AnyNonce)?;
-        // What it takes at least. More may be needed, because a call passes on at most 63/64 of the gas there is.
-        let mut low = result.tx_gas_used().saturating_sub(1);
+        let used = result.tx_gas_used();
+        // What was refunded had to be there first, a call passes on at most 63/64 of the gas there is, and one that
+        // sends money adds a stipend: this nearly always suffices (geth's figure).
+        let refunded = result.gas().inner_refunded();
+        let likely = used.saturating_add(refunded).saturating_add(2300).saturating_mul(64) / 63;
         output(result)?;
+        let mut low = used.saturating_sub(1);
+        let enough = |gas| self.simulate(request, &header, gas, Checks::AnyNonce).is_ok_and(|done| done.is_success());
+        let mut attempt = likely;
         while low.saturating_add(1) < high {
-            let spread = high.saturating_sub(low);
-            if spread as f64 / (high as f64) < ESTIMATE_ERROR {
+            if attempt > low && attempt < high {
+                if enough(attempt) {
+                    high = attempt;
+                } else {
+                    low = attempt;
+                }
+            }
+            if high.saturating_sub(low) as f64 / (high as f64) < ESTIMATE_ERROR {
                 break;
             }
-            // The need is mostly just above the least possible, so look there first (as geth does).
-            let middle = low.midpoint(high).min(low.saturating_mul(2).saturating_add(1));
-            let enough =
-                self.simulate(request, &header, middle, Checks::AnyNonce).is_ok_and(|result| result.is_success());
-            if enough {
-                high = middle;
-            } else {
-                low = middle;
-            }
+            attempt = low.midpoint(high);
         }
         Ok(high)
     }

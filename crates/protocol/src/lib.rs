@@ -44,7 +44,7 @@ pub use leak::{
 pub use list::{ListItem, MAX_PARAMETERS, SealedShares, check_order, decode_list, encode_list, list_root};
 pub use model_file::{decode_model, encode_model, model_file_length, model_root};
 pub use payout::{
-    CumulativeLedger, PayoutTree, Role, Settlement, SettleNode, SettleTree, Share, close_split, payout_leaf,
+    CumulativeLedger, PayoutTree, Role, SettleNode, SettleTree, Settlement, Share, close_split, payout_leaf,
     prefix_split_floor, settle, settle_leaf, verify_claim, verify_settle,
 };
 pub use quality::{Candidate, FULL_QUALITY, Judge, Quality, STAKE_BITS, Scores, Standing, Vote, quality};

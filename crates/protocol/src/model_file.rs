@@ -33,7 +33,8 @@ pub fn decode_model(spec: &ModelSpec, bytes: &[u8]) -> Result<Vec<i32>, Error> {
         return Err(Error::ModelFile("another length than these layers give"));
     }
     let header = header(spec)?;
-    let data = bytes.strip_prefix(header.as_slice()).ok_or(Error::ModelFile("another header than these layers give"))?;
+    let data =
+        bytes.strip_prefix(header.as_slice()).ok_or(Error::ModelFile("another header than these layers give"))?;
     Ok(data.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word)).collect())
 }
 

@@ -114,7 +114,7 @@ impl Site {
     // ---- committee member -------------------------------------------------------------------------
 
     async fn ack_direction(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
-        self.from.ledger.confirm(round).await?;
+        self.confirm(round).await?;
         let revealed = self.revealed(terms, round).await?;
         self.held(terms, &revealed).await?;
         let seen = posted(round, Stage::Direction)?;
@@ -123,7 +123,7 @@ impl Site {
 
     async fn answer_scores(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        self.from.ledger.confirm(round).await?;
+        self.confirm(round).await?;
         self.certified(terms, Stage::Direction, posted(round, Stage::Direction)?).await?;
         let revealed = self.revealed(terms, round).await?;
         let judged = judged(&self.from, terms, round, &revealed).await?;
@@ -135,7 +135,7 @@ impl Site {
     }
 
     async fn ack_admit(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
-        self.from.ledger.confirm(round).await?;
+        self.confirm(round).await?;
         let admitted = self.admission(terms, round).await?;
         // Not posted yet: the value that follows from our own list is the only one we sign.
         let own = transcript(posted(round, Stage::Score)?, Stage::Admit, list_root(&admitted.items));
@@ -144,7 +144,7 @@ impl Site {
 
     async fn answer_sum(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        self.from.ledger.confirm(round).await?;
+        self.confirm(round).await?;
         let revealed = self.revealed(terms, round).await?;
         let held = self.held(terms, &revealed).await?;
         let admitted = self.admission(terms, round).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use almoner_chain::{FederationRecord, RoundRecord, RoundStatus};
+use almoner_chain::{FederationRecord, LedgerError, RoundRecord, RoundStatus};
 use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, wire};
 use almoner_protocol::B256;
 
@@ -69,7 +69,7 @@ impl Site {
         if let Some(work) = self.work.as_ref().filter(|work| work.ctx == round.ctx) {
             return Ok(work.terms.clone());
         }
-        self.from.ledger.confirm(round).await?;
+        self.confirm(round).await?;
         let checked = match self.ask_task(round).await {
             Ok(()) => terms(&self.from, &self.config.policy, federation, rounds, round).await,
             Err(error) => Err(error),
@@ -86,6 +86,20 @@ impl Site {
         };
         self.work = Some(Work::new(round.ctx, terms.clone()));
         Ok(terms)
+    }
+
+    /// Holds the record against the contract. Between reading the one and asking the other a stage may have been posted,
+    /// which is no contradiction: then the events have it too.
+    pub(super) async fn confirm(&self, round: &RoundRecord) -> Result<(), SiteError> {
+        let ledger = &self.from.ledger;
+        let Err(error) = ledger.confirm(round).await else { return Ok(()) };
+        if matches!(error, LedgerError::Inconsistent { .. }) {
+            let now = ledger.round(round.federation, round.number).await?;
+            if now.is_some_and(|now| now.stages != round.stages) {
+                return Err(SiteError::Moved { round: round.number });
+            }
+        }
+        Err(error.into())
     }
 
     async fn ask_task(&mut self, round: &RoundRecord) -> Result<(), SiteError> {

@@ -125,7 +125,9 @@ fn scores_are_opened_again_before_they_are_signed_for() {
     // Three columns a member: ours is the second row.
     let forged = check(|judged| judged.scores[2].answers[3] ^= 1);
     assert!(matches!(forged, SiteError::ForgedAnswer { participant } if participant == culprit), "{forged}");
-    let short = check(|judged| { judged.scores[2].answers.pop(); });
+    let short = check(|judged| {
+        judged.scores[2].answers.pop();
+    });
     assert!(matches!(short, SiteError::ScoreRow { .. }), "{short}");
     let missing = check(|judged| drop(judged.scores.pop()));
     assert!(matches!(missing, SiteError::Rule(_)), "{missing}");

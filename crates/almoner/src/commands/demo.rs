@@ -143,9 +143,10 @@ async fn audit_in_a_child(url: &str) -> Result<Value, Failure> {
     let said: Option<Value> = serde_json::from_slice(&child.stdout).ok();
     match said {
         Some(document) if child.status.success() => Ok(document),
-        Some(document) => {
-            Err(Failure::new(Kind::Found, anyhow::anyhow!("the audit found something wrong: {}", document["first_wrong"])))
-        }
+        Some(document) => Err(Failure::new(
+            Kind::Found,
+            anyhow::anyhow!("the audit found something wrong: {}", document["first_wrong"]),
+        )),
         None => Err(anyhow::anyhow!("the audit failed: {}", String::from_utf8_lossy(&child.stderr).trim()).into()),
     }
 }

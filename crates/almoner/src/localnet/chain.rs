@@ -23,7 +23,10 @@ const ENDOWMENT: u64 = 1000;
 pub enum ChainChoice {
     Embedded,
     /// A node, and the key file that pays for gas and deploys.
-    Node { url: String, funder: PathBuf },
+    Node {
+        url: String,
+        funder: PathBuf,
+    },
 }
 
 /// A chain with the contracts on it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use alloy_sol_types::SolCall;
 use almoner_chain::contracts::Payouts;
 use almoner_coordinator::{Paid, Progress, Settlement};
 use almoner_model::{ComputeDevice, Metrics, TrainPlan, evaluate, export_f32, train};
@@ -12,7 +13,6 @@ use almoner_protocol::round::State;
 use almoner_protocol::types::PayoutItem;
 use almoner_protocol::{Address, B256, PayoutTree, Stage, U256, base_to_f32, decode_list, decode_model};
 use almoner_store::{Store, cid_from_bytes};
-use alloy_sol_types::SolCall;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -213,8 +213,11 @@ impl Localnet {
             self.chain.sender.submit(self.chain.deployment.payouts, call.abi_encode()).await?;
         }
         let mut people = Vec::new();
-        for (site, holder) in hospitals.iter().zip(&scenario.hospitals).chain(validators.iter().zip(&scenario.validators)) {
-            let earned = due.iter().find(|(account, ..)| *account == site.account).map_or(U256::ZERO, |(_, due, _)| *due);
+        for (site, holder) in
+            hospitals.iter().zip(&scenario.hospitals).chain(validators.iter().zip(&scenario.validators))
+        {
+            let earned =
+                due.iter().find(|(account, ..)| *account == site.account).map_or(U256::ZERO, |(_, due, _)| *due);
             people.push(Person {
                 name: site.name.clone(),
                 address: site.account,

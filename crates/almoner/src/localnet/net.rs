@@ -105,27 +105,15 @@ impl Localnet {
         let mut researchers = researchers_client(channel.clone());
         let text = String::from_utf8(scenario.spec.canonical_bytes()?)?;
         let initial = almoner_protocol::base_from_f32(&scenario.initial, scenario.spec.rule.frac_bits)?;
-        let created = researchers.create(almoner_proto::wire::CreateRequest::from(CreateRequest { spec: text, initial }));
+        let created =
+            researchers.create(almoner_proto::wire::CreateRequest::from(CreateRequest { spec: text, initial }));
         let federation = created.await?.into_inner().federation;
         let amount = scenario.spec.round.pot.0.saturating_mul(rounds.into());
         let fund = FundRequest { federation, amount };
         researchers.fund(almoner_proto::wire::FundRequest::from(fund)).await?;
         let genesis = chain.devnet.is_some().then(|| super::chain::devnet_config(&chain.key, &seeds).accounts);
         RunFile::new(chain.deployment.clone(), genesis.unwrap_or_default(), federation).write(&dir)?;
-        Ok(Self {
-            chain,
-            ledger,
-            store,
-            url,
-            federation,
-            progress,
-            seeds,
-            dir,
-            channel,
-            tasks,
-            shutdown,
-            researchers,
-        })
+        Ok(Self { chain, ledger, store, url, federation, progress, seeds, dir, channel, tasks, shutdown, researchers })
     }
 
     fn start_aggregator(&mut self) -> Result<(), Failure> {

@@ -74,7 +74,8 @@ pub fn breast_cancer(model: ModelChoice, labels: Labels, seeds: &Seeds) -> Resul
     let (test, pooled) = harness(&training, &test.data)?;
     let flipped = |i| labels == Labels::SecondHospitalFlipped && i == MISLABELLED;
     let named = |kind: &str, parts: &[breast_cancer::Part], flip: &dyn Fn(usize) -> bool| {
-        let holders = parts.iter().enumerate().map(|(i, part)| holder(format!("{kind} {}", i + 1), &part.data, flip(i)));
+        let holders =
+            parts.iter().enumerate().map(|(i, part)| holder(format!("{kind} {}", i + 1), &part.data, flip(i)));
         holders.collect::<Result<Vec<_>, _>>()
     };
     Ok(Scenario {

@@ -67,7 +67,8 @@ impl Localnet {
         let rows = |r: Role| -> Option<Dataset> { (role == r).then(|| holder.data.clone()) };
         let (training, evaluation) = (rows(Role::Hospital), rows(Role::Validator));
         // The rows come as an argument; the section only says which role they are for.
-        let section = || DataConfig { csv: file.clone(), columns: Vec::new(), label: "label".into(), features: Vec::new() };
+        let section =
+            || DataConfig { csv: file.clone(), columns: Vec::new(), label: "label".into(), features: Vec::new() };
         let config = SiteConfig {
             coordinator: self.url.clone(),
             rpc: None,

@@ -28,8 +28,10 @@ struct Wait {
 impl Sender {
     pub(super) async fn included(&self, attempts: Vec<Signed>) -> Result<Included, LedgerError> {
         // An embedded chain has the receipt at once: ask before anything else.
-        if let Some(found) = self.settled(&attempts).await? {
-            return Ok(found);
+        match self.settled(&attempts).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            Err(error) => unknown_for_now(error)?,
         }
         let now = Instant::now();
         let head = self.inner.provider.get_block_number().await.unwrap_or_default();
@@ -38,17 +40,13 @@ impl Sender {
             sleep(self.inner.provider.client().poll_interval()).await;
             match self.settled(&wait.attempts).await {
                 Ok(Some(found)) => return Ok(found),
-                // A node that is away for a while is no reason to forget a transaction.
-                Ok(None) | Err(LedgerError::Transport(_)) => {}
-                Err(error) => return Err(error),
+                Ok(None) => {}
+                Err(error) => unknown_for_now(error)?,
             }
             if wait.started.elapsed() >= self.inner.config.give_up_after {
                 return Err(wait.gave_up());
             }
-            match self.urge(&mut wait).await {
-                Ok(()) | Err(LedgerError::Transport(_)) => {}
-                Err(error) => return Err(error),
-            }
+            self.urge(&mut wait).await.or_else(unknown_for_now)?;
         }
     }
 
@@ -82,7 +80,8 @@ impl Sender {
         Ok(())
     }
 
-    /// An error if the nonce of these transactions is used up, and by none of them.
+    /// An error if the nonce of these transactions is used up, and by none of them. Only a node that answers both
+    /// questions can tell.
     pub(super) async fn check_displaced(&self, attempts: &[Signed]) -> Result<(), LedgerError> {
         let Some(nonce) = attempts.last().map(|signed| signed.nonce) else { return Ok(()) };
         if self.mined_nonce().await? <= nonce {
@@ -180,6 +179,18 @@ impl Sender {
             LedgerError::Reverted(revert) => Some(revert),
             _ => None,
         }
+    }
+}
+
+/// A node that is away, or that does not know yet (geth while it indexes), has not said that a transaction is lost:
+/// the wait goes on. Everything else ends it.
+pub(super) fn unknown_for_now(error: LedgerError) -> Result<(), LedgerError> {
+    match error {
+        LedgerError::Transport(_) | LedgerError::Refused { .. } => {
+            tracing::debug!(%error, "the node cannot say what became of a transaction");
+            Ok(())
+        }
+        error => Err(error),
     }
 }
 

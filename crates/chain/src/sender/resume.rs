@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 
 use alloy::providers::Provider;
 
-use super::transaction::Signed;
-use super::{Sender, Verdict};
+use super::transaction::{Signed, Verdict};
+use super::{Sender, inclusion};
 use crate::LedgerError;
 
 impl Sender {
@@ -43,7 +43,7 @@ impl Sender {
                 tracing::debug!(nonce, %error, "a transaction of an earlier run is refused");
             }
         }
-        let finished = match self.check_displaced(&attempts).await {
+        let finished = match self.check_displaced(&attempts).await.or_else(inclusion::unknown_for_now) {
             Ok(()) => self.included(attempts).await,
             Err(error) => Err(error),
         };

@@ -32,7 +32,7 @@ async fn run(node: &Node, start: u64) -> Trace {
     let ledger = Ledger::with_provider(node.provider(), deployment.clone());
     ledger.verify().await.unwrap();
 
-    let mut trace = Trace::new(&deployment);
+    let mut trace = Trace::new(&deployment, sender.counters().gas);
     let world = World { sender, ledger, start };
     federation::set_up(&world, &mut trace).await;
     round::play(&world, &mut trace, &async |until| pass(node, &world, until).await).await;

@@ -116,7 +116,8 @@ impl Node {
                 let transfer = json!([{"from": accounts[0], "to": account, "value": amount}]);
                 let hash = request("eth_sendTransaction", transfer).await;
                 let hash: B256 = serde_json::from_value(hash).unwrap();
-                while self.provider.get_transaction_receipt(hash).await.unwrap().is_none() {
+                // Just started, geth answers with an error until it has indexed its chain.
+                while !matches!(self.provider.get_transaction_receipt(hash).await, Ok(Some(_))) {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }

@@ -20,15 +20,16 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Trace {
     addresses: [Address; 4],
+    deploy_gas: u64,
     pub(crate) steps: Vec<Step>,
     /// Of transactions that are not part of the comparison.
     pub(crate) unrecorded_gas: u64,
 }
 
 impl Trace {
-    pub(crate) fn new(deployment: &Deployment) -> Self {
+    pub(crate) fn new(deployment: &Deployment, deploy_gas: u64) -> Self {
         let Deployment { federations, rounds, payouts, token, .. } = *deployment;
-        Self { addresses: [federations, rounds, payouts, token], steps: Vec::new(), unrecorded_gas: 0 }
+        Self { addresses: [federations, rounds, payouts, token], deploy_gas, steps: Vec::new(), unrecorded_gas: 0 }
     }
 
     pub(crate) fn included(&mut self, name: &'static str, receipt: &TxReceipt) {
@@ -72,11 +73,12 @@ impl Trace {
             Outcome::Included { gas, .. } => *gas,
             Outcome::Reverted { .. } => 0,
         });
-        gas.sum()
+        self.deploy_gas + gas.sum::<u64>()
     }
 
     pub(crate) fn assert_same(&self, expected: &Self, name: &str) {
         assert_eq!(self.addresses, expected.addresses, "{name}: addresses");
+        assert_eq!(self.deploy_gas, expected.deploy_gas, "{name}: gas of the deployment");
         for (found, expected) in self.steps.iter().zip(&expected.steps) {
             assert_eq!(found, expected, "{name}");
         }

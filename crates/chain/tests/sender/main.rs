@@ -119,7 +119,8 @@ async fn a_lost_broadcast_is_repeated() {
     chain.faults.lose_broadcasts.store(3, Ordering::Relaxed);
     sender.submit(token, transfer(1)).await.unwrap();
     assert_eq!(chain.mined().await, 2);
-    assert_eq!(sender.broadcasts(), 5);
+    // The creation, three that were lost, one that arrived; more if a fee was raised meanwhile.
+    assert!(sender.broadcasts() >= 5);
 }
 
 #[tokio::test]

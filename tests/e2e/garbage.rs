@@ -1,0 +1,169 @@
+//! Uploads that are not what they say.
+
+use almoner_participant::contribute::Contributed;
+use almoner_participant::{Duty, SiteError};
+use almoner_proto::{ErrorKind, JobKind, Kinded, Signed, WireError};
+use almoner_protocol::types::{AdmitItem, VerdictItem};
+use almoner_protocol::{AdmitVerdict, AuditVerdict, NORM_CLASSES, Stage};
+use almoner_store::{Layout, cid_of};
+use bytes::Bytes;
+
+use crate::federation::{Aggregator, Federation, Quarter, all_done, honest, pass, run, settle, three_honest, without};
+use crate::hand::{Hand, hospital_key};
+use crate::worker::Worker;
+
+fn flipped(bytes: &Bytes) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    bytes.into()
+}
+
+/// What the coordinator said to an upload it did not take.
+fn refusal(result: Result<almoner_protocol::B256, SiteError>) -> (ErrorKind, String) {
+    match result {
+        Err(SiteError::Wire(WireError::Status(status))) => {
+            (SiteError::from(*status.clone()).kind(), status.message().to_owned())
+        }
+        other => panic!("not refused by the coordinator: {other:?}"),
+    }
+}
+
+#[test]
+fn files_off_their_commitment_and_manifests_out_of_range_are_refused_at_upload() {
+    let honest = honest();
+    run(async {
+        let mut federation = Federation::found(4, Aggregator::Own, 1).await;
+        let holder = federation.scenario.hospitals[3].clone();
+        // The key of a hospital that is also run by its agent.
+        let mut rogue = Hand::new(&federation, 3, &holder).await;
+        let other = hospital_key(&federation.seeds, 0);
+        let mut worker = Worker::connect(&federation.net.url).await;
+        let attacks = async {
+            // The round waits for its audit, so every refusal is of a running round.
+            let job = worker.lease().await;
+            assert_eq!(job.kind, JobKind::Audit);
+            let terms = rogue.terms(1, Stage::Lock).await;
+            let good = rogue.contribution(&terms).await;
+            let account = rogue.account();
+
+            let files: [(&str, fn(&mut Contributed) -> &mut Bytes); 3] = [
+                ("ciphertextCid", |c| &mut c.ciphertext),
+                ("checkCid", |c| &mut c.check),
+                ("sharesCid", |c| &mut c.shares),
+            ];
+            for (field, file) in files {
+                let mut bad = good.clone();
+                let bytes = file(&mut bad);
+                *bytes = flipped(bytes);
+                let cid = cid_of(bytes, Layout::V1_2025);
+                let text = format!("contribution.{field}: the bytes received have CID {cid}");
+                assert_eq!(refusal(rogue.upload(&terms, bad).await), (ErrorKind::Invalid, text));
+            }
+
+            let mut bad = good.clone();
+            bad.manifest.normClass = NORM_CLASSES;
+            let text = format!("{account}: contribution.normClass refused: above 63");
+            assert_eq!(refusal(rogue.upload(&terms, bad).await), (ErrorKind::Invalid, text));
+
+            // Somebody else's signature under its manifest.
+            let hash = almoner_protocol::types::signing_hash(&good.manifest, &rogue.identity.domain());
+            let signature = other.sign_hash(hash).unwrap();
+            let forged = Signed { message: good.manifest.clone(), signature };
+            let files = [good.ciphertext.clone(), good.check.clone(), good.shares.clone()];
+            let status = rogue.upload_signed(forged, files).await.unwrap_err();
+            assert_eq!(almoner_proto::kind_of(&status), ErrorKind::Invalid);
+            let start = format!("{account}: signature of contribution refused");
+            assert!(status.message().starts_with(&start), "{}", status.message());
+
+            // A second manifest of the same round, whole and signed.
+            let mut second = good.clone();
+            second.manifest.normClass = (second.manifest.normClass + 1) % NORM_CLASSES;
+            let text = format!("{account}: contribution differs from the one it gave before; both are signed");
+            assert_eq!(refusal(rogue.upload(&terms, second).await), (ErrorKind::Conflict, text));
+
+            // The same again is no offence.
+            rogue.upload(&terms, good).await.unwrap();
+            worker.finish(&job, |_| {}).await;
+            match worker.work(|_, _| {}).await {}
+        };
+        let Federation { net, scenario, .. } = &mut federation;
+        let rounds = tokio::select! {
+            rounds = settle(net, scenario, 1, async {}) => rounds,
+            () = attacks => unreachable!(),
+        };
+        assert_eq!(rounds[0].paid, honest.rounds[0].paid);
+        let report = federation.audit().await;
+        assert!(report.is_sound(), "{:?}", report.first_wrong);
+        federation.net.stop().await.unwrap();
+    });
+}
+
+/// A round in which the last hospital uploads what `spoil` makes of its contribution and then says nothing more.
+async fn spoiled(until: Quarter, spoil: fn(&mut Contributed)) -> (Federation, Hand) {
+    let mut federation = Federation::found(3, Aggregator::Honest, 1).await;
+    let holder = federation.absent.pop().unwrap();
+    let mut hand = Hand::new(&federation, 3, &holder).await;
+    hand.join().await;
+    let Federation { net, scenario, hospitals, .. } = &mut federation;
+    let (ledger, number) = (net.ledger.clone(), net.federation);
+    let rounds = settle(net, scenario, 1, async {
+        hand.ready(1).await;
+        let terms = hand.terms(1, Stage::Promise).await;
+        let mut contributed = hand.contribution(&terms).await;
+        spoil(&mut contributed);
+        hand.upload(&terms, contributed).await.unwrap();
+        all_done(hospitals, 1, Duty::AnswerScores).await;
+        pass(&ledger, number, 1, Stage::Score, until).await;
+    })
+    .await;
+    // The honest are paid as if it had stayed away, and it is paid nothing.
+    assert_eq!(without(&rounds[0].paid, hand.account()), three_honest().rounds[0].paid);
+    assert!(rounds[0].paid.iter().all(|line| line.account != hand.account() || line.pay == 0));
+    let report = federation.audit().await;
+    assert!(report.is_sound(), "{:?}", report.first_wrong);
+    (federation, hand)
+}
+
+#[test]
+fn files_off_the_roots_of_their_manifest_are_named_by_the_verdicts() {
+    three_honest();
+    run(async {
+        let spoil: fn(&mut Contributed) = |contributed| {
+            contributed.ciphertext = flipped(&contributed.ciphertext);
+            contributed.manifest.ciphertextCid = cid_of(&contributed.ciphertext, Layout::V1_2025).to_bytes().into();
+        };
+        let (federation, hand) = spoiled(Quarter::Half, spoil).await;
+        let round = federation.round(1).await;
+        let verdicts: Vec<VerdictItem> = federation.list(&round, Stage::Audit).await;
+        for item in verdicts {
+            let own = item.participant == hand.account();
+            let expected = if own { AuditVerdict::CiphertextRoot } else { AuditVerdict::Held };
+            assert_eq!(item.verdict, expected.number(), "{}", item.participant);
+        }
+        federation.net.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn shares_of_something_else_keep_their_dealer_out() {
+    three_honest();
+    run(async {
+        let spoil: fn(&mut Contributed) = |contributed| {
+            // Every member finds a blob that does not open.
+            let mut bytes = contributed.shares.to_vec();
+            bytes.iter_mut().skip(1200).step_by(1000).for_each(|byte| *byte ^= 1);
+            contributed.shares = bytes.into();
+            contributed.manifest.sharesCid = cid_of(&contributed.shares, Layout::V1_2025).to_bytes().into();
+        };
+        let (federation, hand) = spoiled(Quarter::LastCall, spoil).await;
+        let round = federation.round(1).await;
+        let items: Vec<AdmitItem> = federation.list(&round, Stage::Admit).await;
+        for item in items {
+            let own = item.participant == hand.account();
+            let expected = if own { AdmitVerdict::Residual } else { AdmitVerdict::Admitted };
+            assert_eq!(item.verdict, expected.number(), "{}", item.participant);
+        }
+        federation.net.stop().await.unwrap();
+    });
+}
