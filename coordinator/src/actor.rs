@@ -225,15 +225,18 @@ impl Actor {
         };
         campaign.last_round = round;
         campaign.to_run = campaign.to_run.saturating_sub(1);
+        // The contract's head moves with the model, whatever became of the money: an opened sum is never redone.
+        let opened = current.round.posted(Stage::Model).is_some();
+        if opened
+            && let (Some(values), Some((root, cid))) =
+                (current.next_model.clone(), current.artefacts.get(&Stage::Model).cloned())
+        {
+            campaign.base = crate::campaign::Base { parent_ctx: current.ctx, root, cid, values };
+            campaign.earlier_sets.clear();
+        }
         let reason = match state {
             State::Settled => {
                 let settlement = settlement(&current);
-                if let (Some(values), Some((root, cid))) =
-                    (current.next_model, current.artefacts.get(&Stage::Model).cloned())
-                {
-                    campaign.base = crate::campaign::Base { parent_ctx: current.ctx, root, cid, values };
-                    campaign.earlier_sets.clear();
-                }
                 if let Some(settled) = current.round.settlement() {
                     campaign.cumulative = settled.ledger.clone();
                 }
@@ -241,8 +244,8 @@ impl Actor {
                 String::new()
             }
             over => {
-                let set =
-                    current.round.admission().map(|admitted| admitted.set().map(|item| item.participant).collect());
+                let unopened = current.round.admission().filter(|_| !opened);
+                let set = unopened.map(|admitted| admitted.set().map(|item| item.participant).collect());
                 campaign.earlier_sets.extend(set);
                 let reason = current.round.end().map(|end| format!("{:?}", end.cause)).unwrap_or_default();
                 let _ = self.progress.send(Progress::Ended { round, state: over, reason: reason.clone() });

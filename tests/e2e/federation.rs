@@ -46,10 +46,6 @@ pub(crate) enum Aggregator {
 
 /// Runs a test's future; every test has a runtime of its own.
 pub(crate) fn run<F: Future>(test: F) -> F::Output {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .try_init();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().expect("a runtime").block_on(test)
 }
@@ -107,20 +103,22 @@ pub(crate) async fn settle(
     tokio::join!(following, beside).0
 }
 
-/// Waits until every site has done its duty in a round.
+/// Waits until every site has done its duty in a round; a refusal of any of them ends the test at once.
 pub(crate) async fn all_done(sites: &mut [Site], round: u64, duty: Duty) {
-    for site in sites {
-        loop {
-            match site.progress.recv().await.expect("the site runs") {
-                SiteProgress::Done { round: at, duty: done } if (at, done) == (round, duty) => break,
-                SiteProgress::Refused { error, duty, .. } => panic!("{} refuses {duty:?}: {error}", site.name),
-                _ => {}
-            }
+    futures::future::join_all(sites.iter_mut().map(|site| done(site, round, duty))).await;
+}
+
+async fn done(site: &mut Site, round: u64, duty: Duty) {
+    loop {
+        match site.progress.recv().await.expect("the site runs") {
+            SiteProgress::Done { round: at, duty: done } if (at, done) == (round, duty) => return,
+            SiteProgress::Refused { error, duty, .. } => panic!("{} refuses {duty:?}: {error}", site.name),
+            _ => {}
         }
     }
 }
 
-/// A moment within the time that a stage has, in quarters from its start; see `round/timing.rs` of the protocol.
+/// A moment within the time that a stage has, in quarters before its end; see `round/timing.rs` of the protocol.
 #[derive(Clone, Copy)]
 pub(crate) enum Quarter {
     /// t answers are enough.
