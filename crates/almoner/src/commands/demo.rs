@@ -17,6 +17,8 @@ use crate::localnet::{
     breast_cancer_scenario, heart_scenario, pooled_baseline,
 };
 
+/// Challenge window on a node of somebody's own, in seconds: long enough to see it, short enough to wait for it.
+const NODE_WINDOW_S: u64 = 5;
 /// Most rounds one run is asked for.
 const MAX_ROUNDS: u32 = 1000;
 
@@ -63,7 +65,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Some(seed) => Seeds::insecure(seed),
         None => Seeds::random().map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?,
     };
-    let scenario = scenario(&options, &seeds)?;
+    let mut scenario = scenario(&options, &seeds)?;
+    if options.chain.is_some() {
+        // A node's time is not ours to move.
+        scenario.spec.round.challenge_window_s = NODE_WINDOW_S;
+    }
     let dir = fresh_dir(options.dir.as_deref())?;
     let screen = Screen::new(options.json, options.rounds, &scenario, &seeds);
     let chain = match (&options.chain, &options.funder) {
