@@ -235,8 +235,8 @@ pub(crate) async fn sum_range(
         };
         let weight = *weight;
         let added = compute(move || {
-            let blocks = sums.iter_mut().zip(data.chunks(DATA_BLOCK_BYTES));
-            let added = blocks.map(|(sum, block)| sum.add(block, weight)).collect::<Result<(), _>>();
+            let mut blocks = sums.iter_mut().zip(data.chunks(DATA_BLOCK_BYTES));
+            let added = blocks.try_for_each(|(sum, block)| sum.add(block, weight));
             (sums, added)
         });
         let outcome;

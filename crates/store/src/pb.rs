@@ -135,7 +135,7 @@ fn decode_unixfs(bytes: &[u8]) -> Result<UnixFs, Malformed> {
             (4, Value::Int(n)) => file.sizes.push(n),
             (4, Value::Bytes(range)) => packed(&bytes[range], &mut file.sizes)?,
             // hash type and fan-out of shards, mode and mtime: not ours, no effect on content.
-            (5 | 6 | 7, Value::Int(_)) | (8, Value::Bytes(_)) => {}
+            (5..=7, Value::Int(_)) | (8, Value::Bytes(_)) => {}
             _ => return Err(Malformed::NotUnixFs),
         }
     }

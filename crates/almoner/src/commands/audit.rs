@@ -20,16 +20,16 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store.
-    #[arg(value_name = "URL", conflicts_with_all = ["rpc", "gateways"], required_unless_present = "rpc")]
+    #[arg(value_name = "URL", conflicts_with = "gateways")]
     url: Option<Url>,
-    /// A JSON-RPC node of the chain.
-    #[arg(long, value_name = "URL", requires_all = ["gateways", "federation"])]
+    /// A JSON-RPC node of the chain; with a URL, in place of the chain served there.
+    #[arg(long, value_name = "URL", required_unless_present = "url")]
     rpc: Option<Url>,
     /// An IPFS gateway with the artefacts; may be repeated.
-    #[arg(long = "gateway", value_name = "URL", requires = "rpc")]
+    #[arg(long = "gateway", value_name = "URL", required_unless_present = "url")]
     gateways: Vec<Url>,
     /// Which federation; without it every one that the address serves.
-    #[arg(long, value_name = "CHAIN:ADDRESS:N")]
+    #[arg(long, value_name = "CHAIN:ADDRESS:N", required_unless_present = "url")]
     federation: Option<FederationId>,
     /// No event of the contracts is older than this block.
     #[arg(long, value_name = "BLOCK", requires = "rpc")]
@@ -86,10 +86,12 @@ fn failure(error: AuditError) -> Failure {
 /// The chain, and gateways to the artefacts.
 async fn source(options: &Options) -> Result<(Ledger, Vec<Url>), Failure> {
     match (&options.url, &options.rpc, options.federation) {
-        (Some(url), _, _) => {
+        (Some(url), rpc, _) => {
             let deployment = fetch_deployment(url).await?;
-            let rpc = join(url, "rpc");
-            let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("{url}"))?;
+            let rpc = rpc.clone().unwrap_or_else(|| join(url, "rpc"));
+            let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("{rpc}"))?;
+            let elsewhere = format!("{rpc}: a run that settled on a node of somebody's own is audited with --rpc URL");
+            ledger.now().await.blame(Kind::Peer, elsewhere)?;
             Ok((ledger, vec![url.clone()]))
         }
         (None, Some(rpc), Some(federation)) => {

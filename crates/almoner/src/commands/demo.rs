@@ -9,7 +9,7 @@ use almoner_coordinator::CoordinatorConfig;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::demo_screen::Screen;
+use super::demo_screen::{Closed, Screen};
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::breast_cancer::Labels;
 use crate::localnet::{
@@ -92,7 +92,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         person.accuracy_alone = Some(alone.accuracy);
     }
     let pooled = pooled_baseline(&scenario, options.rounds, &seeds)?;
-    let audit = audit_in_a_child(&net.url).await?;
+    let audit = audit_in_a_child(&net.url, options.chain.as_deref()).await?;
     let counters = net.chain.sender.counters();
     let commits = net.chain.journal.commits();
     let url = net.url.clone();
@@ -104,7 +104,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         println!("{}", serde_json::to_string(&document)?);
         return Ok(());
     }
-    screen.finished(&report, &alone, pooled, &audit, &dir, &url, (counters, commits), seconds);
+    let closed = Closed { dir: &dir, url: &url, node: options.chain.as_deref() };
+    screen.finished(&report, &alone, pooled, &audit, &closed, (counters, commits), seconds);
     Ok(())
 }
 
@@ -132,15 +133,16 @@ fn fresh_dir(named: Option<&Path>) -> Result<PathBuf, Failure> {
     if std::fs::read_dir(&dir).blame(Kind::You, context.clone())?.next().is_some() {
         return Err(Failure::you(format!("{context}: is not empty; name a new directory")));
     }
-    Ok(dir.canonicalize().blame(Kind::You, context)?)
+    dir.canonicalize().blame(Kind::You, context)
 }
 
 /// What the audit said, from a process of its own in an empty directory: it has nothing but the address.
-async fn audit_in_a_child(url: &str) -> Result<Value, Failure> {
+async fn audit_in_a_child(url: &str, node: Option<&str>) -> Result<Value, Failure> {
     let empty = tempfile::tempdir()?;
     let program = std::env::current_exe()?;
     let child = tokio::process::Command::new(program)
         .args(["audit", url, "--json"])
+        .args(node.map(|node| ["--rpc", node]).into_iter().flatten())
         .current_dir(empty.path())
         .stdin(Stdio::null())
         .stderr(Stdio::piped())

@@ -15,6 +15,14 @@ use crate::localnet::{Baseline, Person, RoundReport, RunReport, Scenario, Seeds}
 /// States between the opening of a round and its end.
 const STEPS: u64 = 12;
 
+/// Where a finished run is to be found.
+pub(super) struct Closed<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) url: &'a str,
+    /// The node it settled on, if the chain was not embedded.
+    pub(super) node: Option<&'a str>,
+}
+
 pub(super) struct Screen {
     silent: bool,
     bar: ProgressBar,
@@ -102,8 +110,7 @@ impl Screen {
         alone: &[Baseline],
         pooled: Baseline,
         audit: &Value,
-        dir: &Path,
-        url: &str,
+        closed: &Closed<'_>,
         (counters, commits): (Counters, u64),
         seconds: f64,
     ) {
@@ -135,9 +142,10 @@ impl Screen {
         );
         println!("audit: {} of {} checks held", audit["audit"]["held"], audit["audit"]["checks"]);
         println!("model: {} ({})", report.model_path.display(), report.model_cid);
-        println!("done in {seconds:.1} s; {url} is closed now\n");
-        println!("almoner serve {} --listen 127.0.0.1:8547", dir.display());
-        println!("almoner audit http://127.0.0.1:8547");
+        println!("done in {seconds:.1} s; {} is closed now\n", closed.url);
+        println!("almoner serve {} --listen 127.0.0.1:8547", closed.dir.display());
+        let node = closed.node.map(|node| format!(" --rpc {node}")).unwrap_or_default();
+        println!("almoner audit http://127.0.0.1:8547{node}");
         println!(
             "python3 -c 'from safetensors.torch import load_file; print(load_file(\"{}\"))'",
             report.model_path.display()

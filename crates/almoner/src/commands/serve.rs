@@ -1,5 +1,5 @@
-//! `almoner serve`: a finished run, readable by anybody: its chain at `/rpc`, its store at `/ipfs`, its addresses at
-//! `/deployment.json`.
+//! `almoner serve`: a finished run, readable by anybody: its chain at `/rpc` (a run that settled on a node has none of
+//! its own), its store at `/ipfs`, its addresses at `/deployment.json`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         println!("{}", json!({ "schema": 1, "url": url, "federation": run.federation }));
     } else {
         println!("{} is served at {url}", options.dir.display());
-        println!("  {url}/rpc   {url}/ipfs   {url}/deployment.json");
-        println!("audit it:  almoner audit {url}");
+        let embedded = !run.genesis.is_empty();
+        let (rpc, node) = if embedded { (format!("{url}/rpc   "), "") } else { (String::new(), " --rpc <its node>") };
+        println!("  {rpc}{url}/ipfs   {url}/deployment.json");
+        println!("audit it:  almoner audit {url}{node}");
     }
     let interrupted = async {
         // If the signal cannot be waited for, the process still ends by it.
@@ -62,29 +64,27 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 /// The routes over a run's directory, and what the run says of itself.
 async fn open(dir: &Path) -> Result<(Router, RunFile), Failure> {
     let run = RunFile::read(dir)?;
-    let (chain, store) = (dir.join(CHAIN_FILE), dir.join(STORE_DIR));
+    let path = existing(dir, STORE_DIR)?;
+    let store = Arc::new(EmbeddedStore::open(&path).await.blame(Kind::You, path.display().to_string())?);
+    let deployment = run.deployment.clone();
+    let described = get(move || std::future::ready(Json(deployment.clone())));
+    let router = gateway::router(store).route("/deployment.json", described);
     if run.genesis.is_empty() {
-        return Err(Failure::you(format!(
-            "{}: this run settled on a node, so there is no chain here to serve; audit it with --rpc and --gateway",
-            dir.display()
-        )));
+        return Ok((router, run));
     }
-    for path in [&chain, &store] {
-        // Opening would begin a new chain or store in its place.
-        if !path.exists() {
-            return Err(Failure::you(format!("{} is missing", path.display())));
-        }
-    }
+    let chain = existing(dir, CHAIN_FILE)?;
     let mut config = DevnetConfig::new(run.genesis.clone(), system_clock());
     config.chain_id = run.deployment.chain_id;
     let context = chain.display().to_string();
     let opened = tokio::task::spawn_blocking(move || Devnet::open(&chain, &config)).await?;
-    let devnet = opened.blame(Kind::You, context)?;
-    let store = Arc::new(EmbeddedStore::open(&store).await.blame(Kind::You, store.display().to_string())?);
-    let deployment = run.deployment.clone();
-    let described = get(move || std::future::ready(Json(deployment.clone())));
-    let rpc = devnet.router(Access::Public).layer(middleware::from_fn(read_only));
-    Ok((rpc.merge(gateway::router(store)).route("/deployment.json", described), run))
+    let rpc = opened.blame(Kind::You, context)?.router(Access::Public).layer(middleware::from_fn(read_only));
+    Ok((rpc.merge(router), run))
+}
+
+/// A part of the run; opening one that is missing would begin a new chain or store in its place.
+fn existing(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let path = dir.join(name);
+    if path.exists() { Ok(path) } else { Err(Failure::you(format!("{} is missing", path.display()))) }
 }
 
 /// A finished run stays as it is: transactions are refused.

@@ -52,7 +52,7 @@ pub(super) fn key(seeds: &Seeds, label: &str, index: u64) -> SigningKey {
 }
 
 /// Seconds for every rule: the machine's, or none at all where a seed fixes everything (blocks then count them).
-pub(super) fn clock(seeds: &Seeds) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+fn clock(seeds: &Seeds) -> Arc<dyn Fn() -> u64 + Send + Sync> {
     if seeds.seeded { Arc::new(|| SEEDED_TIME) } else { system_clock() }
 }
 
@@ -85,6 +85,11 @@ impl LocalChain {
         let sender = Sender::new(provider.clone(), key.clone(), outbox).await.blame(Kind::Peer, unreachable)?;
         let deployment = deploy(&sender).await.blame(Kind::Peer, unreachable)?;
         Ok(Self { provider, deployment, sender, key, journal, devnet })
+    }
+
+    /// What the rules go by beside block times. A node's time passes whatever the seed.
+    pub(super) fn clock(&self, seeds: &Seeds) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+        if self.devnet.is_some() { clock(seeds) } else { system_clock() }
     }
 
     /// `/rpc`, for an embedded chain.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use super::chain::{ChainChoice, LocalChain, clock};
+use super::chain::{ChainChoice, LocalChain};
 use super::run_file::RunFile;
 use super::scenario::Scenario;
 use super::seeds::Seeds;
@@ -92,7 +92,7 @@ impl Localnet {
             sender: chain.sender.clone(),
             key: chain.key.clone(),
             journal: chain.journal.clone(),
-            clock: clock(&seeds),
+            clock: chain.clock(&seeds),
             progress: progress.clone(),
             beside: chain.router().route("/deployment.json", described),
         };

@@ -109,7 +109,7 @@ fn lists_that_no_round_can_have_are_refused() {
     };
     assert!(matches!(refused(&|w| w.members.swap(0, 1)), Error::ListItem { list: "member", .. }));
     assert!(matches!(refused(&|w| w.committee[0].key = Bytes::new()), Error::ListItem { list: "committee", .. }));
-    assert!(matches!(refused(&|w| drop(w.members.remove(0))), Error::Stranger { list: "committee", .. }));
+    assert!(matches!(refused(&|w| _ = w.members.remove(0)), Error::Stranger { list: "committee", .. }));
     assert!(matches!(refused(&|w| w.committee.truncate(2)), Error::Descriptor { field: "members", .. }));
     assert!(matches!(refused(&|w| w.members[0].class = 0), Error::Descriptor { field: "membershipRoot", .. }));
     assert!(matches!(refused(&|w| w.validators[0].stake = 1 << 96), Error::Descriptor { field: "validatorRoot", .. }));

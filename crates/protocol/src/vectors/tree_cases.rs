@@ -30,9 +30,9 @@ pub(super) fn run(vector: &Object) -> Result<Object, String> {
     }
 }
 
-fn decoded<T: SolValue>(bytes: &Bytes) -> Result<T, String>
+fn decoded<T>(bytes: &Bytes) -> Result<T, String>
 where
-    T: From<<T::SolType as alloy_sol_types::SolType>::RustType>,
+    T: SolValue + From<<T::SolType as alloy_sol_types::SolType>::RustType>,
 {
     T::abi_decode(bytes).map_err(|error| error.to_string())
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io::{Read, Seek, SeekFrom},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -66,8 +66,8 @@ impl FileDag {
     }
 }
 
-fn read(path: &PathBuf, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
-    let failed = |source| StoreError::Disk { action: "reading", path: path.clone(), source };
+fn read(path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+    let failed = |source| StoreError::Disk { action: "reading", path: path.to_path_buf(), source };
     let mut file = open_file(path)?;
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let mut bytes = Vec::new();
