@@ -114,7 +114,8 @@ mod tests {
     fn a_reveal_opens_its_own_promise() {
         let direction = item(&[1]);
         let promise = PromiseRecord { validator: VALIDATOR, commitment: B256::repeat_byte(8), time: 0 };
-        let opens = |to: u8| check_reveal(&reveal(&direction), std::slice::from_ref(&promise), |_| B256::repeat_byte(to));
+        let opens =
+            |to: u8| check_reveal(&reveal(&direction), std::slice::from_ref(&promise), |_| B256::repeat_byte(to));
         assert_eq!(opens(8), Ok(()));
         assert!(opens(9).is_err());
         assert!(check_reveal(&reveal(&direction), &[], |_| B256::ZERO).is_err());

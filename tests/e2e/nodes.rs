@@ -1,4 +1,4 @@
-//! The nodes a scenario runs on.
+//! Chains of every kind: embedded, and the nodes that the environment names.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) name: &'static str,
     pub(crate) chain_id: u64,
     pub(crate) time: TimeTravel,
+    /// Of a node that is a process of its own.
+    pub(crate) url: Option<String>,
     provider: DynProvider,
     funding: Funding,
     _process: Option<Process>,
@@ -51,14 +53,15 @@ impl Node {
         self.provider.clone()
     }
 
-    pub(crate) fn embedded(chain_id: u64) -> Self {
-        let devnet = devnet(chain_id);
+    /// Operated by the test, with an account that has ether from the start.
+    pub(crate) fn embedded(chain_id: u64, funded: Address) -> Self {
+        let devnet = devnet(chain_id, funded);
         Self::new("embedded", chain_id, TimeTravel::Yes, devnet.provider(), Funding::Genesis)
     }
 
     /// The embedded chain as any JSON-RPC client sees it.
-    pub(crate) async fn embedded_over_http() -> Self {
-        let devnet = devnet(31_337);
+    pub(crate) async fn embedded_over_http(funded: Address) -> Self {
+        let devnet = devnet(31_337, funded);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/rpc", listener.local_addr().unwrap());
         let router = devnet.router(Access::Control);
@@ -72,8 +75,9 @@ impl Node {
         let mut command = Command::new(binary);
         command.args(["--port", &port.to_string(), "--hardfork", "osaka", "--silent", "--accounts", "0"]);
         let process = start(command);
-        let provider = reach(port).await;
-        let mut node = Self::new("anvil", 31_337, TimeTravel::Yes, provider, Funding::AnvilSetBalance);
+        let url = format!("http://127.0.0.1:{port}");
+        let mut node = Self::new("anvil", 31_337, TimeTravel::Yes, reach(&url).await, Funding::AnvilSetBalance);
+        node.url = Some(url);
         node._process = Some(process);
         Some(node)
     }
@@ -89,15 +93,16 @@ impl Node {
         command.args(["--http", "--http.port", &port.to_string(), "--authrpc.port", &auth_port.to_string()]);
         command.args(["--verbosity", "1"]);
         let process = start(command);
-        let provider = reach(port).await;
-        let mut node = Self::new("geth", 1337, TimeTravel::No, provider, Funding::OwnAccount);
+        let url = format!("http://127.0.0.1:{port}");
+        let mut node = Self::new("geth", 1337, TimeTravel::No, reach(&url).await, Funding::OwnAccount);
+        node.url = Some(url);
         node._process = Some(process);
         node._data = Some(data);
         Some(node)
     }
 
     fn new(name: &'static str, chain_id: u64, time: TimeTravel, provider: DynProvider, funding: Funding) -> Self {
-        Self { name, chain_id, time, provider, funding, _process: None, _data: None }
+        Self { name, chain_id, time, url: None, provider, funding, _process: None, _data: None }
     }
 
     /// Ether for gas, without using up a nonce of the account.
@@ -126,8 +131,7 @@ impl Node {
     }
 }
 
-fn devnet(chain_id: u64) -> Devnet {
-    let funded = super::federation::key(0).address();
+fn devnet(chain_id: u64, funded: Address) -> Devnet {
     let mut config = DevnetConfig::new(vec![(funded, U256::from(1000 * ETHER))], system_clock());
     config.chain_id = chain_id;
     Devnet::memory(&config).unwrap()
@@ -155,13 +159,13 @@ fn free_port() -> u16 {
 }
 
 /// Waits until the node answers.
-async fn reach(port: u16) -> DynProvider {
-    let provider = connect(&format!("http://127.0.0.1:{port}")).unwrap();
+async fn reach(url: &str) -> DynProvider {
+    let provider = connect(url).unwrap();
     for _ in 0..600 {
         if provider.get_block_number().await.is_ok() {
             return provider;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the node on port {port} does not answer");
+    panic!("the node at {url} does not answer");
 }

@@ -8,20 +8,25 @@
 //! and the arguments of `WindowOpen` (its name is).
 
 mod federation;
-mod nodes;
 mod record;
 mod round;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use almoner_chain::{Ledger, Outbox, Sender, advance_time, deploy};
+use almoner_protocol::Address;
 use federation::World;
-use nodes::{Node, TimeTravel};
 use record::Trace;
+
+use crate::nodes::{Node, TimeTravel};
 
 /// The same on every node, so that descriptors, and with them every ctx, are equal.
 fn start() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn deployer() -> Address {
+    federation::key(0).address()
 }
 
 async fn run(node: &Node, start: u64) -> Trace {
@@ -62,22 +67,22 @@ async fn pass(node: &Node, world: &World, until: u64) -> u64 {
 
 async fn compare(node: Node) {
     let start = start();
-    let expected = run(&Node::embedded(node.chain_id), start).await;
+    let expected = run(&Node::embedded(node.chain_id, deployer()), start).await;
     run(&node, start).await.assert_same(&expected, node.name);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
-    let node = Node::embedded(31_337);
+    let node = Node::embedded(31_337, deployer());
     let start = start();
     let first = run(&node, start).await;
-    let second = run(&Node::embedded(31_337), start).await;
+    let second = run(&Node::embedded(31_337, deployer()), start).await;
     second.assert_same(&first, "a second run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_over_http() {
-    compare(Node::embedded_over_http().await).await;
+    compare(Node::embedded_over_http(deployer()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
