@@ -87,6 +87,7 @@ impl Actor {
         notices: Notices,
         progress: broadcast::Sender<Progress>,
     ) -> Self {
+        let jobs = JobBoard::new(millis(config.lease));
         Self {
             config,
             chain,
@@ -99,7 +100,7 @@ impl Actor {
             progress,
             campaign: None,
             current: None,
-            jobs: JobBoard::default(),
+            jobs,
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
             retry_at: None,
@@ -272,7 +273,7 @@ impl Actor {
             // Those that gave up waiting must not take a lease with them.
             self.lease_waiters.retain(|waiter| !waiter.is_closed());
             // A worker's time, not a rule's: it passes even where the chain's stands still.
-            let now = self.started.elapsed().as_secs();
+            let now = millis(self.started.elapsed());
             let Some(waiter) = self.lease_waiters.pop_front() else { return };
             let Some((lease, work, range)) = self.jobs.lease(now) else {
                 self.lease_waiters.push_front(waiter);
@@ -283,6 +284,10 @@ impl Actor {
             }
         }
     }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn settlement(current: &Current) -> Settlement {

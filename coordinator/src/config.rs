@@ -9,6 +9,8 @@ pub struct CoordinatorConfig {
     pub ready_wait: Duration,
     /// How often deadlines and the chain are looked at when nothing else happens.
     pub tick: Duration,
+    /// How long an aggregator may hold a block range before it is offered again.
+    pub lease: Duration,
     /// Move the chain's clock over the challenge window. Only a local node obeys.
     pub time_travel: bool,
     /// Create federations without epoch beacons: for a chain whose block hashes mean nothing.
@@ -22,6 +24,7 @@ impl Default for CoordinatorConfig {
         Self {
             ready_wait: Duration::from_secs(30),
             tick: Duration::from_millis(250),
+            lease: Duration::from_secs(60),
             time_travel: false,
             beaconless: false,
             upload_limit: 4 << 30,

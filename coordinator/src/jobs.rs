@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 /// Blocks in one lease: 3 MiB of ciphertext per participant.
 pub(crate) const RANGE_BLOCKS: u32 = almoner_proto::RANGE_BLOCKS;
 
-/// How long an aggregator may hold a lease before the range is offered again.
-pub const LEASE_SECONDS: u64 = 60;
-
 /// A block range of the work in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlockRange {
@@ -31,15 +28,15 @@ pub struct JobBoard<W, R> {
     work: Option<W>,
     slots: BTreeMap<BlockRange, Slot<R>>,
     next_lease: u64,
-}
-
-impl<W, R> Default for JobBoard<W, R> {
-    fn default() -> Self {
-        Self { work: None, slots: BTreeMap::new(), next_lease: 1 }
-    }
+    lease_ms: u64,
 }
 
 impl<W: Clone, R> JobBoard<W, R> {
+    /// An empty board, whose leases last so long before their range is offered again.
+    pub fn new(lease_ms: u64) -> Self {
+        Self { work: None, slots: BTreeMap::new(), next_lease: 1, lease_ms }
+    }
+
     /// Replaces whatever was on the board by `work` over `blocks` blocks.
     pub fn start(&mut self, work: W, blocks: u32) {
         self.work = Some(work);
@@ -58,16 +55,16 @@ impl<W: Clone, R> JobBoard<W, R> {
     }
 
     /// The next range nobody is working on, under a fresh lease.
-    pub fn lease(&mut self, now: u64) -> Option<(u64, W, BlockRange)> {
+    pub fn lease(&mut self, now_ms: u64) -> Option<(u64, W, BlockRange)> {
         let work = self.work.clone()?;
         let (range, slot) = self.slots.iter_mut().find(|(_, slot)| match slot {
             Slot::Waiting => true,
-            Slot::Leased { until, .. } => *until <= now,
+            Slot::Leased { until, .. } => *until <= now_ms,
             Slot::Done(_) => false,
         })?;
         let lease = self.next_lease;
         self.next_lease += 1;
-        *slot = Slot::Leased { lease, until: now.saturating_add(LEASE_SECONDS) };
+        *slot = Slot::Leased { lease, until: now_ms.saturating_add(self.lease_ms) };
         Some((lease, work, *range))
     }
 
@@ -116,9 +113,11 @@ fn ranges(blocks: u32) -> impl Iterator<Item = BlockRange> {
 mod tests {
     use super::*;
 
+    const LEASE_MS: u64 = 500;
+
     #[test]
     fn every_block_is_leased_once_and_results_come_back_in_order() {
-        let mut board: JobBoard<&str, u32> = JobBoard::default();
+        let mut board: JobBoard<&str, u32> = JobBoard::new(LEASE_MS);
         board.start("sum", 600);
         let mut leases = Vec::new();
         while let Some((lease, _, range)) = board.lease(0) {
@@ -140,15 +139,15 @@ mod tests {
 
     #[test]
     fn an_expired_lease_is_offered_again_and_its_late_result_is_ignored() {
-        let mut board: JobBoard<&str, u32> = JobBoard::default();
+        let mut board: JobBoard<&str, u32> = JobBoard::new(LEASE_MS);
         board.start("audit", 1);
         let (first, ..) = board.lease(0).unwrap();
-        assert!(board.lease(LEASE_SECONDS - 1).is_none());
-        let (second, ..) = board.lease(LEASE_SECONDS).unwrap();
+        assert!(board.lease(LEASE_MS - 1).is_none());
+        let (second, ..) = board.lease(LEASE_MS).unwrap();
         assert!(board.post(first, 1).is_none());
         board.release(second);
-        let (second, ..) = board.lease(LEASE_SECONDS).unwrap();
+        let (second, ..) = board.lease(LEASE_MS).unwrap();
         assert_eq!(board.post(second, 2).unwrap().1[0].1, 2);
-        assert!(board.lease(1000).is_none());
+        assert!(board.lease(LEASE_MS * 10).is_none());
     }
 }

@@ -19,6 +19,6 @@ mod work;
 
 pub use config::CoordinatorConfig;
 pub use error::CoordinatorError;
-pub use jobs::{BlockRange, JobBoard, LEASE_SECONDS};
+pub use jobs::{BlockRange, JobBoard};
 pub use progress::{Paid, Progress, Settlement};
 pub use run::{Parts, run};

@@ -17,10 +17,14 @@ use almoner_protocol::{Address, ListItem, Stage, decode_list};
 use almoner_store::{MemoryStore, Store, cid_from_bytes};
 use tempfile::TempDir;
 
+use crate::link::{Link, Script};
+
 /// One seed for every run: with the same sites and rows, what is paid can be compared to the base unit.
 const SEED: u64 = 20;
 /// Far above every artefact of so small a model.
 const MAX_BYTES: u64 = 1 << 24;
+/// A lease that was lost on the way delays a run by so much; every job here takes a small part of it.
+const SHORT_LEASE: Duration = Duration::from_secs(3);
 /// Items of any list here.
 const MAX_ITEMS: usize = 1 << 8;
 
@@ -36,6 +40,21 @@ pub(crate) struct Federation {
     _dir: TempDir,
 }
 
+/// A federation before its sites.
+struct Founded {
+    scenario: Scenario,
+    seeds: Seeds,
+    absent: Vec<Holder>,
+    dir: TempDir,
+}
+
+impl Founded {
+    fn with(self, net: Localnet, hospitals: Vec<Site>, validators: Vec<Site>) -> Federation {
+        let Self { scenario, seeds, absent, dir } = self;
+        Federation { net, scenario, seeds, hospitals, validators, absent, _dir: dir }
+    }
+}
+
 /// Who does the work on ciphertexts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aggregator {
@@ -44,8 +63,12 @@ pub(crate) enum Aggregator {
     Own,
 }
 
-/// Runs a test's future; every test has a runtime of its own.
+/// Runs a test's future; every test has a runtime of its own. `ALMONER_LOG=debug` shows what the roles say.
 pub(crate) fn run<F: Future>(test: F) -> F::Output {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("ALMONER_LOG") {
+        // Another test of this process may have been first.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().expect("a runtime").block_on(test)
 }
@@ -53,6 +76,27 @@ pub(crate) fn run<F: Future>(test: F) -> F::Output {
 impl Federation {
     /// Starts the first `hospitals` of the four hospitals, and the three validators.
     pub(crate) async fn found(hospitals: usize, aggregator: Aggregator, rounds: u32) -> Self {
+        let (mut net, founded) = Self::begin(hospitals, aggregator, rounds, CoordinatorConfig::default().lease).await;
+        let (hospitals, validators) = net.start_sites(&founded.scenario).await.unwrap();
+        founded.with(net, hospitals, validators)
+    }
+
+    /// Starts all sites, each at the end of a link with the next of `scripts`; the last link is for the aggregator that
+    /// the test brings.
+    pub(crate) async fn found_over(rounds: u32, scripts: &[Script], links: &mut Vec<Link>) -> Self {
+        let (mut net, founded) = Self::begin(4, Aggregator::Own, rounds, SHORT_LEASE).await;
+        let server = net.url.trim_start_matches("http://").parse().unwrap();
+        for script in scripts {
+            links.push(Link::open(server, script.clone()).await);
+        }
+        let mut urls = links.iter().map(|link| link.url.clone());
+        let (hospitals, validators) =
+            net.start_sites_at(&founded.scenario, &mut || urls.next().expect("a link for every site")).await.unwrap();
+        founded.with(net, hospitals, validators)
+    }
+
+    /// Everything but the sites.
+    async fn begin(hospitals: usize, aggregator: Aggregator, rounds: u32, lease: Duration) -> (Localnet, Founded) {
         let (seeds, dir) = (Seeds::insecure(SEED), TempDir::new().unwrap());
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
         let absent = scenario.hospitals.split_off(hospitals);
@@ -61,15 +105,14 @@ impl Federation {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             chain: ChainChoice::Embedded,
             seeds: seeds.clone(),
-            coordinator: CoordinatorConfig { tick: Duration::from_millis(20), ..CoordinatorConfig::default() },
+            coordinator: CoordinatorConfig { tick: Duration::from_millis(20), lease, ..CoordinatorConfig::default() },
         };
-        let mut net = match aggregator {
+        let net = match aggregator {
             Aggregator::Honest => Localnet::start(config, &scenario, rounds).await,
             Aggregator::Own => Localnet::start_without_aggregator(config, &scenario, rounds).await,
         }
         .unwrap();
-        let (hospitals, validators) = net.start_sites(&scenario).await.unwrap();
-        Self { net, scenario, seeds, hospitals, validators, absent, _dir: dir }
+        (net, Founded { scenario, seeds, absent, dir })
     }
 
     /// Audits what is on chain and in the store.

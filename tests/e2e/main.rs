@@ -13,11 +13,17 @@
 //! | `silent.rs` | `SilentMember`, `Straggler`: who leaves off, and when |
 //! | `replay.rs` | `Replayer`: what was said in the round before |
 //! | `lying_store.rs` | `LyingStore`: a gateway that flips bytes |
+//! | `cut_lines.rs` | nobody: connections break where a seeded script says |
+//!
+//! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `scenario/` every call of a round
+//! compared between kinds of chain, `sender/` a chain that loses things.
 
+mod cut_lines;
 mod federation;
 mod flips;
 mod garbage;
 mod hand;
+mod link;
 mod lying_store;
 mod nodes;
 mod on_a_node;

@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -16,6 +17,7 @@ pub struct Journal {
 struct Inner {
     conn: Mutex<Connection>,
     commits: AtomicU64,
+    commit_nanos: AtomicU64,
 }
 
 impl Journal {
@@ -32,12 +34,18 @@ impl Journal {
 
     fn with(conn: Connection, path: &Path) -> Result<Self, JournalError> {
         schema::prepare(&conn, path)?;
-        Ok(Self { inner: Arc::new(Inner { conn: Mutex::new(conn), commits: AtomicU64::new(0) }) })
+        let inner = Inner { conn: Mutex::new(conn), commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Transactions committed since opening. Each is one fsync of the write-ahead log; checkpoints add a few.
     pub fn commits(&self) -> u64 {
         self.inner.commits.load(Ordering::Relaxed)
+    }
+
+    /// Time spent in [`Self::commits`], nearly all of it waiting for the disk.
+    pub fn commit_time(&self) -> Duration {
+        Duration::from_nanos(self.inner.commit_nanos.load(Ordering::Relaxed))
     }
 
     /// The value last put under `key`.
@@ -63,7 +71,10 @@ impl Journal {
         let mut conn = self.conn();
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = change(&tx)?;
+        let start = Instant::now();
         tx.commit()?;
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.inner.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
         Ok(value)
     }

@@ -94,7 +94,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let pooled = pooled_baseline(&scenario, options.rounds, &seeds)?;
     let audit = audit_in_a_child(&net.url, options.chain.as_deref()).await?;
     let counters = net.chain.sender.counters();
-    let commits = net.chain.journal.commits();
+    let commits = (net.chain.journal.commits(), net.chain.journal.commit_time());
     let url = net.url.clone();
     net.stop().await?;
     let report = RunReport { rounds, participants, validators, model_path, model_cid };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use almoner_chain::Counters;
 use almoner_coordinator::Progress;
@@ -111,7 +112,7 @@ impl Screen {
         pooled: Baseline,
         audit: &Value,
         closed: &Closed<'_>,
-        (counters, commits): (Counters, u64),
+        (counters, (commits, syncing)): (Counters, (u64, Duration)),
         seconds: f64,
     ) {
         self.bar.finish_and_clear();
@@ -135,10 +136,12 @@ impl Screen {
             println!("    {phase:<12} {seconds:>9.3}");
         }
         println!(
-            "\n{} transactions, {} gas, {:.2} s waiting for them; {commits} journal commits (one fsync each)",
+            "\n{} transactions, {} gas, {:.2} s waiting for them; {commits} commits of the coordinator's journal, one \
+             fsync each, {:.2} s",
             counters.transactions,
             counters.gas,
-            counters.waited.as_secs_f64()
+            counters.waited.as_secs_f64(),
+            syncing.as_secs_f64()
         );
         println!("audit: {} of {} checks held", audit["audit"]["held"], audit["audit"]["checks"]);
         println!("model: {} ({})", report.model_path.display(), report.model_cid);

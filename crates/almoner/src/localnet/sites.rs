@@ -7,8 +7,10 @@ use almoner_model::{Dataset, DeviceChoice};
 use almoner_participant::{
     DataConfig, Entropy, PolicyConfig, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy,
 };
+use almoner_proto::endpoint;
 use almoner_protocol::Address;
 use tokio::sync::broadcast;
+use tonic::transport::Endpoint;
 
 use super::chain::key;
 use super::net::{Localnet, gateway};
@@ -33,13 +35,23 @@ enum Role {
 impl Localnet {
     /// Starts every hospital and validator and waits until all have joined.
     pub async fn start_sites(&mut self, scenario: &Scenario) -> Result<(Vec<Site>, Vec<Site>), Failure> {
+        let url = self.url.clone();
+        self.start_sites_at(scenario, &mut || url.clone()).await
+    }
+
+    /// As [`Self::start_sites`]; every site dials the next address that `door` gives.
+    pub async fn start_sites_at(
+        &mut self,
+        scenario: &Scenario,
+        door: &mut dyn FnMut() -> String,
+    ) -> Result<(Vec<Site>, Vec<Site>), Failure> {
         let mut hospitals = Vec::new();
         for (index, holder) in scenario.hospitals.iter().enumerate() {
-            hospitals.push(self.start_site(scenario, Role::Hospital, index, holder).await?);
+            hospitals.push(self.start_site(door(), scenario, Role::Hospital, index, holder).await?);
         }
         let mut validators = Vec::new();
         for (index, holder) in scenario.validators.iter().enumerate() {
-            validators.push(self.start_site(scenario, Role::Validator, index, holder).await?);
+            validators.push(self.start_site(door(), scenario, Role::Validator, index, holder).await?);
         }
         for site in hospitals.iter_mut().chain(&mut validators) {
             site.joined().await?;
@@ -49,6 +61,7 @@ impl Localnet {
 
     async fn start_site(
         &mut self,
+        url: String,
         scenario: &Scenario,
         role: Role,
         index: usize,
@@ -70,7 +83,7 @@ impl Localnet {
         let section =
             || DataConfig { csv: file.clone(), columns: Vec::new(), label: "label".into(), features: Vec::new() };
         let config = SiteConfig {
-            coordinator: self.url.clone(),
+            coordinator: url.clone(),
             rpc: None,
             gateways: Vec::new(),
             federation: self.federation,
@@ -94,8 +107,9 @@ impl Localnet {
         let (progress, receiver) = broadcast::channel(1024);
         let account = key.address();
         let parts = SiteParts {
-            channel: self.channel.clone(),
-            store: gateway(&self.url)?,
+            // As a process of its own would: a connection for itself, made when it is first needed.
+            channel: endpoint(Endpoint::from_shared(url.clone())?).connect_lazy(),
+            store: gateway(&url)?,
             ledger: self.ledger.clone(),
             journal: Journal::open(&file).blame(Kind::You, file.display().to_string())?,
             key,
