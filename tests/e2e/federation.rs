@@ -53,21 +53,9 @@ pub(crate) fn run<F: Future>(test: F) -> F::Output {
 impl Federation {
     /// Starts the first `hospitals` of the four hospitals, and the three validators.
     pub(crate) async fn found(hospitals: usize, aggregator: Aggregator, rounds: u32) -> Self {
-        let seeds = Seeds::insecure(SEED);
+        let (seeds, dir) = (Seeds::insecure(SEED), TempDir::new().unwrap());
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
         let absent = scenario.hospitals.split_off(hospitals);
-        Self::of(scenario, absent, seeds, aggregator, rounds).await
-    }
-
-    /// Starts everybody in the scenario, and nobody of the absent.
-    pub(crate) async fn of(
-        scenario: Scenario,
-        absent: Vec<Holder>,
-        seeds: Seeds,
-        aggregator: Aggregator,
-        rounds: u32,
-    ) -> Self {
-        let dir = TempDir::new().unwrap();
         let config = NetConfig {
             dir: dir.path().to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -1,17 +1,21 @@
 //! The four heart hospitals, honest, under encryption: ten federations of fifteen rounds, run once and looked at by
 //! several tests. Each is also run without encryption, on the batches that its sites took.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use almoner::localnet::{Holder, Scenario, Seeds, Site, heart_scenario};
+use almoner::localnet::{ChainChoice, Holder, Localnet, NetConfig, Scenario, Seeds, Site, heart_scenario};
+use almoner_chain::RoundRecord;
+use almoner_coordinator::CoordinatorConfig;
 use almoner_model::{BatchOrder, Dataset, HostRng, initial_weights};
 use almoner_participant::{Entropy, SeededEntropy, SiteProgress};
 use almoner_protocol::types::{Member, ScoreItem};
 use almoner_protocol::{Address, Stage};
+use tempfile::TempDir;
 
-use crate::federation::{Aggregator, Federation, read_list, run, settle};
+use crate::federation::{read_list, run, settle};
 use crate::heart_data::CENTRES;
 use crate::plain::{GOLDEN_COUNTS, GOLDEN_WEIGHTS, Plain, ROUNDS, SEEDS, first_weights, largest_difference};
 use crate::shared::shared;
@@ -43,7 +47,7 @@ pub(crate) fn runs() -> Option<&'static (Plain, Vec<Run>)> {
     let make = || {
         let dir = shared("data/heart")?;
         let plain = Plain::load(&dir);
-        let one = |seed| play(seed, scenario(&dir, &plain, seed, first(&dir, &plain, seed)));
+        let one = |seed| play(seed, &scenario(&dir, &plain, seed, first(&dir, &plain, seed)));
         let runs = ALL_SEEDS.map(one).collect();
         Some((plain, runs))
     };
@@ -80,40 +84,44 @@ fn scenario(dir: &Path, plain: &Plain, seed: u64, first: Vec<f32>) -> Scenario {
 }
 
 /// Runs a federation from training to settlement.
-fn play(seed: u64, scenario: Scenario) -> Run {
-    let first = scenario.initial.clone();
+fn play(seed: u64, scenario: &Scenario) -> Run {
     run(async {
         let started = Instant::now();
-        let seeds = Seeds::insecure(seed);
-        let mut federation = Federation::of(scenario, Vec::new(), seeds, Aggregator::Honest, ROUNDS as u32).await;
-        let Federation { net, scenario, .. } = &mut federation;
-        let reports = settle(net, scenario, ROUNDS as u32, async {}).await;
+        let dir = TempDir::new().unwrap();
+        let config = NetConfig {
+            dir: dir.path().to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            chain: ChainChoice::Embedded,
+            seeds: Seeds::insecure(seed),
+            coordinator: CoordinatorConfig::default(),
+        };
+        let mut net = Localnet::start(config, scenario, ROUNDS as u32).await.unwrap();
+        let (mut hospitals, _validators) = net.start_sites(scenario).await.unwrap();
+        let reports = settle(&mut net, scenario, ROUNDS as u32, async {}).await;
         let seconds = started.elapsed().as_secs_f64();
-        let accounts: Vec<_> = federation.hospitals.iter().map(|site| site.account).collect();
+        let accounts: Vec<Address> = hospitals.iter().map(|site| site.account).collect();
         let mut paid = [0; 4];
         for line in reports.iter().flat_map(|report| &report.paid).filter(|line| line.role == 0) {
             paid[accounts.iter().position(|account| *account == line.account).expect("a hospital")] += line.pay;
         }
         let mut raw_scores = [0; 4];
-        for number in 1..=ROUNDS {
-            for (at, score) in raw_scores_of(&federation, number, &accounts).await.into_iter().enumerate() {
-                raw_scores[at] += score;
-            }
+        for round in net.ledger.rounds(net.federation).await.unwrap() {
+            let scores = raw_scores_of(&net, &round, &accounts).await;
+            raw_scores.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
         }
-        let clipped = federation.hospitals.iter_mut().map(clipped_updates).sum();
-        federation.net.stop().await.unwrap();
+        net.stop().await.unwrap();
+        let clipped = hospitals.iter_mut().map(clipped_updates).sum();
         let model = reports.last().expect("fifteen rounds").model.clone();
-        Run { seed, first, model, raw_scores, paid, clipped, seconds }
+        Run { seed, first: scenario.initial.clone(), model, raw_scores, paid, clipped, seconds }
     })
 }
 
 /// One round's `−w_iv·a_i`, summed over the validators, from what was published.
-async fn raw_scores_of(federation: &Federation, number: u64, accounts: &[Address]) -> Vec<i64> {
-    let round = federation.round(number).await;
+async fn raw_scores_of(net: &Localnet, round: &RoundRecord, accounts: &[Address]) -> Vec<i64> {
     let scale = &round.descriptor.scale;
     assert_eq!((scale.delta, scale.updateBits), (1 << 17, 16), "the scale the design gives for heart");
-    let members: Vec<Member> = read_list(&*federation.net.store, &round.cids.members).await;
-    let rows: Vec<ScoreItem> = federation.list(&round, Stage::Score).await;
+    let members: Vec<Member> = read_list(&*net.store, &round.cids.members).await;
+    let rows: Vec<ScoreItem> = read_list(&*net.store, &round.stages[&Stage::Score].cid).await;
     let score = |account: &Address| {
         let class = members.iter().find(|member| member.account == *account).expect("a member").class;
         let row = rows.iter().find(|row| row.participant == *account).expect("scores of every hospital");
@@ -166,7 +174,7 @@ fn the_golden_run_survives_encryption() {
     let plain = Plain::load(&dir);
     let mut scenario = scenario(&dir, &plain, 1, vec![0.0; 14]);
     scenario.spec.training.shuffle = false;
-    let run = play(1, scenario);
+    let run = play(1, &scenario);
     let counts: Vec<usize> = plain.evaluate(&run.model)[..4].iter().map(|metrics| metrics.correct).collect();
     let worst = largest_difference(&run.model, &GOLDEN_WEIGHTS);
     println!("correct {counts:?}, published {GOLDEN_COUNTS:?}; largest weight difference {worst:.1e}");

@@ -14,9 +14,9 @@
 //! | `replay.rs` | `Replayer`: what was said in the round before |
 //! | `lying_store.rs` | `LyingStore`: a gateway that flips bytes |
 //!
-//! In `heart.rs` and `shapley.rs` nobody does: they show that encryption costs no accuracy on the four heart hospitals,
-//! and that scores and pay follow what each hospital is worth. They need the shared data (`ALMONER_SHARED`, else
-//! `../shared` beside the repository) and print `skipped: …` without it.
+//! In `notices.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
+//! four heart hospitals, and that scores and pay follow what each hospital is worth. They need the shared data
+//! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
 mod federation;
 mod flips;
@@ -24,6 +24,7 @@ mod garbage;
 mod hand;
 mod heart;
 mod lying_store;
+mod notices;
 mod replay;
 mod shapley;
 mod silent;
