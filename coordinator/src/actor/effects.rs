@@ -6,7 +6,7 @@ use almoner_crypto::share::AnswerVec;
 use almoner_crypto::sum::find_secret;
 use almoner_crypto::tree;
 use almoner_proto::{Signed, words_from_bytes};
-use almoner_protocol::round::{Effect, Event, Posting, SumWeight};
+use almoner_protocol::round::{Effect, Event, Posting, State, SumWeight};
 use almoner_protocol::types::{DirectionItem, LockItem, OpenItem, domain, signing_hash};
 use almoner_protocol::{B256, Bytes, ServerStep, Stage, decode_list, encode_model, model_root, next_model};
 use almoner_store::Cid;
@@ -37,7 +37,10 @@ impl Actor {
                 let (descriptor, cids, ctx) = (current.descriptor.clone(), current.cids.clone(), current.ctx);
                 let sent = self.chain.open(&descriptor, &cids).await?;
                 let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx });
-                self.included(sent).await
+                let events = self.included(sent).await?;
+                // A round begins in the state it is announced in, so no change of state wakes the validators.
+                self.announce(at, State::Announced);
+                Ok(events)
             }
             Effect::PostPromises { list, promises } => {
                 let sent = self.chain.promises(at, &list, &promises).await?;
@@ -134,16 +137,21 @@ impl Actor {
             }
             Effect::Broadcast { state } => {
                 let _ = self.progress.send(Progress::State { round: at.round, state });
-                self.notices.publish(|notice| {
-                    notice.federation = at.federation;
-                    notice.round = at.round;
-                    notice.state = state.to_string();
-                    notice.next_round = 0;
-                    notice.reason = String::new();
-                });
+                self.announce(at, state);
                 Ok(Vec::new())
             }
         }
+    }
+
+    /// Wakes everybody to a running round.
+    fn announce(&self, at: At, state: State) {
+        self.notices.publish(|notice| {
+            notice.federation = at.federation;
+            notice.round = at.round;
+            notice.state = state.to_string();
+            notice.next_round = 0;
+            notice.reason = String::new();
+        });
     }
 
     /// A transaction of ours is in a block: what the chain says now is what the round hears.

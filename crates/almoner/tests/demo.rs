@@ -6,6 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+#[path = "demo/seeds.rs"]
+mod seeds;
+
 fn almoner(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_almoner")).args(arguments).output().expect("the binary starts")
 }

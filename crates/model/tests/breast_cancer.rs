@@ -3,7 +3,7 @@ use std::fs;
 use almoner_model::Dataset;
 
 use crate::breast_cancer_data::{Labels, MISLABELLED, Part, load, split};
-use crate::support::shared;
+use crate::shared::shared;
 
 const SIZES: [usize; 8] = [100, 50, 50, 50, 127, 96, 64, 32];
 

@@ -7,6 +7,8 @@ mod clipped;
 mod data;
 mod files;
 mod heart;
+mod plain;
+mod shared;
 mod support;
 mod training;
 

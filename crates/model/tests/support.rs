@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use almoner_model::{ComputeDevice, Dataset, HostRng};
 use almoner_protocol::spec::{LayerSpec, ModelSpec};
 
@@ -28,16 +26,4 @@ pub(crate) fn made_up(rows: usize, features: usize, seed: u8) -> Dataset {
         .map(|row| f32::from(u8::from(f64::from(row.iter().sum::<f32>()) + rng.normal() > 0.0)))
         .collect();
     Dataset::new(features, x, y).unwrap()
-}
-
-/// A file of the shared data, or a line that says what is skipped.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ALMONER_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")), PathBuf::from);
-    let full = root.join(path);
-    if full.exists() {
-        return Some(full);
-    }
-    println!("skipped: shared data: {path} is not there; set ALMONER_SHARED");
-    None
 }
