@@ -152,7 +152,10 @@ impl Actor {
         self.apply(Event::TimePassed).await?;
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
-            self.give_orders_again().await?;
+            if let Err(error) = self.give_orders_again().await {
+                self.give_up_unopened().await?;
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -225,6 +228,8 @@ impl Actor {
             return Err(CoordinatorError::Bug("a round without a federation".into()));
         };
         campaign.last_round = round;
+        // Those that came while the round was running were for it.
+        campaign.forget_offers();
         campaign.to_run = campaign.to_run.saturating_sub(1);
         // The contract's head moves with the model, whatever became of the money: an opened sum is never redone.
         let opened = current.round.posted(Stage::Model).is_some();

@@ -154,16 +154,22 @@ impl Campaign {
         self.seated() && self.offers.len() == self.members.len()
     }
 
-    /// The offers of the next round, taken: they serve for one round only.
-    pub(crate) fn take_committee(&mut self) -> Committee {
+    /// Everybody who would take part in a round that opened now.
+    pub(crate) fn committee(&self) -> Committee {
+        let member =
+            |(account, offer): (&Address, &Offer)| CommitteeMember { account: *account, key: offer.key.clone() };
+        Committee {
+            members: self.members.clone(),
+            committee: self.offers.iter().map(member).collect(),
+            offers: self.offers.values().map(|offer| offer.ready.clone()).collect(),
+            validators: self.validators.clone(),
+        }
+    }
+
+    /// Offers serve for one round only.
+    pub(crate) fn forget_offers(&mut self) {
         self.enough_since = None;
-        let offers = std::mem::take(&mut self.offers);
-        let committee = offers
-            .iter()
-            .map(|(account, offer)| CommitteeMember { account: *account, key: offer.key.clone() })
-            .collect();
-        let offers = offers.into_values().map(|offer| offer.ready).collect();
-        Committee { members: self.members.clone(), committee, offers, validators: self.validators.clone() }
+        self.offers.clear();
     }
 }
 

@@ -129,10 +129,10 @@ fn of_code(code: Code) -> ErrorKind {
         Code::NotFound => ErrorKind::NotFound,
         Code::AlreadyExists | Code::Aborted => ErrorKind::Conflict,
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => ErrorKind::SOON,
+        // Without a kind of ours these are the transport's: a line that broke in the middle of a message.
+        Code::Unknown | Code::Internal => ErrorKind::SOON,
         Code::FailedPrecondition => ErrorKind::PeerFault,
-        Code::Ok | Code::Unknown | Code::PermissionDenied | Code::Internal | Code::DataLoss | Code::Unauthenticated => {
-            ErrorKind::Internal
-        }
+        Code::Ok | Code::PermissionDenied | Code::DataLoss | Code::Unauthenticated => ErrorKind::Internal,
     }
 }
 
@@ -181,7 +181,10 @@ mod tests {
     fn codes_of_the_transport_have_a_kind() {
         assert_eq!(kind_of(&Status::unavailable("gone")), ErrorKind::SOON);
         assert_eq!(kind_of(&Status::unimplemented("old")).blame(), Blame::You);
-        assert_eq!(kind_of(&Status::internal("h2")).blame(), Blame::Us);
+        assert_eq!(kind_of(&Status::permission_denied("a proxy")).blame(), Blame::Us);
+        for broken in [Status::internal("h2"), Status::unknown("error reading a body from connection")] {
+            assert_eq!(kind_of(&broken), ErrorKind::SOON);
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Actor {
                 let current = self.current_mut()?;
                 let (descriptor, cids, ctx) = (current.descriptor.clone(), current.cids.clone(), current.ctx);
                 let sent = self.chain.open(&descriptor, &cids).await?;
+                self.campaign_mut()?.forget_offers();
                 let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx });
                 let events = self.included(sent).await?;
                 // A round begins in the state it is announced in, so no change of state wakes the validators.

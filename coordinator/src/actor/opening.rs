@@ -7,6 +7,7 @@ use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{OpenCids, epoch_seed};
 use almoner_protocol::{B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root};
+use tokio::time::Instant;
 
 use super::{Actor, Current};
 use crate::campaign::{Base, Campaign, Committee, MEMBER};
@@ -101,11 +102,28 @@ impl Actor {
         let Some(campaign) = &mut self.campaign else { return Ok(()) };
         let waited = campaign.enough_since.is_some_and(|since| Duration::from_secs(now.saturating_sub(since)) >= wait);
         let due = campaign.next_round().is_some() && (campaign.all_ready() || waited);
-        if self.current.is_some() || !due {
+        if self.current.is_some() || !due || self.retry_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
-        let committee = campaign.take_committee();
-        self.open_round(committee).await
+        let committee = campaign.committee();
+        let opened = self.open_round(committee).await;
+        if opened.is_err() {
+            self.give_up_unopened().await?;
+        }
+        opened
+    }
+
+    /// After a failure: a round that did not come on chain is announced anew, to the same offers. Where the chain cannot
+    /// be asked, it may be there, and the order to open it stands.
+    pub(super) async fn give_up_unopened(&mut self) -> Result<(), CoordinatorError> {
+        self.retry_at = Some(Instant::now() + self.config.tick * 4);
+        let Some(current) = self.current.as_ref().filter(|current| current.round.posted(Stage::Ctx).is_none()) else {
+            return Ok(());
+        };
+        if self.chain.ledger.round(current.at.federation, current.at.round).await?.is_none() {
+            self.current = None;
+        }
+        Ok(())
     }
 
     async fn open_round(&mut self, committee: Committee) -> Result<(), CoordinatorError> {
@@ -169,16 +187,13 @@ impl Actor {
             next_model: None,
             acks: Default::default(),
         });
-        self.notices.publish(|notice| notice.next_round = 0);
         let _ =
             self.progress.send(Progress::State { round: at.round, state: almoner_protocol::round::State::Announced });
-        let opened = self.give_orders_again().await;
-        if opened.is_err() {
-            // Nothing is on chain: the members are asked again.
-            self.current = None;
-            return opened;
-        }
-        self.apply(Event::TimePassed).await
+        self.give_orders_again().await?;
+        // From here on the round is on chain: what goes wrong is tried again by the round itself.
+        let result = self.apply(Event::TimePassed).await;
+        self.log_failure("opening", result);
+        Ok(())
     }
 
     /// The epoch's seed and matrix root; draws and registers them if this is the epoch's first round.

@@ -3,7 +3,7 @@
 use almoner_chain::{FederationRecord, RoundRecord, RoundStatus};
 use almoner_crypto::seal::MemberKey;
 use almoner_model::Dataset;
-use almoner_proto::{JoinRequest, Kinded, ReadyRequest, RoundNotice, wire};
+use almoner_proto::{ErrorKind, JoinRequest, Kinded, ReadyRequest, RoundNotice, wire};
 use almoner_protocol::types::{Join, Ready};
 
 use super::{Site, SiteProgress};
@@ -28,7 +28,7 @@ impl Site {
                 continue;
             }
             match self.consent(federation, role, &data).await {
-                Err(error) if error.kind().retry_after().is_some() => return Err(error),
+                Err(error) if matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal) => return Err(error),
                 Err(error) => tracing::error!(role, %error, "this site does not join"),
                 Ok(()) => self.tell(SiteProgress::Joined { role }),
             }
