@@ -253,8 +253,10 @@ impl Actor {
                 let unopened = current.round.admission().filter(|_| !opened);
                 let set = unopened.map(|admitted| admitted.set().map(|item| item.participant).collect());
                 campaign.earlier_sets.extend(set);
-                let reason = current.round.end().map(|end| format!("{:?}", end.cause)).unwrap_or_default();
-                let _ = self.progress.send(Progress::Ended { round, state: over, reason: reason.clone() });
+                let end = current.round.end();
+                let reason = end.map(|end| format!("{:?}", end.cause)).unwrap_or_default();
+                let faults = end.map(|end| end.faults.clone()).unwrap_or_default();
+                let _ = self.progress.send(Progress::Ended { round, state: over, reason: reason.clone(), faults });
                 reason
             }
         };

@@ -1,6 +1,6 @@
 //! What a harness or a screen may follow: facts, never a weight or a hospital's loss.
 
-use almoner_protocol::round::State;
+use almoner_protocol::round::{Fault, State};
 use almoner_protocol::{Address, B256, Bytes, Stage};
 
 /// One account's part of a settled round.
@@ -47,6 +47,8 @@ pub enum Progress {
         round: u64,
         state: State,
         reason: String,
+        /// Who did not do what.
+        faults: Vec<Fault>,
     },
     /// All launched rounds are over.
     Idle,

@@ -5,6 +5,6 @@ mod build;
 mod train;
 mod upload;
 
-pub use build::{Contributed, build_contribution};
+pub use build::{Contributed, Salted, build_contribution, deal_shares, seal_contribution};
 pub use train::train_update;
 pub use upload::{check_receipt, upload};

@@ -9,7 +9,8 @@ use almoner_store::GatewayStore;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
-use crate::federation::{Federation, honest, run, settle};
+use crate::federation::{Federation, run, settle};
+use crate::honest::honest;
 use crate::link::Script;
 
 const ROUNDS: u32 = 2;

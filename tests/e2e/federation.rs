@@ -1,20 +1,22 @@
 //! A federation under test, and what comes of one in which everybody is honest.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{
     ChainChoice, Holder, Localnet, ModelChoice, NetConfig, RoundReport, Scenario, Seeds, Site, breast_cancer_scenario,
 };
-use almoner_audit::{ChainFacts, Kind, Report};
+use almoner_audit::{Kind, Report};
 use almoner_chain::{Ledger, RoundRecord, advance_time};
-use almoner_coordinator::{CoordinatorConfig, Paid};
-use almoner_participant::{Duty, SiteProgress};
+use almoner_coordinator::{CoordinatorConfig, Paid, Progress};
+use almoner_participant::{Duty, SiteError, SiteProgress};
+use almoner_protocol::round::Fault;
 use almoner_protocol::types::LockItem;
 use almoner_protocol::{Address, ListItem, Stage, decode_list};
-use almoner_store::{MemoryStore, Store, cid_from_bytes};
+use almoner_store::{Store, cid_from_bytes};
 use tempfile::TempDir;
 
 use crate::link::{Link, Script};
@@ -22,7 +24,7 @@ use crate::link::{Link, Script};
 /// One seed for every run: with the same sites and rows, what is paid can be compared to the base unit.
 const SEED: u64 = 20;
 /// Far above every artefact of so small a model.
-const MAX_BYTES: u64 = 1 << 24;
+pub(crate) const MAX_BYTES: u64 = 1 << 24;
 /// A lease that was lost on the way delays a run by so much; every job here takes a small part of it.
 const SHORT_LEASE: Duration = Duration::from_secs(3);
 /// Items of any list here.
@@ -37,7 +39,8 @@ pub(crate) struct Federation {
     pub(crate) validators: Vec<Site>,
     /// Hospitals of the scenario that were not started.
     pub(crate) absent: Vec<Holder>,
-    _dir: TempDir,
+    pub(crate) absent_validators: Vec<Holder>,
+    dir: TempDir,
 }
 
 /// A federation before its sites.
@@ -45,13 +48,14 @@ struct Founded {
     scenario: Scenario,
     seeds: Seeds,
     absent: Vec<Holder>,
+    absent_validators: Vec<Holder>,
     dir: TempDir,
 }
 
 impl Founded {
     fn with(self, net: Localnet, hospitals: Vec<Site>, validators: Vec<Site>) -> Federation {
-        let Self { scenario, seeds, absent, dir } = self;
-        Federation { net, scenario, seeds, hospitals, validators, absent, _dir: dir }
+        let Self { scenario, seeds, absent, absent_validators, dir } = self;
+        Federation { net, scenario, seeds, hospitals, validators, absent, absent_validators, dir }
     }
 }
 
@@ -76,7 +80,18 @@ pub(crate) fn run<F: Future>(test: F) -> F::Output {
 impl Federation {
     /// Starts the first `hospitals` of the four hospitals, and the three validators.
     pub(crate) async fn found(hospitals: usize, aggregator: Aggregator, rounds: u32) -> Self {
-        let (mut net, founded) = Self::begin(hospitals, aggregator, rounds, CoordinatorConfig::default().lease).await;
+        Self::with_validators(hospitals, 3, aggregator, rounds).await
+    }
+
+    /// The same with the first `validators` of the three validators.
+    pub(crate) async fn with_validators(
+        hospitals: usize,
+        validators: usize,
+        aggregator: Aggregator,
+        rounds: u32,
+    ) -> Self {
+        let lease = CoordinatorConfig::default().lease;
+        let (mut net, founded) = Self::begin(hospitals, validators, aggregator, rounds, lease).await;
         let (hospitals, validators) = net.start_sites(&founded.scenario).await.unwrap();
         founded.with(net, hospitals, validators)
     }
@@ -84,7 +99,7 @@ impl Federation {
     /// Starts all sites, each at the end of a link with the next of `scripts`; the last link is for the aggregator that
     /// the test brings.
     pub(crate) async fn found_over(rounds: u32, scripts: &[Script], links: &mut Vec<Link>) -> Self {
-        let (mut net, founded) = Self::begin(4, Aggregator::Own, rounds, SHORT_LEASE).await;
+        let (mut net, founded) = Self::begin(4, 3, Aggregator::Own, rounds, SHORT_LEASE).await;
         let server = net.url.trim_start_matches("http://").parse().unwrap();
         for script in scripts {
             links.push(Link::open(server, script.clone()).await);
@@ -96,10 +111,17 @@ impl Federation {
     }
 
     /// Everything but the sites.
-    async fn begin(hospitals: usize, aggregator: Aggregator, rounds: u32, lease: Duration) -> (Localnet, Founded) {
+    async fn begin(
+        hospitals: usize,
+        validators: usize,
+        aggregator: Aggregator,
+        rounds: u32,
+        lease: Duration,
+    ) -> (Localnet, Founded) {
         let (seeds, dir) = (Seeds::insecure(SEED), TempDir::new().unwrap());
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
         let absent = scenario.hospitals.split_off(hospitals);
+        let absent_validators = scenario.validators.split_off(validators);
         let config = NetConfig {
             dir: dir.path().to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -112,7 +134,12 @@ impl Federation {
             Aggregator::Own => Localnet::start_without_aggregator(config, &scenario, rounds).await,
         }
         .unwrap();
-        (net, Founded { scenario, seeds, absent, dir })
+        (net, Founded { scenario, seeds, absent, absent_validators, dir })
+    }
+
+    /// Where the run keeps its chain.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
     }
 
     /// Audits what is on chain and in the store.
@@ -146,16 +173,64 @@ pub(crate) async fn settle(
     tokio::join!(following, beside).0
 }
 
+/// The same for a round that ends without a settlement: why, and who is named for it.
+pub(crate) async fn given_up(
+    net: &mut Localnet,
+    scenario: &Scenario,
+    beside: impl Future<Output = ()>,
+) -> (String, Vec<Fault>) {
+    let mut progress = net.progress.subscribe();
+    let mut show = |_: &Progress, _: Option<&RoundReport>| {};
+    // Whatever is still waited for then will not come.
+    let ended = tokio::select! {
+        ended = net.follow(scenario, 1, &mut show) => ended,
+        never = async { beside.await; std::future::pending().await } => never,
+    };
+    let text = ended.expect_err("the round ends without a settlement").to_string();
+    loop {
+        if let Progress::Ended { faults, .. } = progress.try_recv().expect("it was said before") {
+            return (text, faults);
+        }
+    }
+}
+
 /// Waits until every site has done its duty in a round; a refusal of any of them ends the test at once.
 pub(crate) async fn all_done(sites: &mut [Site], round: u64, duty: Duty) {
     futures::future::join_all(sites.iter_mut().map(|site| done(site, round, duty))).await;
 }
 
-async fn done(site: &mut Site, round: u64, duty: Duty) {
+/// Waits until a site has done its duty in a round.
+pub(crate) async fn done(site: &mut Site, round: u64, duty: Duty) {
     loop {
         match site.progress.recv().await.expect("the site runs") {
             SiteProgress::Done { round: at, duty: done } if (at, done) == (round, duty) => return,
             SiteProgress::Refused { error, duty, .. } => panic!("{} refuses {duty:?}: {error}", site.name),
+            _ => {}
+        }
+    }
+}
+
+/// Waits until a site refuses a round as a whole, and says why.
+pub(crate) async fn refuses_round(site: &mut Site, round: u64) -> Arc<SiteError> {
+    loop {
+        match site.progress.recv().await.expect("the site runs") {
+            SiteProgress::Refused { round: at, duty: None, error } if at == round => return error,
+            SiteProgress::Verified { round: at } if at == round => panic!("{} has nothing against it", site.name),
+            _ => {}
+        }
+    }
+}
+
+/// Waits until a site refuses a duty.
+pub(crate) async fn refuses(site: &mut Site, round: u64, duty: Duty) -> Arc<SiteError> {
+    loop {
+        match site.progress.recv().await.expect("the site runs") {
+            SiteProgress::Refused { round: at, duty: Some(refused), error } if (at, refused) == (round, duty) => {
+                return error;
+            }
+            SiteProgress::Done { round: at, duty: done } if (at, done) == (round, duty) => {
+                panic!("{} has done it", site.name)
+            }
             _ => {}
         }
     }
@@ -168,6 +243,8 @@ pub(crate) enum Quarter {
     Half = 2,
     /// Whoever is missing stays out.
     LastCall = 1,
+    /// The stage was not posted in time.
+    Over = 0,
 }
 
 /// Moves the chain's time on, to when `stage` no longer waits for everybody.
@@ -175,13 +252,22 @@ pub(crate) async fn pass(ledger: &Ledger, federation: u64, number: u64, stage: S
     let round = ledger.round(federation, number).await.unwrap().expect("the round was opened");
     let (before, deadline) = match stage {
         Stage::Lock => (Stage::Promise, round.descriptor.deadlines[1]),
+        Stage::Direction => (Stage::Lock, round.descriptor.deadlines[2]),
         Stage::Score => (Stage::Audit, round.descriptor.deadlines[4]),
+        Stage::Open => (Stage::Sum, round.descriptor.deadlines[7]),
         other => panic!("no test waits for {other}"),
     };
     let start = round.stages[&before].time;
     let at = deadline - (deadline - start) * (until as u64) / 4;
     let now = ledger.now().await.unwrap();
-    advance_time(ledger.provider(), at.saturating_sub(now)).await.unwrap();
+    // The last second of a stage still belongs to it.
+    advance_time(ledger.provider(), (at + 1).saturating_sub(now)).await.unwrap();
+}
+
+/// Committee index of an account: committee lists are in address order, and everybody serves.
+pub(crate) fn committee_index(lock: &[LockItem], account: Address) -> u16 {
+    let at = lock.iter().position(|item| item.manifest.participant == account).unwrap();
+    u16::try_from(at).unwrap()
 }
 
 /// The kinds of which a check failed.
@@ -192,66 +278,4 @@ pub(crate) fn wrong_kinds(report: &Report) -> Vec<Kind> {
 /// What everybody but one account was paid.
 pub(crate) fn without(paid: &[Paid], account: Address) -> Vec<Paid> {
     paid.iter().filter(|line| line.account != account).cloned().collect()
-}
-
-/// A run in which everybody was honest.
-pub(crate) struct Honest {
-    pub(crate) rounds: Vec<RoundReport>,
-    /// With every claim paid.
-    pub(crate) facts: ChainFacts,
-    /// Everything an audit reads.
-    pub(crate) store: Arc<MemoryStore>,
-}
-
-/// Four hospitals, two rounds.
-pub(crate) fn honest() -> &'static Honest {
-    static FOUR: OnceLock<Honest> = OnceLock::new();
-    FOUR.get_or_init(|| run(play(4, 2)))
-}
-
-/// The same without the last hospital, one round: what the others are paid if it stays away.
-pub(crate) fn three_honest() -> &'static Honest {
-    static THREE: OnceLock<Honest> = OnceLock::new();
-    THREE.get_or_init(|| run(play(3, 1)))
-}
-
-async fn play(hospitals: usize, rounds: u32) -> Honest {
-    let mut federation = Federation::found(hospitals, Aggregator::Honest, rounds).await;
-    let Federation { net, scenario, hospitals, validators, .. } = &mut federation;
-    let reports = settle(net, scenario, rounds, async {}).await;
-    net.claim_all(reports.last().unwrap(), scenario, hospitals, validators).await.unwrap();
-    let report = federation.audit().await;
-    assert_eq!(report.first_wrong, None);
-    let facts = ChainFacts::read(&federation.net.ledger, federation.net.federation).await.unwrap();
-    let store = Arc::new(MemoryStore::new());
-    for cid in artefacts(&*federation.net.store, &facts.rounds).await {
-        let cid = cid_from_bytes(&cid).unwrap();
-        let bytes = federation.net.store.get(&cid, MAX_BYTES).await.unwrap();
-        assert_eq!(store.put(bytes).await.unwrap(), cid);
-    }
-    federation.net.stop().await.unwrap();
-    Honest { rounds: reports, facts, store }
-}
-
-/// CIDs of everything the rounds published.
-async fn artefacts(store: &dyn Store, rounds: &[RoundRecord]) -> Vec<Vec<u8>> {
-    let mut cids = Vec::new();
-    for round in rounds {
-        let open = &round.cids;
-        cids.extend([&open.spec, &open.base, &open.members, &open.committee, &open.validators].map(|cid| cid.to_vec()));
-        let posted = round.stages.iter().filter(|(stage, _)| **stage != Stage::Ctx);
-        cids.extend(posted.map(|(_, record)| record.cid.to_vec()));
-        let lock: Vec<LockItem> = read_list(store, &round.stages[&Stage::Lock].cid).await;
-        for LockItem { manifest, .. } in lock {
-            cids.extend([manifest.ciphertextCid, manifest.checkCid, manifest.sharesCid].map(|cid| cid.to_vec()));
-        }
-    }
-    cids
-}
-
-#[test]
-fn all_honest_hospitals_are_paid() {
-    // What the other tests compare with is worth comparing with: nobody's pay is zero.
-    let paid = |honest: &Honest| honest.rounds[0].paid.iter().filter(|line| line.role == 0 && line.pay > 0).count();
-    assert_eq!((paid(honest()), paid(three_honest())), (4, 3));
 }

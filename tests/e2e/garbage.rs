@@ -1,15 +1,17 @@
 //! Uploads that are not what they say.
 
+use almoner_participant::Duty;
 use almoner_participant::contribute::Contributed;
-use almoner_participant::{Duty, SiteError};
-use almoner_proto::{ErrorKind, JobKind, Kinded, Signed, WireError};
-use almoner_protocol::types::{AdmitItem, VerdictItem};
-use almoner_protocol::{AdmitVerdict, AuditVerdict, NORM_CLASSES, Stage};
+use almoner_participant::fetch::Terms;
+use almoner_proto::{ErrorKind, JobKind, Signed};
+use almoner_protocol::types::{AdmitItem, ScoreItem, VerdictItem};
+use almoner_protocol::{Address, AdmitVerdict, AuditVerdict, NORM_CLASSES, ScoreVerdict, Stage};
 use almoner_store::{Layout, cid_of};
 use bytes::Bytes;
 
-use crate::federation::{Aggregator, Federation, Quarter, all_done, honest, pass, run, settle, three_honest, without};
-use crate::hand::{Hand, hospital_key};
+use crate::federation::{Aggregator, Federation, Quarter, all_done, pass, run, settle, without};
+use crate::hand::{Hand, hospital_key, refusal};
+use crate::honest::{honest, three_honest};
 use crate::worker::Worker;
 
 fn flipped(bytes: &Bytes) -> Bytes {
@@ -17,16 +19,6 @@ fn flipped(bytes: &Bytes) -> Bytes {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     bytes.into()
-}
-
-/// What the coordinator said to an upload it did not take.
-fn refusal(result: Result<almoner_protocol::B256, SiteError>) -> (ErrorKind, String) {
-    match result {
-        Err(SiteError::Wire(WireError::Status(status))) => {
-            (SiteError::from(*status.clone()).kind(), status.message().to_owned())
-        }
-        other => panic!("not refused by the coordinator: {other:?}"),
-    }
 }
 
 #[test]
@@ -99,8 +91,11 @@ fn files_off_their_commitment_and_manifests_out_of_range_are_refused_at_upload()
     });
 }
 
-/// A round in which the last hospital uploads what `spoil` makes of its contribution and then says nothing more.
-async fn spoiled(until: Quarter, spoil: fn(&mut Contributed)) -> (Federation, Hand) {
+/// A round in which the last hospital uploads what `craft` makes and then says nothing more.
+pub(crate) async fn spoiled(
+    until: Quarter,
+    craft: impl AsyncFnOnce(&Hand, &Terms) -> Contributed,
+) -> (Federation, Hand) {
     let mut federation = Federation::found(3, Aggregator::Honest, 1).await;
     let holder = federation.absent.pop().unwrap();
     let mut hand = Hand::new(&federation, 3, &holder).await;
@@ -110,8 +105,7 @@ async fn spoiled(until: Quarter, spoil: fn(&mut Contributed)) -> (Federation, Ha
     let rounds = settle(net, scenario, 1, async {
         hand.ready(1).await;
         let terms = hand.terms(1, Stage::Promise).await;
-        let mut contributed = hand.contribution(&terms).await;
-        spoil(&mut contributed);
+        let contributed = craft(&hand, &terms).await;
         hand.upload(&terms, contributed).await.unwrap();
         all_done(hospitals, 1, Duty::AnswerScores).await;
         pass(&ledger, number, 1, Stage::Score, until).await;
@@ -129,11 +123,13 @@ async fn spoiled(until: Quarter, spoil: fn(&mut Contributed)) -> (Federation, Ha
 fn files_off_the_roots_of_their_manifest_are_named_by_the_verdicts() {
     three_honest();
     run(async {
-        let spoil: fn(&mut Contributed) = |contributed| {
+        let craft = async |hand: &Hand, terms: &Terms| {
+            let mut contributed = hand.contribution(terms).await;
             contributed.ciphertext = flipped(&contributed.ciphertext);
             contributed.manifest.ciphertextCid = cid_of(&contributed.ciphertext, Layout::V1_2025).to_bytes().into();
+            contributed
         };
-        let (federation, hand) = spoiled(Quarter::Half, spoil).await;
+        let (federation, hand) = spoiled(Quarter::Half, craft).await;
         let round = federation.round(1).await;
         let verdicts: Vec<VerdictItem> = federation.list(&round, Stage::Audit).await;
         for item in verdicts {
@@ -145,25 +141,34 @@ fn files_off_the_roots_of_their_manifest_are_named_by_the_verdicts() {
     });
 }
 
+/// The account is out at `admit`, because no t answers open its scalars; everybody else is in.
+pub(crate) async fn named_by_its_residual(federation: &Federation, account: Address) {
+    let round = federation.round(1).await;
+    let scores: Vec<ScoreItem> = federation.list(&round, Stage::Score).await;
+    let row = scores.iter().find(|item| item.participant == account).unwrap();
+    assert_eq!((row.verdict, row.scores.len()), (ScoreVerdict::Residual.number(), 0), "nothing was opened");
+    let items: Vec<AdmitItem> = federation.list(&round, Stage::Admit).await;
+    for item in items {
+        let expected = if item.participant == account { AdmitVerdict::Residual } else { AdmitVerdict::Admitted };
+        assert_eq!(item.verdict, expected.number(), "{}", item.participant);
+    }
+}
+
 #[test]
 fn shares_of_something_else_keep_their_dealer_out() {
     three_honest();
     run(async {
-        let spoil: fn(&mut Contributed) = |contributed| {
+        let craft = async |hand: &Hand, terms: &Terms| {
+            let mut contributed = hand.contribution(terms).await;
             // Every member finds a blob that does not open.
             let mut bytes = contributed.shares.to_vec();
             bytes.iter_mut().skip(1200).step_by(1000).for_each(|byte| *byte ^= 1);
             contributed.shares = bytes.into();
             contributed.manifest.sharesCid = cid_of(&contributed.shares, Layout::V1_2025).to_bytes().into();
+            contributed
         };
-        let (federation, hand) = spoiled(Quarter::LastCall, spoil).await;
-        let round = federation.round(1).await;
-        let items: Vec<AdmitItem> = federation.list(&round, Stage::Admit).await;
-        for item in items {
-            let own = item.participant == hand.account();
-            let expected = if own { AdmitVerdict::Residual } else { AdmitVerdict::Admitted };
-            assert_eq!(item.verdict, expected.number(), "{}", item.participant);
-        }
+        let (federation, hand) = spoiled(Quarter::LastCall, craft).await;
+        named_by_its_residual(&federation, hand.account()).await;
         federation.net.stop().await.unwrap();
     });
 }

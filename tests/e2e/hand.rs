@@ -1,18 +1,22 @@
-//! A hospital moved by hand: the production functions one at a time, so that a test may leave one out, or change what
+//! A site moved by hand: the production functions one at a time, so that a test may leave one out, or change what
 //! passes from one to the next.
 
 use almoner::localnet::{Holder, Seeds};
-use almoner_chain::{RoundRecord, SigningKey};
+use almoner_chain::{Ledger, RoundRecord, SigningKey};
 use almoner_crypto::seal::MemberKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
+use almoner_participant::committee::{judged, recompute_admission, revealed};
 use almoner_participant::contribute::{Contributed, build_contribution, train_update, upload};
 use almoner_participant::fetch::{Sources, Terms, terms};
 use almoner_participant::{Entropy, Identity, Memory, PolicyConfig, SeededEntropy, SiteError, entity_id};
 use almoner_proto::wire::sites_client::SitesClient;
-use almoner_proto::{JoinRequest, ReadyRequest, RoundNotice, UploadHeader, WatchRequest, endpoint, sites_client, wire};
+use almoner_proto::{
+    ErrorKind, JoinRequest, ReadyRequest, RoundNotice, UploadHeader, WatchRequest, WireError, endpoint, kind_of,
+    sites_client, wire,
+};
 use almoner_protocol::types::{Join, Ready};
-use almoner_protocol::{Address, B256, MAX_PARAMETERS, Stage};
+use almoner_protocol::{Address, Admitted, B256, MAX_PARAMETERS, Stage, Update};
 use almoner_store::GatewayStore;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -23,7 +27,43 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::federation::Federation;
 
-/// A hospital's key, entropy and rows, without an agent.
+/// What a site does with its rows, as the wire numbers it.
+#[derive(Clone, Copy)]
+pub(crate) enum Role {
+    Hospital = 0,
+    Validator = 1,
+}
+
+impl Role {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Hospital => "hospital",
+            Self::Validator => "validator",
+        }
+    }
+
+    /// The key that the agent with this index has, or would have.
+    pub(crate) fn key(self, seeds: &Seeds, index: u64) -> SigningKey {
+        key(seeds, self.label(), index)
+    }
+
+    /// Where its agent's randomness comes from, or would.
+    pub(crate) fn entropy(self, seeds: &Seeds, index: u64) -> SeededEntropy {
+        SeededEntropy::new(seeds.derive(&format!("{} entropy", self.label()), index))
+    }
+}
+
+/// A key that follows from the run's seeds.
+pub(crate) fn key(seeds: &Seeds, label: &str, index: u64) -> SigningKey {
+    SigningKey::generate(&mut ChaCha20Rng::from_seed(seeds.derive(label, index)))
+}
+
+/// The key that the agent of the hospital with this index has, or would have.
+pub(crate) fn hospital_key(seeds: &Seeds, index: u64) -> SigningKey {
+    Role::Hospital.key(seeds, index)
+}
+
+/// A site's key, entropy and rows, without an agent.
 pub(crate) struct Hand {
     pub(crate) client: SitesClient<Channel>,
     pub(crate) identity: Identity,
@@ -31,12 +71,8 @@ pub(crate) struct Hand {
     entropy: SeededEntropy,
     policy: PolicyConfig,
     federation: u64,
+    role: Role,
     holder: Holder,
-}
-
-/// The key that the agent of the hospital with this index has, or would have.
-pub(crate) fn hospital_key(seeds: &Seeds, index: u64) -> SigningKey {
-    SigningKey::generate(&mut ChaCha20Rng::from_seed(seeds.derive("hospital", index)))
 }
 
 /// A connection of one's own to the coordinator.
@@ -47,8 +83,17 @@ pub(crate) async fn channel(url: &str) -> Channel {
 impl Hand {
     /// The hospital with this index, counted from 0, with these rows.
     pub(crate) async fn new(federation: &Federation, index: u64, holder: &Holder) -> Self {
+        Self::of(federation, Role::Hospital, index, holder).await
+    }
+
+    /// The validator with this index.
+    pub(crate) async fn validator(federation: &Federation, index: u64, holder: &Holder) -> Self {
+        Self::of(federation, Role::Validator, index, holder).await
+    }
+
+    async fn of(federation: &Federation, role: Role, index: u64, holder: &Holder) -> Self {
         let (net, seeds) = (&federation.net, &federation.seeds);
-        let identity = Identity::new(hospital_key(seeds, index), net.ledger.deployment(), net.federation);
+        let identity = Identity::new(role.key(seeds, index), net.ledger.deployment(), net.federation);
         let store = Arc::new(GatewayStore::new(vec![net.url.parse().unwrap()]).unwrap());
         let memory = Memory::new(Journal::memory().unwrap(), identity.federation());
         let privacy = &federation.scenario.spec.privacy;
@@ -56,13 +101,14 @@ impl Hand {
             client: sites_client(channel(&net.url).await, MAX_PARAMETERS),
             from: Sources { ledger: net.ledger.clone(), store, memory, identity: identity.clone() },
             identity,
-            entropy: SeededEntropy::new(seeds.derive("hospital entropy", index)),
+            entropy: role.entropy(seeds, index),
             policy: PolicyConfig {
                 accept_leak: privacy.accept_leak,
                 scalars_max: privacy.scalars_max,
                 min_cohort: None,
             },
             federation: net.federation,
+            role,
             holder: holder.clone(),
         }
     }
@@ -81,7 +127,7 @@ impl Hand {
 
     pub(crate) async fn join(&mut self) {
         let (federation, account) = (self.federation, self.account());
-        let join = Join { federation, account, entity: entity_id(&self.holder.name), role: 0 };
+        let join = Join { federation, account, entity: entity_id(&self.holder.name), role: self.role as u8 };
         let rows = u32::try_from(self.data().rows()).unwrap();
         let request = JoinRequest { join: self.identity.sign_join(join).unwrap(), rows };
         self.client.join(wire::JoinRequest::from(request)).await.unwrap();
@@ -119,15 +165,30 @@ impl Hand {
         terms(&self.from, &self.policy, &federation, &rounds, &round).await.unwrap()
     }
 
+    /// What its rows make of the base model.
+    pub(crate) async fn update(&self, terms: &Terms) -> Update {
+        let (site, terms, data) = (self.draw("site-seed", &[]), terms.clone(), self.data().clone());
+        let train = move || train_update(&terms, &data, site, &ComputeDevice::cpu());
+        tokio::task::spawn_blocking(train).await.unwrap().unwrap()
+    }
+
+    /// From which the agent would draw the secret of its upload.
+    pub(crate) fn randomness(&self, terms: &Terms) -> [u8; 32] {
+        self.draw("upload", terms.ctx.as_slice())
+    }
+
     /// What the agent would upload.
     pub(crate) async fn contribution(&self, terms: &Terms) -> Contributed {
-        let (site, randomness) = (self.draw("site-seed", &[]), self.draw("upload", terms.ctx.as_slice()));
-        let (terms, data, account) = (terms.clone(), self.data().clone(), self.account());
-        let build = move || {
-            let update = train_update(&terms, &data, site, &ComputeDevice::cpu())?;
-            build_contribution(&terms, account, &update, &randomness)
-        };
-        tokio::task::spawn_blocking(build).await.unwrap().unwrap()
+        build_contribution(terms, self.account(), &self.update(terms).await, &self.randomness(terms)).unwrap()
+    }
+
+    /// The set that follows from the scores a chain shows.
+    pub(crate) async fn admission(&self, terms: &Terms, chain: &Ledger) -> Admitted {
+        let from = Sources { ledger: chain.clone(), ..self.from.clone() };
+        let round = chain.round(self.federation, terms.descriptor.round).await.unwrap().unwrap();
+        let revealed = revealed(&from, terms, &round).await.unwrap();
+        let judged = judged(&from, terms, &round, &revealed).await.unwrap();
+        recompute_admission(terms, &revealed, &judged, None).unwrap()
     }
 
     /// Signs and uploads; the receipt is checked.
@@ -145,6 +206,14 @@ impl Hand {
         let header = UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes };
         let messages = tokio_stream::iter(almoner_proto::upload_messages(header, files));
         self.client.upload(messages).await.map(|_| ())
+    }
+}
+
+/// What the coordinator said to something it did not take.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, SiteError>) -> (ErrorKind, String) {
+    match result {
+        Err(SiteError::Wire(WireError::Status(status))) => (kind_of(&status), status.message().to_owned()),
+        other => panic!("not refused by the coordinator: {other:?}"),
     }
 }
 

@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use almoner_journal::Journal;
-use almoner_model::DeviceChoice;
-use almoner_participant::{
-    DataConfig, Duty, PolicyConfig, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress,
-};
+use almoner_participant::{Duty, SiteError};
 use almoner_proto::{ErrorKind, Kinded};
 use almoner_protocol::{Stage, base_from_f32, encode_model};
 use almoner_store::{
     Cid, Faults, FaultyStore, GatewayStore, Injected, Layout, Refusal, Store, StoreError, Url, cid_of, gateway,
 };
-use tokio::net::TcpListener;
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 
-use crate::federation::{Aggregator, Federation, Quarter, all_done, honest, pass, run, settle, three_honest, without};
-use crate::hand::{channel, hospital_key};
+use crate::agent::{Agent, Over, Running};
+use crate::face::listen;
+use crate::federation::{Aggregator, Federation, Quarter, all_done, pass, refuses_round, run, settle, without};
+use crate::hand::Role;
+use crate::honest::{honest, three_honest};
 
 /// The file of the model that the first round starts from.
 fn base_cid(federation: &Federation) -> Cid {
@@ -30,53 +26,14 @@ fn base_cid(federation: &Federation) -> Cid {
 async fn lying_gateway(federation: &Federation, about: &Cid) -> Url {
     let liar = FaultyStore::new(federation.net.store.clone(), Faults::default());
     liar.inject(about, Injected::FlippedByte).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    tokio::spawn(async move { axum::serve(listener, gateway::router(Arc::new(liar))).await });
-    url
+    listen(gateway::router(Arc::new(liar))).await.parse().unwrap()
 }
 
-/// Starts the agent of the last hospital over a store of the test's choice, and waits until it has joined.
-async fn start_last(federation: &mut Federation, store: Arc<dyn Store>) -> broadcast::Receiver<SiteProgress> {
+/// Starts the agent of the last hospital over a store of the test's choice.
+async fn start_last(federation: &mut Federation, store: Arc<dyn Store>) -> Running {
     let holder = federation.absent.pop().unwrap();
-    let (net, seeds) = (&federation.net, &federation.seeds);
-    let privacy = &federation.scenario.spec.privacy;
-    let config = SiteConfig {
-        coordinator: net.url.clone(),
-        rpc: None,
-        gateways: Vec::new(),
-        federation: net.federation,
-        entity: holder.name.clone(),
-        key: "unused".into(),
-        state: "unused".into(),
-        device: DeviceChoice::Cpu,
-        // The rows come as an argument.
-        participant: Some(DataConfig {
-            csv: "unused".into(),
-            columns: Vec::new(),
-            label: "label".into(),
-            features: Vec::new(),
-        }),
-        validator: None,
-        policy: PolicyConfig { accept_leak: privacy.accept_leak, scalars_max: privacy.scalars_max, min_cohort: None },
-    };
-    let (progress, mut receiver) = broadcast::channel(1024);
-    let parts = SiteParts {
-        channel: channel(&net.url).await,
-        store,
-        ledger: net.ledger.clone(),
-        journal: Journal::memory().unwrap(),
-        key: hospital_key(seeds, 3),
-        entropy: Arc::new(SeededEntropy::new(seeds.derive("hospital entropy", 3))),
-        training: Some(holder.data.clone()),
-        evaluation: None,
-        progress,
-    };
-    tokio::spawn(almoner_participant::run(config, parts, CancellationToken::new()));
-    match receiver.recv().await.unwrap() {
-        SiteProgress::Joined { role: 0 } => receiver,
-        other => panic!("it did not join: {other:?}"),
-    }
+    let over = Over { store, ..Over::port(&federation.net.url, federation.net.ledger.deployment()).await };
+    Agent::new(federation, Role::Hospital, 3, &holder).join(over).await
 }
 
 #[test]
@@ -88,16 +45,12 @@ fn a_site_with_a_lying_gateway_refuses_the_round_and_the_others_go_on() {
         let liar = lying_gateway(&federation, &base).await;
         let store = Arc::new(GatewayStore::new(vec![liar]).unwrap());
         let mut deceived = start_last(&mut federation, store).await;
-        let account = hospital_key(&federation.seeds, 3).address();
+        let account = deceived.site.account;
         let Federation { net, scenario, hospitals, .. } = &mut federation;
         let (ledger, number) = (net.ledger.clone(), net.federation);
         let rounds = settle(net, scenario, 1, async {
-            let (duty, error) = loop {
-                if let SiteProgress::Refused { round: 1, duty, error } = deceived.recv().await.unwrap() {
-                    break (duty, error);
-                }
-            };
-            assert_eq!((duty, error.kind()), (None, ErrorKind::PeerFault));
+            let error = refuses_round(&mut deceived.site, 1).await;
+            assert_eq!(error.kind(), ErrorKind::PeerFault);
             assert!(refused_bytes(&error, &base), "{error:?}");
             all_done(hospitals, 1, Duty::Contribute).await;
             pass(&ledger, number, 1, Stage::Lock, Quarter::LastCall).await;
@@ -136,7 +89,7 @@ fn one_honest_gateway_on_the_list_is_enough() {
         let base = base_cid(&federation);
         let liar = lying_gateway(&federation, &base).await;
         let store = Arc::new(GatewayStore::new(vec![liar, federation.net.url.parse().unwrap()]).unwrap());
-        let _progress = start_last(&mut federation, store).await;
+        let _running = start_last(&mut federation, store).await;
         let Federation { net, scenario, .. } = &mut federation;
         let rounds = settle(net, scenario, 1, async {}).await;
         assert_eq!(rounds[0].paid, honest.rounds[0].paid);

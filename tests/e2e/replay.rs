@@ -5,12 +5,10 @@ use almoner_protocol::Stage;
 use almoner_protocol::types::{LockItem, StageAck, domain, recover, signing_hash};
 use almoner_store::{Store, cid_from_bytes};
 
-use crate::federation::{Aggregator, Federation, honest, read_list, run, settle};
+use crate::federation::{Aggregator, Federation, MAX_BYTES, read_list, run, settle};
 use crate::hand::Hand;
+use crate::honest::honest;
 use crate::worker::Worker;
-
-/// Far above every file of so small a model.
-const MAX_BYTES: u64 = 1 << 24;
 
 #[test]
 fn the_last_round_cannot_be_replayed() {

@@ -1,18 +1,19 @@
 //! Hospitals that leave off: after their upload, or before it.
 
 use almoner_chain::{PotChange, RoundStatus};
+use almoner_journal::Answered;
 use almoner_participant::Duty;
+use almoner_protocol::round::Fault;
 use almoner_protocol::types::{LockItem, ScoreItem};
-use almoner_protocol::{Address, Stage};
+use almoner_protocol::{B256, Stage};
 
-use crate::federation::{Aggregator, Federation, Quarter, all_done, honest, pass, run, settle, three_honest, without};
-use crate::hand::Hand;
-
-/// Committee index of an account: committee lists are in address order, and everybody serves.
-fn committee_index(items: &[LockItem], account: Address) -> u16 {
-    let at = items.iter().position(|item| item.manifest.participant == account).unwrap();
-    u16::try_from(at).unwrap()
-}
+use crate::agent::{Agent, Over};
+use crate::face::Face;
+use crate::federation::{
+    Aggregator, Federation, Quarter, all_done, committee_index, done, given_up, pass, run, settle, without,
+};
+use crate::hand::{Hand, Role};
+use crate::honest::{honest, three_honest};
 
 #[test]
 fn a_silent_member_costs_nobody_anything() {
@@ -55,9 +56,13 @@ fn a_silent_member_costs_nobody_anything() {
 #[test]
 fn two_silent_members_void_the_round_and_nothing_is_opened() {
     run(async {
-        let mut federation = Federation::found(2, Aggregator::Honest, 1).await;
+        let mut federation = Federation::found(1, Aggregator::Honest, 1).await;
+        let deployment = federation.net.ledger.deployment().clone();
+        let mut face = Face::open(&federation.net.url).await;
+        let agent = Agent::new(&federation, Role::Hospital, 1, &federation.absent[0]);
+        let mut patient = agent.join(Over::port(&face.url, &deployment).await).await;
         let mut silent = Vec::new();
-        for (index, holder) in (2..).zip(federation.absent.clone()) {
+        for (index, holder) in (2..).zip(federation.absent.split_off(1)) {
             let mut hand = Hand::new(&federation, index, &holder).await;
             hand.join().await;
             silent.push(hand);
@@ -76,16 +81,22 @@ fn two_silent_members_void_the_round_and_nothing_is_opened() {
             }
             // Two acknowledge the directions, three would have to: no member answers.
             all_done(hospitals, 1, Duty::AckDirection).await;
-            silent[0].terms(1, Stage::Audit).await;
+            done(&mut patient.site, 1, Duty::AckDirection).await;
+            // It would answer now: it asks for the acknowledgements, and in vain. Asking again, it is done with that.
+            face.asked().await;
+            face.asked().await;
             pass(&ledger, number, 1, Stage::Score, Quarter::LastCall).await;
         };
-        let following = async { net.follow(scenario, 1, &mut |_, _| {}).await };
-        let (ended, ()) = tokio::join!(following, beside);
-        let text = ended.expect_err("the round ends without a settlement").to_string();
+        let (text, faults) = given_up(net, scenario, beside).await;
         assert_eq!(text, "round 1 is void: Void(TooFewAcks { stage: Direction, have: 2, need: 3 })");
+        silent.sort_by_key(Hand::account);
+        let named = |hand: &Hand| Fault::NoAck { member: hand.account(), stage: Stage::Direction };
+        assert_eq!(faults, silent.iter().map(named).collect::<Vec<_>>());
 
         let round = federation.round(1).await;
         assert_eq!(round.status, RoundStatus::Void);
+        let answered = agent.memory().answer_once(round.ctx, Stage::Score, B256::ZERO).await.unwrap();
+        assert_eq!(answered, Answered::First, "it gave an answer before");
         assert!(!round.stages.contains_key(&Stage::Score), "no scalar was opened");
         let pots = federation.net.ledger.pots(federation.net.federation).await.unwrap();
         let last = pots.last().expect("a pot").change;

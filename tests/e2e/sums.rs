@@ -6,7 +6,8 @@ use almoner_proto::{Job, JobKind};
 use almoner_protocol::{DROP_BITS, Stage};
 use almoner_store::cid_from_bytes;
 
-use crate::federation::{Aggregator, Federation, honest, run, settle, wrong_kinds};
+use crate::federation::{Aggregator, Federation, run, settle, wrong_kinds};
+use crate::honest::honest;
 use crate::worker::Worker;
 
 /// The word of the sum that is changed: the one of parameter 5.

@@ -4,6 +4,9 @@
 //! source fails; single blocks can be singled out. Reads of files go through the same checks as
 //! with any source and so end in a typed error; [`Store::block`] alone hands the bad bytes out,
 //! which makes a gateway over this store a lying gateway.
+//!
+//! [`FaultyStore::alter`] is for readers that should not have to rely on any of this, and hold
+//! what they read against roots of their own: it changes a file behind the checks.
 
 use std::{
     collections::HashMap,
@@ -17,7 +20,7 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Block, BlockSource, Store, StoreError,
+    Block, BlockSource, Store, StoreError, dag,
     error::Place,
     ids::{self, Digest32, sha256},
 };
@@ -78,6 +81,7 @@ pub struct FaultyStore {
 #[derive(Debug, Default)]
 struct State {
     singled_out: HashMap<Digest32, Injected>,
+    altered: HashMap<Digest32, u64>,
     failed: HashMap<Digest32, u32>,
 }
 
@@ -91,6 +95,24 @@ impl FaultyStore {
         let digest = ids::digest(cid)?;
         self.lock().singled_out.insert(digest, fault);
         Ok(())
+    }
+
+    /// Gives the byte at an offset of a file wrong to [`Store::get`] and [`Store::range`], which then do not notice.
+    pub fn alter(&self, cid: &Cid, offset: u64) -> Result<(), StoreError> {
+        let digest = ids::digest(cid)?;
+        self.lock().altered.insert(digest, offset);
+        Ok(())
+    }
+
+    /// What a reader gets of a file's bytes from `offset` on.
+    fn altered(&self, cid: &Cid, offset: u64, bytes: Bytes) -> Result<Bytes, StoreError> {
+        let altered = self.lock().altered.get(&ids::digest(cid)?).copied();
+        let Some(at) = altered.and_then(|at| usize::try_from(at.checked_sub(offset)?).ok()) else { return Ok(bytes) };
+        let mut bytes = bytes.to_vec();
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1;
+        }
+        Ok(bytes.into())
     }
 
     /// How many reads failed so far.
@@ -168,6 +190,16 @@ impl Store for FaultyStore {
 
     async fn put_all(&self, objects: Vec<Bytes>) -> Result<Vec<Cid>, StoreError> {
         self.inner.put_all(objects).await
+    }
+
+    async fn get(&self, cid: &Cid, max: u64) -> Result<Bytes, StoreError> {
+        let mut out = Vec::new();
+        self.get_to(cid, max, &mut out).await?;
+        self.altered(cid, 0, out.into())
+    }
+
+    async fn range(&self, cid: &Cid, offset: u64, len: u64) -> Result<Bytes, StoreError> {
+        self.altered(cid, offset, dag::range(self, cid, offset, len).await?)
     }
 
     /// What a lying peer would serve: unverified, unlike in any other store.

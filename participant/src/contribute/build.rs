@@ -31,7 +31,8 @@ pub struct Contributed {
 }
 
 /// A share and the salt of its leaf.
-struct Salted {
+#[derive(Debug)]
+pub struct Salted {
     salt: Zeroizing<[u8; SALT_BYTES]>,
     share: ShareVec,
 }
@@ -46,14 +47,31 @@ pub fn build_contribution(
     let digest = update_digest(update.values());
     let secret = Secret::draw(randomness, &terms.ctx.0, &digest);
     let mut rng = noise_rng(randomness, &terms.ctx.0, &digest);
-    let shares = deal(&secret, terms.committee.len(), terms.threshold(), &mut rng)?;
-    let shares: Vec<Salted> = shares.into_iter().map(|share| salted(share, &mut rng)).collect();
+    let shares = deal_shares(terms, &secret, &mut rng)?;
     let scale = &terms.descriptor.scale;
     let params = Params::new(scale.delta, scale.updateMax.into())?;
     let ciphertext = encrypt_update(&terms.seed, secret, update.values(), &params, &mut rng)?;
+    seal_contribution(terms, participant, update.norm_class(), ciphertext, &shares, &mut rng)
+}
+
+/// One share of a secret for every member of the committee.
+pub fn deal_shares(terms: &Terms, secret: &Secret, rng: &mut impl CryptoRng) -> Result<Vec<Salted>, SiteError> {
+    let shares = deal(secret, terms.committee.len(), terms.threshold(), rng)?;
+    Ok(shares.into_iter().map(|share| salted(share, rng)).collect())
+}
+
+/// Seals the shares to their members and commits to all three files.
+pub fn seal_contribution(
+    terms: &Terms,
+    participant: Address,
+    norm_class: u8,
+    ciphertext: Ciphertext,
+    shares: &[Salted],
+    rng: &mut impl CryptoRng,
+) -> Result<Contributed, SiteError> {
     let root = share_root(shares.iter().map(|salted| (&*salted.salt, &salted.share)));
-    let sealed = seal_all(terms, participant, &ciphertext, root, &shares, &mut rng)?;
-    Ok(finish(terms, participant, update.norm_class(), ciphertext, root, sealed))
+    let sealed = seal_all(terms, participant, &ciphertext, root, shares, rng)?;
+    Ok(finish(terms, participant, norm_class, ciphertext, root, sealed))
 }
 
 fn salted(share: ShareVec, rng: &mut impl CryptoRng) -> Salted {

@@ -163,6 +163,10 @@ pub fn check_task(task: &Task, round: &RoundRecord) -> Result<(), SiteError> {
     if task.ctx != round.ctx {
         return differs("ctx");
     }
+    // Named by itself: who asks for another one asks for an update it can take apart.
+    if task.descriptor.baseModelRoot != round.descriptor.baseModelRoot || task.cids.base != round.cids.base {
+        return differs("base model");
+    }
     if task.descriptor != round.descriptor {
         return differs("descriptor");
     }

@@ -138,8 +138,10 @@ fn a_task_with_another_face_is_refused() {
     check_task(&honest, &scene.round).unwrap();
     for (change, expected) in [
         ((|task| task.ctx = B256::ZERO) as fn(&mut Task), "ctx"),
-        (|task| task.descriptor.baseModelRoot = B256::ZERO, "descriptor"),
-        (|task| task.cids.base = Bytes::from(vec![1]), "cids"),
+        (|task| task.descriptor.baseModelRoot = B256::ZERO, "base model"),
+        (|task| task.cids.base = Bytes::from(vec![1]), "base model"),
+        (|task| task.descriptor.pot += 1, "descriptor"),
+        (|task| task.cids.spec = Bytes::from(vec![1]), "cids"),
         (|task| task.stages[0].root = B256::ZERO, "audit"),
     ] {
         let mut task = honest.clone();

@@ -77,7 +77,9 @@ impl Screen {
                 self.bar.set_message(format!("round {round}/{}: {state}", self.rounds));
             }
             Progress::Sent { .. } | Progress::RoundOpened { .. } | Progress::Idle => {}
-            Progress::Ended { round, state, reason } => self.say(format!("round {round} is {state}: {reason}")),
+            Progress::Ended { round, state, reason, faults: _ } => {
+                self.say(format!("round {round} is {state}: {reason}"))
+            }
             Progress::Settled(_) => {}
         }
         if let Some(report) = done {

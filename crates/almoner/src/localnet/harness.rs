@@ -141,7 +141,7 @@ impl Localnet {
                     let done = std::mem::replace(&mut meter, Meter::new());
                     finished = Some(self.report(scenario, settlement, done).await?);
                 }
-                Progress::Ended { round, state, reason } => {
+                Progress::Ended { round, state, reason, faults: _ } => {
                     return Err(anyhow::anyhow!("round {round} is {state}: {reason}").into());
                 }
                 Progress::RoundOpened { .. } | Progress::Idle => {}

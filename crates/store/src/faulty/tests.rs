@@ -61,3 +61,17 @@ async fn faults_heal_after_a_while() {
     assert_eq!(faulty.get(&cid, 50).await.unwrap(), bytes);
     assert_eq!(faulty.failures(), 2);
 }
+
+#[tokio::test]
+async fn an_altered_byte_goes_unnoticed() {
+    let (faulty, cid, bytes) = store(Faults::default(), 300).await;
+    faulty.alter(&cid, 100).unwrap();
+    let mut expected = bytes.to_vec();
+    expected[100] ^= 1;
+    assert_eq!(faulty.get(&cid, 300).await.unwrap(), expected);
+    assert_eq!(faulty.range(&cid, 90, 20).await.unwrap(), expected[90..110]);
+    for (offset, len) in [(0, 100), (101, 199)] {
+        let end = offset + len;
+        assert_eq!(faulty.range(&cid, offset as u64, len as u64).await.unwrap(), bytes[offset..end]);
+    }
+}

@@ -1,66 +1,17 @@
 //! One byte of one artefact, given by a source that does not verify; and artefacts that are gone.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use almoner_protocol::{Address, Stage};
-use almoner_store::{
-    Block, BlockSource, Bytes, Cid, Faults, FaultyStore, Injected, MemoryStore, Place, Store, StoreError,
-    cid_from_bytes,
-};
-use async_trait::async_trait;
+use almoner_store::{Cid, Faults, FaultyStore, Injected, cid_from_bytes};
 
 use super::world::World;
 use super::{first, run};
 use crate::Kind;
 
-/// Gives one byte of one file wrong.
-#[derive(Debug)]
-struct Altered {
-    inner: Arc<MemoryStore>,
-    cid: Cid,
-    at: u64,
-}
-
-impl Altered {
-    fn flip(&self, cid: &Cid, offset: u64, bytes: Bytes) -> Bytes {
-        let mut bytes = bytes.to_vec();
-        let place = self.at.checked_sub(offset).and_then(|at| bytes.get_mut(at as usize));
-        if let Some(byte) = place.filter(|_| *cid == self.cid) {
-            *byte ^= 1;
-        }
-        bytes.into()
-    }
-}
-
-#[async_trait]
-impl BlockSource for Altered {
-    async fn fetch(&self, cid: &Cid) -> Result<Block, StoreError> {
-        self.inner.fetch(cid).await
-    }
-
-    fn place(&self) -> Place {
-        self.inner.place()
-    }
-}
-
-#[async_trait]
-impl Store for Altered {
-    async fn put(&self, bytes: Bytes) -> Result<Cid, StoreError> {
-        self.inner.put(bytes).await
-    }
-
-    async fn put_file(&self, path: &Path) -> Result<Cid, StoreError> {
-        self.inner.put_file(path).await
-    }
-
-    async fn get(&self, cid: &Cid, max: u64) -> Result<Bytes, StoreError> {
-        Ok(self.flip(cid, 0, self.inner.get(cid, max).await?))
-    }
-
-    async fn range(&self, cid: &Cid, offset: u64, len: u64) -> Result<Bytes, StoreError> {
-        Ok(self.flip(cid, offset, self.inner.range(cid, offset, len).await?))
-    }
+/// The world's store, with one byte of one file given wrong.
+fn altered(world: &World, cid: &Cid, at: u64) -> FaultyStore {
+    let store = FaultyStore::new(world.store.clone(), Faults::default());
+    store.alter(cid, at).unwrap();
+    store
 }
 
 /// Every artefact of the last round: its CID, the kind that names it, and whose it is.
@@ -102,8 +53,7 @@ async fn one_byte_is_named_by_kind_round_and_cid() {
     for (bytes, kind, account) in artefacts(&world).await {
         let cid = cid_from_bytes(&bytes).unwrap();
         for at in [5, 40] {
-            let altered = Altered { inner: world.store.clone(), cid, at };
-            let report = run(&world.facts, &altered).await;
+            let report = run(&world.facts, &altered(&world, &cid, at)).await;
             assert_eq!(first(&report), (kind, Some(1), account), "{:?}", report.first_wrong);
             assert_eq!(report.first_wrong.unwrap().cid, Some(cid.to_string()));
         }
@@ -132,7 +82,7 @@ async fn the_round_that_made_a_model_is_named_and_not_the_next() {
     let world = World::play(2).await;
     let model = &world.facts.rounds[0].stages[&Stage::Model].cid;
     assert_eq!(*model, world.facts.rounds[1].cids.base);
-    let altered = Altered { inner: world.store.clone(), cid: cid_from_bytes(model).unwrap(), at: 40 };
+    let altered = altered(&world, &cid_from_bytes(model).unwrap(), 40);
     let report = run(&world.facts, &altered).await;
     assert_eq!(first(&report), (Kind::Model, Some(1), None));
 }
