@@ -11,14 +11,14 @@ use almoner::localnet::{
 use almoner_audit::{ChainFacts, Kind, Report};
 use almoner_chain::{Ledger, RoundRecord, advance_time};
 use almoner_coordinator::{CoordinatorConfig, Paid};
-use almoner_participant::{Duty, SiteProgress};
+use almoner_participant::{ClaimPolicy, Duty, SiteProgress};
 use almoner_protocol::types::LockItem;
 use almoner_protocol::{Address, ListItem, Stage, decode_list};
 use almoner_store::{MemoryStore, Store, cid_from_bytes};
 use tempfile::TempDir;
 
 /// One seed for every run: with the same sites and rows, what is paid can be compared to the base unit.
-const SEED: u64 = 20;
+pub(crate) const SEED: u64 = 20;
 /// Far above every artefact of so small a model.
 const MAX_BYTES: u64 = 1 << 24;
 /// Items of any list here.
@@ -52,8 +52,30 @@ pub(crate) fn run<F: Future>(test: F) -> F::Output {
 
 impl Federation {
     /// Starts the first `hospitals` of the four hospitals, and the three validators.
+    /// Nobody claims by itself, so that the chain stands still when the rounds are over.
     pub(crate) async fn found(hospitals: usize, aggregator: Aggregator, rounds: u32) -> Self {
-        let (seeds, dir) = (Seeds::insecure(SEED), TempDir::new().unwrap());
+        Self::found_to_claim(hospitals, aggregator, rounds, ClaimPolicy::Never).await
+    }
+
+    /// As [`Self::found`], but its sites claim.
+    pub(crate) async fn found_to_claim(
+        hospitals: usize,
+        aggregator: Aggregator,
+        rounds: u32,
+        claim: ClaimPolicy,
+    ) -> Self {
+        Self::found_with(Seeds::insecure(SEED), hospitals, aggregator, rounds, claim).await
+    }
+
+    /// As [`Self::found_to_claim`], with a clock or a seed of the test's own.
+    pub(crate) async fn found_with(
+        seeds: Seeds,
+        hospitals: usize,
+        aggregator: Aggregator,
+        rounds: u32,
+        claim: ClaimPolicy,
+    ) -> Self {
+        let dir = TempDir::new().unwrap();
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
         let absent = scenario.hospitals.split_off(hospitals);
         let config = NetConfig {
@@ -68,6 +90,7 @@ impl Federation {
             Aggregator::Own => Localnet::start_without_aggregator(config, &scenario, rounds).await,
         }
         .unwrap();
+        net.claim = claim;
         let (hospitals, validators) = net.start_sites(&scenario).await.unwrap();
         Self { net, scenario, seeds, hospitals, validators, absent, _dir: dir }
     }
@@ -173,10 +196,11 @@ pub(crate) fn three_honest() -> &'static Honest {
 }
 
 async fn play(hospitals: usize, rounds: u32) -> Honest {
-    let mut federation = Federation::found(hospitals, Aggregator::Honest, rounds).await;
+    let claim = ClaimPolicy::WhenIdle;
+    let mut federation = Federation::found_to_claim(hospitals, Aggregator::Honest, rounds, claim).await;
     let Federation { net, scenario, hospitals, validators, .. } = &mut federation;
     let reports = settle(net, scenario, rounds, async {}).await;
-    net.claim_all(reports.last().unwrap(), scenario, hospitals, validators).await.unwrap();
+    net.paid_out(reports.last().unwrap(), scenario, hospitals, validators).await.unwrap();
     let report = federation.audit().await;
     assert_eq!(report.first_wrong, None);
     let facts = ChainFacts::read(&federation.net.ledger, federation.net.federation).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use almoner_journal::Journal;
 use almoner_model::DeviceChoice;
 use almoner_participant::{
-    DataConfig, Duty, PolicyConfig, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress,
+    ClaimPolicy, DataConfig, Duty, PolicyConfig, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress,
 };
 use almoner_proto::{ErrorKind, Kinded};
 use almoner_protocol::{Stage, base_from_f32, encode_model};
@@ -42,6 +42,7 @@ async fn start_last(federation: &mut Federation, store: Arc<dyn Store>) -> broad
     let (net, seeds) = (&federation.net, &federation.seeds);
     let privacy = &federation.scenario.spec.privacy;
     let config = SiteConfig {
+        claim: ClaimPolicy::Never,
         coordinator: net.url.clone(),
         rpc: None,
         gateways: Vec::new(),

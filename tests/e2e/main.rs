@@ -11,9 +11,11 @@
 //! | `garbage.rs` | `GarbageUpload`: files off their commitment, manifests out of range |
 //! | `flips.rs` | one byte or one integer of what an audit reads |
 //! | `silent.rs` | `SilentMember`, `Straggler`: who leaves off, and when |
+//! | `claims.rs` | whoever claims what is not due, or claims twice |
 //! | `replay.rs` | `Replayer`: what was said in the round before |
 //! | `lying_store.rs` | `LyingStore`: a gateway that flips bytes |
 
+mod claims;
 mod federation;
 mod flips;
 mod garbage;
