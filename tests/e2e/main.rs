@@ -12,10 +12,13 @@
 //! | `flips.rs` | one byte or one integer of what an audit reads |
 //! | `silent.rs` | `SilentMember`, `Straggler`: who leaves off, and when |
 //! | `claims.rs` | whoever claims what is not due, or claims twice |
+//! | `clock.rs` | the host's clock, which jumps |
+//! | `terms.rs` | whoever founds a federation that breaks a rule, or joins one its rows do not fit |
 //! | `replay.rs` | `Replayer`: what was said in the round before |
 //! | `lying_store.rs` | `LyingStore`: a gateway that flips bytes |
 
 mod claims;
+mod clock;
 mod federation;
 mod flips;
 mod garbage;
@@ -24,4 +27,5 @@ mod lying_store;
 mod replay;
 mod silent;
 mod sums;
+mod terms;
 mod worker;
