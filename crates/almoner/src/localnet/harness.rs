@@ -1,5 +1,6 @@
 //! The demo's harness: it follows the rounds, evaluates the model on rows that no role owns, waits until every site
-//! has claimed its pay, and compares with training alone and with training on all rows in one place. None of this is visible to a role.
+//! has claimed its pay, and compares with training alone and with training on all rows in one place. None of this is
+//! visible to a role.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
