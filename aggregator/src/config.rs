@@ -61,6 +61,16 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_file_reads_and_refuses_an_unknown_key_by_name() {
+        let sample = include_str!("../../docs/config/aggregator.toml");
+        let config = AggregatorConfig::parse(sample).unwrap();
+        assert_eq!((config.coordinator.as_str(), config.name.as_str()), ("http://127.0.0.1:8547", "aggregator-1"));
+        let error = AggregatorConfig::parse(&format!("{sample}\nthreads = 2")).unwrap_err();
+        let AggregatorError::Config(text) = error else { panic!("{error}") };
+        assert!(text.contains("unknown field `threads`"), "{text}");
+    }
+
+    #[test]
     fn mistakes_name_the_key() {
         for (text, named) in [
             ("", "coordinator"),

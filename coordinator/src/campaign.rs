@@ -7,7 +7,7 @@ use almoner_proto::{JoinRequest, ReadyRequest};
 use almoner_protocol::round::Signed;
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{CommitteeMember, Join, Member, Ready, Validator};
-use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, classes_of};
+use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, check_terms, classes_of};
 
 use crate::CoordinatorError;
 
@@ -95,8 +95,8 @@ impl Campaign {
         !self.members.is_empty()
     }
 
-    /// Attests everybody's class and fixes the seats.
-    pub(crate) fn seat(&mut self) -> Vec<Seat> {
+    /// Attests everybody's class and fixes the seats, unless no round could be opened with them.
+    pub(crate) fn seat(&mut self) -> Result<Vec<Seat>, CoordinatorError> {
         let rows: Vec<u32> = self.of_role(MEMBER).map(|request| request.rows).collect();
         let classes = classes_of(&rows);
         let seat = |request: &JoinRequest, class| Seat {
@@ -107,15 +107,17 @@ impl Campaign {
         let members: Vec<Seat> =
             self.of_role(MEMBER).zip(classes).map(|(request, class)| seat(request, class)).collect();
         let validators: Vec<Seat> = self.of_role(VALIDATOR).map(|request| seat(request, 0)).collect();
-        self.members = members
+        let seated: Vec<Member> = members
             .iter()
             .map(|s| Member { account: s.consent.account, entity: s.consent.entity, class: s.class })
             .collect();
+        check_terms(&self.spec, &seated, validators.len())?;
+        self.members = seated;
         self.validators = validators
             .iter()
             .map(|s| Validator { account: s.consent.account, entity: s.consent.entity, stake: 1 })
             .collect();
-        members.into_iter().chain(validators).collect()
+        Ok(members.into_iter().chain(validators).collect())
     }
 
     fn of_role(&self, role: u8) -> impl Iterator<Item = &JoinRequest> {

@@ -5,8 +5,9 @@
 use std::time::Instant;
 
 use alloy_sol_types::SolCall;
-use almoner_chain::contracts::{Federations, Rounds, TestToken};
+use almoner_chain::contracts::{Federations, Payouts, Rounds, TestToken};
 use almoner_chain::{Ledger, Sender, TxReceipt};
+use almoner_proto::ClaimRequest;
 use almoner_protocol::round::{MemberAck, Posting, Signed};
 use almoner_protocol::types::{Descriptor, DirectionPromise, Join, OpenCids, Ready, Reveal};
 use almoner_protocol::{Address, B256, Bytes, SolValue, U256};
@@ -15,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::{CoordinatorError, Progress};
 
 /// A sender bound to one deployment, that reports what each step cost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chain {
     pub(crate) ledger: Ledger,
     sender: Sender,
@@ -89,6 +90,16 @@ impl Chain {
     pub(crate) async fn register_matrix(&self, federation: u64, round: u64, epoch: u32, root: B256) -> Sent {
         self.federations(round, "matrix", Federations::registerMatrixCall { federation, epoch, root }.abi_encode())
             .await
+    }
+
+    pub(crate) async fn claim(&self, federation: u64, claims: &[ClaimRequest]) -> Sent {
+        let data = Payouts::claimBatchCall {
+            federation,
+            accounts: claims.iter().map(|claim| claim.account).collect(),
+            cumulatives: claims.iter().map(|claim| U256::from(claim.cumulative)).collect(),
+            proofs: claims.iter().map(|claim| claim.proof.clone()).collect(),
+        };
+        self.send(0, "claim", self.ledger.deployment().payouts, data.abi_encode()).await
     }
 
     // ---- the round ----

@@ -18,6 +18,9 @@ pub enum CoordinatorError {
     Store(#[from] StoreError),
     #[error("chain: {0}")]
     Ledger(#[from] LedgerError),
+    /// A transaction for several callers failed; what it says is for the log.
+    #[error("chain, claims: {0}")]
+    Relay(String),
     #[error("journal: {0}")]
     Journal(#[from] JournalError),
     #[error("{0}")]
@@ -59,7 +62,9 @@ impl Kinded for CoordinatorError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotNow(_) | Self::Stopped => ErrorKind::SOON,
-            Self::Store(_) | Self::Ledger(_) | Self::Journal(_) | Self::Bug(_) | Self::Listen(_) => ErrorKind::Internal,
+            Self::Store(_) | Self::Ledger(_) | Self::Relay(_) | Self::Journal(_) | Self::Bug(_) | Self::Listen(_) => {
+                ErrorKind::Internal
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 mod actor;
 mod campaign;
 mod chain;
+mod claims;
 mod config;
 mod error;
 mod ingress;

@@ -14,6 +14,7 @@ use tonic::service::Routes;
 
 use crate::actor::Actor;
 use crate::chain::Chain;
+use crate::claims;
 use crate::notice::Notices;
 use crate::service::{AggregatorsService, Mailbox, ResearchersService, SitesService};
 use crate::{CoordinatorConfig, CoordinatorError, Progress};
@@ -49,12 +50,14 @@ impl std::fmt::Debug for Parts {
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
     let Parts { listener, store, ledger, sender, key, journal, clock, progress, beside } = parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
+    let (claims, asked) = mpsc::channel(MAILBOX);
     let (notices, notice) = Notices::new();
     let chain = Chain::new(ledger, sender, progress.clone());
+    let relay = claims::run(chain.clone(), notice.clone(), asked, shutdown.clone());
     let actor = Actor::new(config, chain, key, store.clone(), journal, clock, notices, progress);
 
     let mailbox = Mailbox(mailbox);
-    let sites = SitesService { mailbox: mailbox.clone(), notices: notice.clone(), store: store.clone() };
+    let sites = SitesService { mailbox: mailbox.clone(), claims, notices: notice.clone(), store: store.clone() };
     let researchers = ResearchersService { mailbox: mailbox.clone(), notices: notice };
     let aggregators = AggregatorsService { mailbox };
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -73,13 +76,16 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
 
     let stop = shutdown.clone();
     let actor = tokio::spawn(async move { actor.run(inbox, stop).await });
+    let relay = tokio::spawn(relay);
     let served = server()
         .accept_http1(true)
         .add_routes(Routes::from(router))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned())
         .await;
     shutdown.cancel();
-    // A panic of the loop is a bug; it must not look like an orderly stop.
-    actor.await.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+    // A panic of either loop is a bug; it must not look like an orderly stop.
+    for task in [actor, relay] {
+        task.await.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+    }
     served.map_err(|error| CoordinatorError::Listen(error.to_string()))
 }

@@ -1,5 +1,6 @@
 //! The one loop that waits. A notice, or a while without one, wakes it; it reads the chain and does what is due.
 
+mod collect;
 mod due;
 mod duties;
 mod join;
@@ -14,7 +15,7 @@ use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
 use almoner_proto::{ErrorKind, Kinded, RoundNotice, WatchRequest, sites_client, wire};
-use almoner_protocol::MAX_PARAMETERS;
+use almoner_protocol::{MAX_PARAMETERS, U256};
 use almoner_store::Store;
 use tokio::sync::broadcast;
 use tokio_stream::StreamExt;
@@ -25,6 +26,7 @@ use tonic::transport::Channel;
 use crate::fetch::Sources;
 use crate::{Claim, Entropy, Identity, Memory, SiteConfig, SiteError};
 
+use collect::Asked;
 pub use due::Duty;
 use round::Work;
 
@@ -73,7 +75,7 @@ pub enum SiteProgress {
         round: u64,
         duty: Duty,
     },
-    /// The site will not do this, and why. No duty: it refuses the whole round.
+    /// The site will not do this, and why. No duty: it refuses the whole round; round 0: it does not join.
     Refused {
         round: u64,
         duty: Option<Duty>,
@@ -83,6 +85,15 @@ pub enum SiteProgress {
     Earned {
         round: u64,
         claim: Claim,
+    },
+    /// The site's claim is paid, and its balance grew by `paid` when it was; nothing if it was paid before it asked.
+    Paid {
+        claim: Claim,
+        paid: U256,
+    },
+    /// It asked and was not paid, and does not ask again before the next round is over.
+    NotPaid {
+        error: Arc<SiteError>,
     },
 }
 
@@ -102,6 +113,10 @@ struct Site {
     offered: u64,
     /// The last round that was finished with.
     closed: u64,
+    /// The last round after which the site was paid, or refused what it was told.
+    collected: u64,
+    /// A claim that was sent and not yet seen paid.
+    asked_pay: Option<Asked>,
     work: Option<Work>,
 }
 
@@ -135,6 +150,8 @@ impl Site {
             asked: BTreeSet::new(),
             offered: 0,
             closed: 0,
+            collected: 0,
+            asked_pay: None,
             work: None,
         })
     }
@@ -200,7 +217,10 @@ impl Site {
         let Some(round) = rounds.last() else { return Ok(()) };
         match round.status {
             RoundStatus::Running | RoundStatus::Proposed => self.take_part(&federation, &rounds, round).await,
-            RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => self.close(&rounds, round).await,
+            RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => {
+                self.close(&rounds, round).await?;
+                self.collect(notice, &rounds, round).await
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use almoner_protocol::B256;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::SiteError;
 use crate::data::{Columns, CsvSource};
+use crate::{ClaimPolicy, SiteError};
 
 /// A site's file. It is a participant (and committee member), a validator, or both.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,6 +32,9 @@ pub struct SiteConfig {
     /// Where training runs.
     #[serde(default)]
     pub device: DeviceChoice,
+    /// When it asks to be paid: "when-idle" (no further round is planned), "each-round" or "never".
+    #[serde(default)]
+    pub claim: ClaimPolicy,
     /// Rows to train on.
     pub participant: Option<DataConfig>,
     /// Rows to judge by.
@@ -137,10 +140,37 @@ mod tests {
             ("[participant]\ncsv = \"a\"", "label"),
             ("[participant]\ncsv = \"a\"\nlabel = \"y\"\nlabels = 1", "labels"),
             ("[validator]\ncsv = \"a\"\nlabel = \"y\"\n[policy]\nleak = true", "leak"),
+            ("claim = \"weekly\"\n[validator]\ncsv = \"a\"\nlabel = \"y\"", "weekly"),
             ("device = \"tpu\"\n[validator]\ncsv = \"a\"\nlabel = \"y\"", "tpu"),
         ] {
             let error = with(more).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
+        }
+    }
+
+    /// Of the documentation: it must read, and be strict in every section.
+    const SAMPLE: &str = include_str!("../../docs/config/site.toml");
+
+    #[test]
+    fn the_sample_file_reads() {
+        let config = SiteConfig::parse(SAMPLE).unwrap();
+        assert_eq!((config.federation, config.entity.as_str()), (1, "St Bride's Hospital"));
+        assert_eq!((config.claim, config.rpc, config.validator), (ClaimPolicy::WhenIdle, None, None));
+        let source = config.participant.unwrap().source();
+        assert_eq!((source.columns, source.label.as_str(), source.features.len()), (Columns::Header, "malignant", 0));
+        assert_eq!(config.policy, PolicyConfig { accept_leak: false, scalars_max: None, min_cohort: Some(3) });
+    }
+
+    #[test]
+    fn an_unknown_key_of_the_sample_is_refused_by_name() {
+        for (after, key) in
+            [("federation = 1", "coordinater"), ("[participant]", "delimiter"), ("[policy]", "max_scalars")]
+        {
+            let after = format!("\n{after}\n");
+            assert!(SAMPLE.contains(&after));
+            let error = SiteConfig::parse(&SAMPLE.replace(&after, &format!("{after}{key} = 1\n"))).unwrap_err();
+            let SiteError::Config(text) = error else { panic!("{error}") };
+            assert!(text.contains(&format!("unknown field `{key}`")), "{text}");
         }
     }
 

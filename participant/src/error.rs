@@ -7,7 +7,7 @@ use almoner_crypto::CryptoError;
 use almoner_journal::JournalError;
 use almoner_model::ModelError;
 use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
-use almoner_protocol::{Address, B256, Stage};
+use almoner_protocol::{Address, B256, Stage, U256};
 use almoner_store::{Blame, StoreError};
 
 use crate::data::DataError;
@@ -85,6 +85,13 @@ pub enum SiteError {
     Opening(&'static str),
     #[error("claim: {0}")]
     Claim(&'static str),
+    /// Our node is behind the coordinator's: to be looked at again.
+    #[error("claim: said to be paid in block {block}, our node is at {head}")]
+    NotThere { block: u64, head: u64 },
+    #[error("claim: said to be paid in block {block}, but the chain has paid {claimed} of {cumulative}")]
+    Unpaid { block: u64, cumulative: U256, claimed: U256 },
+    #[error("claim: {due} were due, but the balance grew by {grew}")]
+    Short { due: U256, grew: U256 },
 }
 
 impl From<FieldError> for SiteError {
@@ -115,8 +122,8 @@ impl Kinded for SiteError {
                 Blame::Ours => ErrorKind::Internal,
             },
             Self::Moved { .. } => ErrorKind::NotNow(MOVED),
-            // Members acknowledge one after another.
-            Self::Acknowledgements { .. } => ErrorKind::SOON,
+            // Members acknowledge one after another; nodes hear of blocks one after another.
+            Self::Acknowledgements { .. } | Self::NotThere { .. } => ErrorKind::SOON,
             Self::Rule(_)
             | Self::Crypto(_)
             | Self::TrapModel { .. }
@@ -134,7 +141,9 @@ impl Kinded for SiteError {
             | Self::BadAcknowledgement { .. }
             | Self::ShareMissing { .. }
             | Self::Opening(_)
-            | Self::Claim(_) => ErrorKind::PeerFault,
+            | Self::Claim(_)
+            | Self::Unpaid { .. }
+            | Self::Short { .. } => ErrorKind::PeerFault,
         }
     }
 }

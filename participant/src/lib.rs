@@ -11,7 +11,7 @@
 //! | `contribute` | trains, encrypts, deals shares, uploads |
 //! | `committee` | acknowledges stages and answers for the shares it holds |
 //! | `validate` | promises and reveals a direction |
-//! | `claim` | finds what it has earned, with the proof |
+//! | `claim` | finds what it has earned, with the proof, and sees that it is paid |
 //! | `actor` | waits, and does what is due |
 //!
 //! The steps are functions of plain values, so that tests can act as a site that misbehaves; no misbehaviour is built
@@ -33,7 +33,7 @@ mod tests;
 pub mod validate;
 
 pub use actor::{Duty, SiteParts, SiteProgress, run};
-pub use claim::{Claim, claim_from, own_claim};
+pub use claim::{Claim, ClaimPolicy, Standing, claim_from, own_claim};
 pub use config::{DataConfig, PolicyConfig, SiteConfig, entity_id};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::SiteError;

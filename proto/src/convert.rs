@@ -5,14 +5,16 @@
 
 mod aggregators;
 mod artefacts;
+mod claims;
 mod field;
 mod researchers;
 mod sites;
 
 pub use aggregators::{Job, JobKind, JobUpload, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS};
 pub use artefacts::{RoundNotice, StageArtefact, Task, TaskRequest, UploadHeader, UploadReceipt, WatchRequest};
-pub use field::{Signature, Signed, words_from_bytes, words_to_bytes};
-pub use researchers::{Amount, CreateReply, CreateRequest, FundRequest, LaunchRequest, StopRequest};
+pub use claims::{ClaimReply, ClaimRequest};
+pub use field::{Amount, Signature, Signed, words_from_bytes, words_to_bytes};
+pub use researchers::{CreateReply, CreateRequest, FundRequest, LaunchRequest, StopRequest};
 pub use sites::{
     AcknowledgementsReply, AcknowledgementsRequest, JoinRequest, PromiseRequest, ReadyRequest, RevealRequest,
     ScoreAnswer, SealedShare, SealedSharesRequest, StageAckMessage, SumAnswer,

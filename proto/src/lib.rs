@@ -20,11 +20,11 @@ pub mod wire;
 pub use caller::{CALLER, claimed_caller, with_caller};
 pub use chunk::{ResultReader, UploadReader, result_messages, upload_messages};
 pub use convert::{
-    AcknowledgementsReply, AcknowledgementsRequest, Amount, CreateReply, CreateRequest, FundRequest, Job, JobKind,
-    JobUpload, JoinRequest, LaunchRequest, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS, PromiseRequest, ReadyRequest,
-    RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signature, Signed, StageAckMessage,
-    StageArtefact, StopRequest, SumAnswer, Task, TaskRequest, UploadHeader, UploadReceipt, WatchRequest,
-    words_from_bytes, words_to_bytes,
+    AcknowledgementsReply, AcknowledgementsRequest, Amount, ClaimReply, ClaimRequest, CreateReply, CreateRequest,
+    FundRequest, Job, JobKind, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS,
+    PromiseRequest, ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signature,
+    Signed, StageAckMessage, StageArtefact, StopRequest, SumAnswer, Task, TaskRequest, UploadHeader, UploadReceipt,
+    WatchRequest, words_from_bytes, words_to_bytes,
 };
 pub use error::{FieldError, WireError};
 pub use limits::{

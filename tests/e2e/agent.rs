@@ -7,7 +7,9 @@ use almoner::localnet::{Holder, Site};
 use almoner_chain::{Deployment, Ledger};
 use almoner_journal::Journal;
 use almoner_model::{Dataset, DeviceChoice};
-use almoner_participant::{DataConfig, Identity, Memory, PolicyConfig, SiteConfig, SiteError, SiteParts, SiteProgress};
+use almoner_participant::{
+    ClaimPolicy, DataConfig, Identity, Memory, PolicyConfig, SiteConfig, SiteError, SiteParts, SiteProgress,
+};
 use almoner_store::{GatewayStore, Store};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -65,6 +67,7 @@ impl Agent {
             Role::Validator => (None, Some(section)),
         };
         let config = SiteConfig {
+            claim: ClaimPolicy::Never,
             coordinator: net.url.clone(),
             rpc: None,
             gateways: Vec::new(),

@@ -12,7 +12,7 @@ use almoner::localnet::{
 use almoner_audit::{Kind, Report};
 use almoner_chain::{Ledger, RoundRecord, advance_time};
 use almoner_coordinator::{CoordinatorConfig, Paid, Progress};
-use almoner_participant::{Duty, SiteError, SiteProgress};
+use almoner_participant::{ClaimPolicy, Duty, SiteError, SiteProgress};
 use almoner_protocol::round::Fault;
 use almoner_protocol::types::LockItem;
 use almoner_protocol::{Address, ListItem, Stage, decode_list};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::link::{Link, Script};
 
 /// One seed for every run: with the same sites and rows, what is paid can be compared to the base unit.
-const SEED: u64 = 20;
+pub(crate) const SEED: u64 = 20;
 /// Far above every artefact of so small a model.
 pub(crate) const MAX_BYTES: u64 = 1 << 24;
 /// A lease that was lost on the way delays a run by so much; every job here takes a small part of it.
@@ -59,6 +59,31 @@ impl Founded {
     }
 }
 
+/// What kind of federation a test wants.
+pub(crate) struct Plan {
+    pub(crate) seeds: Seeds,
+    pub(crate) hospitals: usize,
+    pub(crate) validators: usize,
+    pub(crate) aggregator: Aggregator,
+    pub(crate) rounds: u32,
+    pub(crate) lease: Duration,
+    pub(crate) claim: ClaimPolicy,
+}
+
+impl Plan {
+    pub(crate) fn of(rounds: u32) -> Self {
+        Self {
+            seeds: Seeds::insecure(SEED),
+            hospitals: 4,
+            validators: 3,
+            aggregator: Aggregator::Honest,
+            rounds,
+            lease: CoordinatorConfig::default().lease,
+            claim: ClaimPolicy::Never,
+        }
+    }
+}
+
 /// Who does the work on ciphertexts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aggregator {
@@ -79,19 +104,44 @@ pub(crate) fn run<F: Future>(test: F) -> F::Output {
 
 impl Federation {
     /// Starts the first `hospitals` of the four hospitals, and the three validators.
+    /// Nobody claims by itself, so that the chain stands still when the rounds are over.
     pub(crate) async fn found(hospitals: usize, aggregator: Aggregator, rounds: u32) -> Self {
-        Self::with_validators(hospitals, 3, aggregator, rounds).await
+        Self::found_to_claim(hospitals, aggregator, rounds, ClaimPolicy::Never).await
     }
 
-    /// The same with the first `validators` of the three validators.
+    /// As [`Self::found`], but its sites claim.
+    pub(crate) async fn found_to_claim(
+        hospitals: usize,
+        aggregator: Aggregator,
+        rounds: u32,
+        claim: ClaimPolicy,
+    ) -> Self {
+        Self::found_with(Seeds::insecure(SEED), hospitals, aggregator, rounds, claim).await
+    }
+
+    /// As [`Self::found_to_claim`], with a clock or a seed of the test's own.
+    pub(crate) async fn found_with(
+        seeds: Seeds,
+        hospitals: usize,
+        aggregator: Aggregator,
+        rounds: u32,
+        claim: ClaimPolicy,
+    ) -> Self {
+        Self::of(Plan { seeds, hospitals, aggregator, claim, ..Plan::of(rounds) }).await
+    }
+
+    /// As [`Self::found`], with the first `validators` of the three validators.
     pub(crate) async fn with_validators(
         hospitals: usize,
         validators: usize,
         aggregator: Aggregator,
         rounds: u32,
     ) -> Self {
-        let lease = CoordinatorConfig::default().lease;
-        let (mut net, founded) = Self::begin(hospitals, validators, aggregator, rounds, lease).await;
+        Self::of(Plan { hospitals, validators, aggregator, ..Plan::of(rounds) }).await
+    }
+
+    pub(crate) async fn of(plan: Plan) -> Self {
+        let (mut net, founded) = Self::begin(plan).await;
         let (hospitals, validators) = net.start_sites(&founded.scenario).await.unwrap();
         founded.with(net, hospitals, validators)
     }
@@ -99,7 +149,8 @@ impl Federation {
     /// Starts all sites, each at the end of a link with the next of `scripts`; the last link is for the aggregator that
     /// the test brings.
     pub(crate) async fn found_over(rounds: u32, scripts: &[Script], links: &mut Vec<Link>) -> Self {
-        let (mut net, founded) = Self::begin(4, 3, Aggregator::Own, rounds, SHORT_LEASE).await;
+        let plan = Plan { aggregator: Aggregator::Own, lease: SHORT_LEASE, ..Plan::of(rounds) };
+        let (mut net, founded) = Self::begin(plan).await;
         let server = net.url.trim_start_matches("http://").parse().unwrap();
         for script in scripts {
             links.push(Link::open(server, script.clone()).await);
@@ -111,14 +162,9 @@ impl Federation {
     }
 
     /// Everything but the sites.
-    async fn begin(
-        hospitals: usize,
-        validators: usize,
-        aggregator: Aggregator,
-        rounds: u32,
-        lease: Duration,
-    ) -> (Localnet, Founded) {
-        let (seeds, dir) = (Seeds::insecure(SEED), TempDir::new().unwrap());
+    async fn begin(plan: Plan) -> (Localnet, Founded) {
+        let Plan { seeds, hospitals, validators, aggregator, rounds, lease, claim } = plan;
+        let dir = TempDir::new().unwrap();
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
         let absent = scenario.hospitals.split_off(hospitals);
         let absent_validators = scenario.validators.split_off(validators);
@@ -129,11 +175,12 @@ impl Federation {
             seeds: seeds.clone(),
             coordinator: CoordinatorConfig { tick: Duration::from_millis(20), lease, ..CoordinatorConfig::default() },
         };
-        let net = match aggregator {
+        let mut net = match aggregator {
             Aggregator::Honest => Localnet::start(config, &scenario, rounds).await,
             Aggregator::Own => Localnet::start_without_aggregator(config, &scenario, rounds).await,
         }
         .unwrap();
+        net.claim = claim;
         (net, Founded { scenario, seeds, absent, absent_validators, dir })
     }
 

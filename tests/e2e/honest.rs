@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use almoner::localnet::RoundReport;
 use almoner_audit::ChainFacts;
 use almoner_chain::RoundRecord;
+use almoner_participant::ClaimPolicy;
 use almoner_protocol::Stage;
 use almoner_protocol::types::LockItem;
 use almoner_store::{MemoryStore, Store, cid_from_bytes};
 
-use crate::federation::{Aggregator, Federation, MAX_BYTES, read_list, run, settle};
+use crate::federation::{Federation, MAX_BYTES, Plan, read_list, run, settle};
 
 /// A run in which everybody was honest.
 pub(crate) struct Honest {
@@ -39,10 +40,11 @@ pub(crate) fn two_validators() -> &'static Honest {
 }
 
 async fn play(hospitals: usize, validators: usize, rounds: u32) -> Honest {
-    let mut federation = Federation::with_validators(hospitals, validators, Aggregator::Honest, rounds).await;
+    let mut federation =
+        Federation::of(Plan { hospitals, validators, claim: ClaimPolicy::WhenIdle, ..Plan::of(rounds) }).await;
     let Federation { net, scenario, hospitals, validators, .. } = &mut federation;
     let reports = settle(net, scenario, rounds, async {}).await;
-    net.claim_all(reports.last().unwrap(), scenario, hospitals, validators).await.unwrap();
+    net.paid_out(reports.last().unwrap(), scenario, hospitals, validators).await.unwrap();
     let report = federation.audit().await;
     assert_eq!(report.first_wrong, None);
     let facts = ChainFacts::read(&federation.net.ledger, federation.net.federation).await.unwrap();

@@ -18,6 +18,9 @@
 //! | `trap.rs` | `TrapModel`: another base model for one hospital | the comparison of task and chain; the model remembered |
 //! | `copied.rs` | `CopiedPromise`: another validator's promise and reveal | the validator in the commitment, and the comparison with it, in coordinator and contract |
 //! | `cut_lines.rs` | nobody: connections break where a seeded script says | taking a broken line for a refusal |
+//! | `claims.rs` | whoever claims what is not due, or claims twice | the relay's look at the proof, and at what was paid |
+//! | `clock.rs` | the host's clock, which jumps | the later of clock and block time |
+//! | `terms.rs` | whoever founds a federation that breaks a rule, or joins one its rows do not fit | the rules at launch; saying why a site does not join |
 //! | `races.rs` | nobody: a block between two questions | reading the events again; asking the contract at all |
 //!
 //! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail.
@@ -30,6 +33,8 @@
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
 mod agent;
+mod claims;
+mod clock;
 mod copied;
 mod cut_lines;
 mod face;
@@ -53,6 +58,7 @@ mod sender;
 mod shapley;
 mod silent;
 mod sums;
+mod terms;
 mod trap;
 mod two_faced;
 mod worker;

@@ -34,10 +34,10 @@ async fn settles_on(node: Node) {
     };
     std::fs::create_dir(&config.dir).unwrap();
     let mut net = Localnet::start(config, &scenario, ROUNDS).await.unwrap();
-    let (hospitals, validators) = net.start_sites(&scenario).await.unwrap();
+    let (mut hospitals, mut validators) = net.start_sites(&scenario).await.unwrap();
     let reports = settle(&mut net, &scenario, ROUNDS, async {}).await;
     let last = reports.last().unwrap();
-    let (hospitals, validators) = net.claim_all(last, &scenario, &hospitals, &validators).await.unwrap();
+    let (hospitals, validators) = net.paid_out(last, &scenario, &mut hospitals, &mut validators).await.unwrap();
     let earned: U256 = hospitals.iter().chain(&validators).map(|person| person.earned).sum();
     assert_eq!(earned, U256::from(scenario.spec.round.pot.0) * U256::from(ROUNDS));
 

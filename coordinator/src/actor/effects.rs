@@ -138,6 +138,10 @@ impl Actor {
             }
             Effect::Broadcast { state } => {
                 let _ = self.progress.send(Progress::State { round: at.round, state });
+                if state.is_over() {
+                    // Said when the round is put away, together with whether another one follows.
+                    return Ok(Vec::new());
+                }
                 self.announce(at, state);
                 Ok(Vec::new())
             }

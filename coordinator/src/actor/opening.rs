@@ -77,7 +77,7 @@ impl Actor {
                     almoner_protocol::MIN_COMMITTEE
                 )));
             }
-            for seat in campaign.seat() {
+            for seat in campaign.seat()? {
                 self.chain.join(seat.consent, seat.class, seat.signature).await?;
             }
         }

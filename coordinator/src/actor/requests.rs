@@ -72,6 +72,9 @@ impl Actor {
             Ingress::Stop { federation, reply } => {
                 let running = self.current.is_some();
                 let result = self.campaign_of(federation).map(|campaign| campaign.to_run = u32::from(running));
+                if result.is_ok() && !running {
+                    self.notices.publish(|notice| notice.next_round = 0);
+                }
                 answer(reply, result);
             }
         }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
-    AcknowledgementsReply, AcknowledgementsRequest, FieldError, JoinRequest, PromiseRequest, ReadyRequest,
-    RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest, UploadHeader,
-    UploadReader, UploadReceipt, WatchRequest, wire, words_to_bytes,
+    AcknowledgementsReply, AcknowledgementsRequest, ClaimRequest, FieldError, JoinRequest, PromiseRequest,
+    ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest,
+    UploadHeader, UploadReader, UploadReceipt, WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
 use almoner_store::{Cid, Store};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Mailbox, NoticeStream, notices, refuse};
 use crate::CoordinatorError;
+use crate::claims::Waiting;
 use crate::ingress::{Ingress, UploadSizes};
 
 /// Largest bundle of sealed shares: a full committee's blobs.
@@ -25,6 +26,7 @@ const MAX_BUNDLE: u64 = (MAX_COMMITTEE as u64) * (1 << 15);
 
 pub(crate) struct SitesService {
     pub(crate) mailbox: Mailbox,
+    pub(crate) claims: mpsc::Sender<Waiting>,
     pub(crate) notices: watch::Receiver<RoundNotice>,
     pub(crate) store: Arc<dyn Store>,
 }
@@ -184,6 +186,15 @@ impl Sites for SitesService {
         let signature = Bytes::copy_from_slice(&answer.signature);
         let words = words_to_bytes(&words).into();
         self.round_event(Event::SumAnswerReceived { answer: answer.message, words, signature }).await
+    }
+
+    async fn claim(&self, request: Request<wire::ClaimRequest>) -> Result<Response<wire::ClaimReply>, Status> {
+        let request: ClaimRequest = parse(request)?;
+        let (reply, answer) = oneshot::channel();
+        let asked = self.claims.send(Waiting { request, reply }).await.is_ok();
+        let answer = if asked { answer.await.ok() } else { None };
+        let paid = answer.unwrap_or(Err(CoordinatorError::Stopped)).map_err(refuse)?;
+        Ok(Response::new(paid.into()))
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{audit, demo, serve};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// Federated learning that pays: hospitals train one model together under encryption, a contract pays each by the
 /// measured quality of what it contributed, and a stranger can recompute every payment.
@@ -27,16 +27,34 @@ enum Command {
     Serve(serve::Options),
 }
 
+/// How a failure is told.
+#[derive(Clone, Copy)]
+enum Told {
+    Text,
+    /// One JSON document on stderr and nothing else.
+    Json,
+}
+
 /// Parses, runs, and turns a failure into its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // Looked for before parsing: a command line that does not parse fails in the form that was asked for, too.
+    let told = if std::env::args_os().any(|argument| argument == "--json") { Told::Json } else { Told::Text };
+    let cli = match (Cli::try_parse(), told) {
+        (Ok(cli), _) => cli,
+        (Err(error), Told::Json) if error.use_stderr() => return report(&usage(&error), told),
+        (Err(error), _) => error.exit(),
+    };
+    let quiet = match told {
+        Told::Text => "error",
+        Told::Json => "off",
+    };
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new("error")))
+        .with_env_filter(EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new(quiet)))
         .with_writer(std::io::stderr)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&error.into()),
+        Err(error) => return report(&error.into(), told),
     };
     let done = runtime.block_on(async {
         match cli.command {
@@ -47,11 +65,21 @@ pub fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&failure),
+        Err(failure) => report(&failure, told),
     }
 }
 
-fn report(failure: &Failure) -> ExitCode {
-    eprintln!("error: {failure}");
+/// What the parser says, without its own "error: " in front.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+    Failure::new(Kind::Usage, anyhow::anyhow!(text))
+}
+
+fn report(failure: &Failure, told: Told) -> ExitCode {
+    match told {
+        Told::Text => eprintln!("error: {failure}"),
+        Told::Json => eprintln!("{}", failure.document()),
+    }
     ExitCode::from(failure.kind.exit_code())
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 /// Exit codes, listed in the README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A bug, or a machine that failed us.
     Us,
+    /// A command line that does not parse.
+    Usage,
     /// A file, a field or a port that the user can mend.
     You,
     /// A node, a store or a site that did wrong.
@@ -16,13 +20,32 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Us, Self::Usage, Self::You, Self::Peer, Self::Found];
+
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Us => 1,
-            // 2 is what the argument parser exits with.
+            // What the argument parser exits with.
+            Self::Usage => 2,
             Self::You => 3,
             Self::Peer => 4,
             Self::Found => 5,
+        }
+    }
+
+    /// What a process of ours that ended with this code says went wrong.
+    pub fn from_exit_code(code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| i32::from(kind.exit_code()) == code)
+    }
+
+    /// Its name in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Usage => "usage",
+            Self::You => "you",
+            Self::Peer => "peer",
+            Self::Found => "audit",
         }
     }
 }
@@ -37,6 +60,11 @@ pub struct Failure {
 impl Failure {
     pub fn new(kind: Kind, error: impl Into<anyhow::Error>) -> Self {
         Self { kind, error: error.into() }
+    }
+
+    /// What `--json` prints on stderr.
+    pub fn document(&self) -> Value {
+        json!({ "schema": 1, "error": { "kind": self.kind.word(), "message": self.to_string() } })
     }
 
     pub fn you(text: impl fmt::Display) -> Self {

@@ -5,6 +5,8 @@ pub mod breast_cancer;
 mod chain;
 mod harness;
 pub mod heart;
+#[cfg(test)]
+mod heart_tests;
 mod net;
 pub mod run_file;
 mod scenario;

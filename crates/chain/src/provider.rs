@@ -26,6 +26,11 @@ pub fn connect(url: &str) -> Result<DynProvider, LedgerError> {
     Ok(ProviderBuilder::new().disable_recommended_fillers().connect_client(client).erased())
 }
 
+/// The chain that a node serves: the first thing to ask it, before anything is written for it.
+pub async fn chain_id(provider: &DynProvider) -> Result<u64, LedgerError> {
+    Ok(provider.get_chain_id().await?)
+}
+
 fn unreachable_for_now(error: &TransportError) -> bool {
     match error.as_transport_err() {
         Some(TransportErrorKind::Custom(source)) => {

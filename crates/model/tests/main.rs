@@ -16,6 +16,6 @@ mod training;
 #[path = "../../almoner/src/localnet/breast_cancer.rs"]
 #[allow(unreachable_pub, reason = "public there")]
 mod breast_cancer_data;
-#[path = "../../almoner/src/localnet/heart.rs"]
+#[path = "../../almoner/src/localnet/heart/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "public there, and the demo uses the rest")]
 mod heart_data;

@@ -82,6 +82,17 @@ pub fn build_descriptor(
     })
 }
 
+/// What a federation's file and seats must satisfy together for rounds to be possible: the rules of range, leak and
+/// admission. Asked before the seats are given out; every descriptor is held to the same again.
+pub fn check_terms(spec: &FederationSpec, members: &[Member], validators: usize) -> Result<(), Error> {
+    let committee = Committee::of(members.len())?;
+    let parameters = spec.model.parameters()?;
+    let validators = u16::try_from(validators).map_err(|_| Error::Overflow("number of validators"))?;
+    check_leak(parameters, validators, spec.privacy.accept_leak)?;
+    scales(spec, parameters, members)?;
+    min_admitted(spec, committee).map(|_| ())
+}
+
 /// Derives a descriptor again and names the first field that differs. The pot may be larger than the spec's (it was
 /// carried) and the opening time is the one its deadlines imply; the caller compares that with the block.
 pub fn check_descriptor(spec: &FederationSpec, facts: &RoundFacts<'_>, stated: &Descriptor) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! Between rounds: consenting to join, and offering to serve on the next committee.
 
+use std::sync::Arc;
+
 use almoner_chain::{FederationRecord, RoundRecord, RoundStatus};
 use almoner_crypto::seal::MemberKey;
 use almoner_model::Dataset;
@@ -29,7 +31,10 @@ impl Site {
             }
             match self.consent(federation, role, &data).await {
                 Err(error) if matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal) => return Err(error),
-                Err(error) => tracing::error!(role, %error, "this site does not join"),
+                Err(error) => {
+                    tracing::error!(role, %error, "this site does not join");
+                    self.tell(SiteProgress::Refused { round: 0, duty: None, error: Arc::new(error) });
+                }
                 Ok(()) => self.tell(SiteProgress::Joined { role }),
             }
             self.asked.insert(role);

@@ -9,6 +9,11 @@ use crate::FieldError;
 /// r ‖ s ‖ v.
 pub type Signature = [u8; 65];
 
+/// Base units of the federation's token.
+pub type Amount = u128;
+
+/// Digits of the largest u128.
+const MAX_DIGITS: usize = 39;
 /// Longest binary CID accepted anywhere.
 const MAX_CID: usize = 64;
 
@@ -66,6 +71,15 @@ impl Fields {
     pub(super) fn text(self, field: &'static str, text: String, limit: usize) -> Result<String, FieldError> {
         self.at_most(field, text.len(), limit)?;
         Ok(text)
+    }
+
+    /// A positive amount of base units.
+    pub(super) fn amount(self, field: &'static str, text: String) -> Result<Amount, FieldError> {
+        let text = self.text(field, text, MAX_DIGITS)?;
+        // `parse` alone would take a leading plus sign, a second spelling of one amount.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let amount = text.parse().ok().filter(|amount| digits && *amount > 0);
+        amount.ok_or_else(|| self.error(field, "not a positive decimal number below 2^128"))
     }
 
     /// A number in a range whose ends are included.

@@ -2,17 +2,12 @@
 
 use crate::{FieldError, wire};
 
-use super::field::Fields;
+use super::field::{Amount, Fields};
 
 const MAX_SPEC: usize = 64 << 10;
 /// Fits one message together with the spec.
 const MAX_INITIAL: usize = 7 << 20;
 const MAX_ROUNDS: u32 = 10_000;
-/// Digits of the largest u128.
-const MAX_DIGITS: usize = 39;
-
-/// Base units of the federation's token.
-pub type Amount = u128;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateRequest {
@@ -73,12 +68,7 @@ impl TryFrom<wire::FundRequest> for FundRequest {
     type Error = FieldError;
 
     fn try_from(wire: wire::FundRequest) -> Result<Self, FieldError> {
-        let fields = Fields("FundRequest");
-        let text = fields.text("amount", wire.amount, MAX_DIGITS)?;
-        // `parse` alone would take a leading plus sign, a second spelling of one amount.
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let amount = text.parse().ok().filter(|amount| digits && *amount > 0);
-        let amount = amount.ok_or_else(|| fields.error("amount", "not a positive decimal number below 2^128"))?;
+        let amount = Fields("FundRequest").amount("amount", wire.amount)?;
         Ok(Self { federation: wire.federation, amount })
     }
 }

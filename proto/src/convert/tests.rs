@@ -72,6 +72,11 @@ fn score(words: Vec<u64>) -> ScoreAnswer {
     ScoreAnswer { answer: signed(message), words }
 }
 
+fn claim() -> ClaimRequest {
+    let proof = (1..=32).map(B256::repeat_byte).collect();
+    ClaimRequest { federation: 1, account: Address::repeat_byte(2), cumulative: u128::MAX, proof }
+}
+
 fn job(kind: JobKind) -> Job {
     let upload = JobUpload {
         participant: Address::repeat_byte(1),
@@ -115,6 +120,7 @@ fn messages_travel() {
     travels::<_, wire::SealedShare>(SealedShare { participant: Address::repeat_byte(1), blob: vec![1; 9].into() });
     travels::<_, wire::SealedSharesRequest>(SealedSharesRequest { ctx: B256::repeat_byte(1), member: 3 });
     travels::<_, wire::FundRequest>(FundRequest { federation: 1, amount: u128::MAX });
+    travels::<_, wire::ClaimRequest>(claim());
     travels::<_, wire::RoundNotice>(RoundNotice { federation: 1, round: 2, ..RoundNotice::default() });
     let spec = "name = \"x\"".to_owned();
     travels::<_, wire::CreateRequest>(CreateRequest { spec, initial: vec![-1, i32::MAX, 0] });
@@ -196,6 +202,15 @@ fn oversized_fields_are_refused() {
         refused::<CreateRequest, _>(wire::CreateRequest { spec: "x".repeat((64 << 10) + 1), ..Default::default() }),
         "spec"
     );
+    let long: wire::ClaimRequest = claim().into();
+    let proof = vec![vec![0; 32].into(); 33];
+    assert_eq!(refused::<ClaimRequest, _>(wire::ClaimRequest { proof, ..long.clone() }), "proof");
+    let proof = vec![vec![0; 31].into()];
+    assert_eq!(refused::<ClaimRequest, _>(wire::ClaimRequest { proof, ..long.clone() }), "proof");
+    for cumulative in ["", "0", "0x10", &"1".repeat(40)] {
+        let wire = wire::ClaimRequest { cumulative: cumulative.into(), ..long.clone() };
+        assert_eq!(refused::<ClaimRequest, _>(wire), "cumulative", "{cumulative}");
+    }
     for amount in ["", "0", "-1", "+1", "1e3", "340282366920938463463374607431768211456"] {
         let wire = wire::FundRequest { federation: 1, amount: amount.into() };
         assert_eq!(refused::<FundRequest, _>(wire), "amount", "{amount}");

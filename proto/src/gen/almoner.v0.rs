@@ -205,6 +205,25 @@ pub struct SumAnswer {
     pub words: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimRequest {
+    #[prost(uint64, tag = "1")]
+    pub federation: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub account: ::prost::bytes::Bytes,
+    /// all it has ever earned; base units, decimal, at most 39 digits
+    #[prost(string, tag = "3")]
+    pub cumulative: ::prost::alloc::string::String,
+    /// siblings from the leaf up, at most 32
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub proof: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimReply {
+    /// the claim is in this block or an earlier one
+    #[prost(uint64, tag = "1")]
+    pub block: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateRequest {
     /// TOML, at most 64 KiB
     #[prost(string, tag = "1")]
@@ -698,6 +717,26 @@ pub mod sites_client {
                 .insert(GrpcMethod::new("almoner.v0.Sites", "AnswerSum"));
             self.inner.unary(req, path, codec).await
         }
+        /// Asks for an account to be paid what the federation's payout root says it has earned. Unsigned: the contract pays
+        /// the account in the leaf, whoever asks. What is already paid is answered without another transaction.
+        pub async fn claim(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ClaimRequest>,
+        ) -> std::result::Result<tonic::Response<super::ClaimReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/almoner.v0.Sites/Claim");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("almoner.v0.Sites", "Claim"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -786,6 +825,12 @@ pub mod sites_server {
             &self,
             request: tonic::Request<super::SumAnswer>,
         ) -> std::result::Result<tonic::Response<super::Empty>, tonic::Status>;
+        /// Asks for an account to be paid what the federation's payout root says it has earned. Unsigned: the contract pays
+        /// the account in the leaf, whoever asks. What is already paid is answered without another transaction.
+        async fn claim(
+            &self,
+            request: tonic::Request<super::ClaimRequest>,
+        ) -> std::result::Result<tonic::Response<super::ClaimReply>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct SitesServer<T> {
@@ -1374,6 +1419,49 @@ pub mod sites_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AnswerSumSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/almoner.v0.Sites/Claim" => {
+                    #[allow(non_camel_case_types)]
+                    struct ClaimSvc<T: Sites>(pub Arc<T>);
+                    impl<T: Sites> tonic::server::UnaryService<super::ClaimRequest>
+                    for ClaimSvc<T> {
+                        type Response = super::ClaimReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ClaimRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sites>::claim(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ClaimSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -79,13 +79,17 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let embedded = matches!(chain, ChainChoice::Embedded);
     let coordinator = CoordinatorConfig::default();
     let config = NetConfig { dir: dir.clone(), listen: options.listen, chain, seeds: seeds.clone(), coordinator };
-    let mut net = Localnet::start(config, &scenario, options.rounds).await?;
+    let started = Localnet::start(config, &scenario, options.rounds).await;
+    let mut net = started.inspect_err(|_| {
+        // If nothing has been written yet, not even the directory is left. One that holds something is not removed.
+        let _ = std::fs::remove_dir(&dir);
+    })?;
     screen.started(&net.url, &dir, embedded);
-    let (hospitals, validators) = net.start_sites(&scenario).await?;
+    let (mut hospitals, mut validators) = net.start_sites(&scenario).await?;
     let names = hospitals.iter().chain(&validators).map(|site| (site.account, site.name.clone())).collect();
     let rounds = net.follow(&scenario, options.rounds, &mut |event, done| screen.show(&names, event, done)).await?;
     let Some(last) = rounds.last() else { return Err(anyhow::anyhow!("no round was run").into()) };
-    let (mut participants, validators) = net.claim_all(last, &scenario, &hospitals, &validators).await?;
+    let (mut participants, validators) = net.paid_out(last, &scenario, &mut hospitals, &mut validators).await?;
     let (model_path, model_cid) = net.save_model(&scenario, last).await?;
     let alone = best_alone(&scenario, options.rounds, &seeds)?;
     for (person, alone) in participants.iter_mut().zip(&alone) {
@@ -155,7 +159,12 @@ async fn audit_in_a_child(url: &str, node: Option<&str>) -> Result<Value, Failur
             Kind::Found,
             anyhow::anyhow!("the audit found something wrong: {}", document["first_wrong"]),
         )),
-        None => Err(anyhow::anyhow!("the audit failed: {}", String::from_utf8_lossy(&child.stderr).trim()).into()),
+        None => {
+            let said: Option<Value> = serde_json::from_slice(&child.stderr).ok();
+            let message = said.as_ref().and_then(|said| said["error"]["message"].as_str()).unwrap_or("it said nothing");
+            let kind = child.status.code().and_then(Kind::from_exit_code).unwrap_or(Kind::Us);
+            Err(Failure::new(kind, anyhow::anyhow!("the audit failed: {message}")))
+        }
     }
 }
 

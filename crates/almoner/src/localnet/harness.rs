@@ -1,21 +1,22 @@
-//! The demo's harness: it follows the rounds, evaluates the model on rows that no role owns, claims for everybody, and
-//! compares with training alone and with training on all rows in one place. None of this is visible to a role.
+//! The demo's harness: it follows the rounds, evaluates the model on rows that no role owns, waits until every site
+//! has claimed its pay, and compares with training alone and with training on all rows in one place. None of this is
+//! visible to a role.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use alloy_sol_types::SolCall;
-use almoner_chain::contracts::Payouts;
 use almoner_coordinator::{Paid, Progress, Settlement};
 use almoner_model::{ComputeDevice, Metrics, TrainPlan, evaluate, export_f32, train};
 use almoner_protocol::round::State;
 use almoner_protocol::types::PayoutItem;
-use almoner_protocol::{Address, B256, PayoutTree, Stage, U256, base_to_f32, decode_list, decode_model};
+use almoner_protocol::{Address, B256, Stage, U256, base_to_f32, decode_list, decode_model};
 use almoner_store::{Store, cid_from_bytes};
 use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::chain::QUIET;
 use super::net::Localnet;
 use super::scenario::{Holder, Scenario};
 use super::seeds::Seeds;
@@ -124,15 +125,7 @@ impl Localnet {
         self.launch(rounds).await?;
         let (mut reports, mut meter) = (Vec::new(), Meter::new());
         while reports.len() < rounds as usize {
-            let event = match tokio::time::timeout(SILENCE, progress.recv()).await {
-                Ok(Ok(event)) => event,
-                Ok(Err(RecvError::Lagged(_))) => continue,
-                Ok(Err(RecvError::Closed)) => return Err(anyhow::anyhow!("the coordinator stopped").into()),
-                Err(_) => {
-                    let state = meter.phase.0;
-                    return Err(anyhow::anyhow!("nothing has happened for {SILENCE:?}; the round is {state}").into());
-                }
-            };
+            let event = self.next(&mut progress, meter.phase.0).await?;
             let mut finished = None;
             match &event {
                 Progress::Sent { step, gas, .. } => *meter.gas.entry((*step).to_owned()).or_default() += gas,
@@ -150,6 +143,22 @@ impl Localnet {
             reports.extend(finished);
         }
         Ok(reports)
+    }
+
+    /// The next thing that happens, or why nothing does.
+    async fn next(&self, progress: &mut Receiver<Progress>, state: State) -> Result<Progress, Failure> {
+        let since = Instant::now();
+        loop {
+            match tokio::time::timeout(QUIET, progress.recv()).await {
+                Ok(Ok(event)) => return Ok(event),
+                Ok(Err(RecvError::Lagged(_))) => {}
+                Ok(Err(RecvError::Closed)) => return Err(anyhow::anyhow!("the coordinator stopped").into()),
+                Err(_) => self.chain.answers().await?,
+            }
+            if since.elapsed() > SILENCE {
+                return Err(anyhow::anyhow!("nothing has happened for {SILENCE:?}; the round is {state}").into());
+            }
+        }
     }
 
     async fn report(&self, scenario: &Scenario, settled: &Settlement, meter: Meter) -> Result<RoundReport, Failure> {
@@ -191,33 +200,27 @@ impl Localnet {
         Ok(path)
     }
 
-    /// Claims for everybody by the last round's payout list, then reads the balances back from the chain.
-    pub async fn claim_all(
+    /// Waits until every site that earned something has claimed it, then reads the balances back from the chain.
+    pub async fn paid_out(
         &self,
         last: &RoundReport,
         scenario: &Scenario,
-        hospitals: &[Site],
-        validators: &[Site],
+        hospitals: &mut [Site],
+        validators: &mut [Site],
     ) -> Result<(Vec<Person>, Vec<Person>), Failure> {
         let items: Vec<PayoutItem> = decode_list(&std::fs::read(&last.payout_path)?, MAX_PAYOUTS)?;
-        let tree = PayoutTree::new(&items);
-        let due: Vec<(Address, U256, Vec<B256>)> = items
-            .iter()
-            .filter_map(|item| tree.proof(item.account).map(|(amount, proof)| (item.account, amount, proof)))
-            .collect();
-        if !due.is_empty() {
-            let accounts = due.iter().map(|(account, ..)| *account).collect();
-            let cumulatives = due.iter().map(|(_, amount, _)| *amount).collect();
-            let proofs = due.iter().map(|(.., proof)| proof.clone()).collect();
-            let call = Payouts::claimBatchCall { federation: self.federation, accounts, cumulatives, proofs };
-            self.chain.sender.submit(self.chain.deployment.payouts, call.abi_encode()).await?;
+        let due: BTreeMap<Address, U256> = items.iter().map(|item| (item.account, item.cumulative)).collect();
+        for site in hospitals.iter_mut().chain(&mut *validators) {
+            let Some(earned) = due.get(&site.account).filter(|earned| !earned.is_zero()) else { continue };
+            let name = site.name.clone();
+            let waited = tokio::time::timeout(SILENCE, self.chain.while_up(site.paid(*earned))).await;
+            waited.map_err(|_| anyhow::anyhow!("{name} has not been paid within {SILENCE:?}"))???;
         }
         let mut people = Vec::new();
         for (site, holder) in
             hospitals.iter().zip(&scenario.hospitals).chain(validators.iter().zip(&scenario.validators))
         {
-            let earned =
-                due.iter().find(|(account, ..)| *account == site.account).map_or(U256::ZERO, |(_, due, _)| *due);
+            let earned = due.get(&site.account).copied().unwrap_or_default();
             people.push(Person {
                 name: site.name.clone(),
                 address: site.account,

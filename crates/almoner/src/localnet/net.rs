@@ -7,6 +7,7 @@ use std::sync::Arc;
 use almoner_aggregator::AggregatorConfig;
 use almoner_chain::Ledger;
 use almoner_coordinator::{CoordinatorConfig, Progress};
+use almoner_participant::ClaimPolicy;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, endpoint, researchers_client};
 use almoner_store::{EmbeddedStore, GatewayStore, Store};
@@ -43,6 +44,8 @@ pub struct Localnet {
     pub url: String,
     pub federation: u64,
     pub progress: broadcast::Sender<Progress>,
+    /// When sites that are started from now on ask to be paid.
+    pub claim: ClaimPolicy,
     pub(super) seeds: Seeds,
     pub(super) dir: PathBuf,
     pub(super) channel: Channel,
@@ -105,15 +108,30 @@ impl Localnet {
         let mut researchers = researchers_client(channel.clone());
         let text = String::from_utf8(scenario.spec.canonical_bytes()?)?;
         let initial = almoner_protocol::base_from_f32(&scenario.initial, scenario.spec.rule.frac_bits)?;
-        let created =
-            researchers.create(almoner_proto::wire::CreateRequest::from(CreateRequest { spec: text, initial }));
-        let federation = created.await?.into_inner().federation;
+        let request = almoner_proto::wire::CreateRequest::from(CreateRequest { spec: text, initial });
+        let created = chain.asked("create the federation", researchers.create(request)).await?;
+        let federation = created.into_inner().federation;
         let amount = scenario.spec.round.pot.0.saturating_mul(rounds.into());
         let fund = FundRequest { federation, amount };
-        researchers.fund(almoner_proto::wire::FundRequest::from(fund)).await?;
+        chain.asked("fund the federation", researchers.fund(almoner_proto::wire::FundRequest::from(fund))).await?;
         let genesis = chain.devnet.is_some().then(|| super::chain::devnet_config(&chain.key, &seeds).accounts);
         RunFile::new(chain.deployment.clone(), genesis.unwrap_or_default(), federation).write(&dir)?;
-        Ok(Self { chain, ledger, store, url, federation, progress, seeds, dir, channel, tasks, shutdown, researchers })
+        let claim = ClaimPolicy::default();
+        Ok(Self {
+            chain,
+            ledger,
+            store,
+            url,
+            federation,
+            progress,
+            claim,
+            seeds,
+            dir,
+            channel,
+            tasks,
+            shutdown,
+            researchers,
+        })
     }
 
     fn start_aggregator(&mut self) -> Result<(), Failure> {
@@ -132,8 +150,8 @@ impl Localnet {
     /// Fixes the seats of everybody who joined and runs rounds.
     pub async fn launch(&mut self, rounds: u32) -> Result<(), Failure> {
         let launch = LaunchRequest { federation: self.federation, rounds };
-        self.researchers.launch(almoner_proto::wire::LaunchRequest::from(launch)).await?;
-        Ok(())
+        let launch = self.researchers.launch(almoner_proto::wire::LaunchRequest::from(launch));
+        self.chain.asked("launch the rounds", launch).await.map(|_| ())
     }
 
     /// Stops every part and waits for it.

@@ -100,8 +100,14 @@ pub fn heart(dir: &Path, seeds: &Seeds) -> Result<Scenario, Failure> {
     let centres = heart::load(dir).blame(Kind::You, format!("--data {}", dir.display()))?;
     let spec = FederationSpec::parse(HEART)?;
     let (_, raw_test) = heart::pooled(&centres)?;
+    let (have, need) = (raw_test.rows(), HEART_VALIDATORS * HEART_VALIDATOR_ROWS + 1);
+    if have < need {
+        let path = dir.join(heart::SPLIT_FILE);
+        let few = heart::HeartError::TooFewTestRows { path, have, need };
+        return Err(few).blame(Kind::You, format!("--data {}", dir.display()));
+    }
     let order = HostRng::new(seeds.derive("split", 0), HostRng::SPLIT, 0).permutation(raw_test.rows());
-    let (held, rest) = order.split_at((HEART_VALIDATORS * HEART_VALIDATOR_ROWS).min(order.len()));
+    let (held, rest) = order.split_at(need - 1);
     let training: Vec<&Dataset> = centres.iter().map(|centre| &centre.train).collect();
     let (test, pooled) = harness(&training, &raw_test.select(rest))?;
     let validators = held

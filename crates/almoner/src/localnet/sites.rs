@@ -8,7 +8,7 @@ use almoner_participant::{
     DataConfig, Entropy, PolicyConfig, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy,
 };
 use almoner_proto::endpoint;
-use almoner_protocol::Address;
+use almoner_protocol::{Address, U256};
 use tokio::sync::broadcast;
 use tonic::transport::Endpoint;
 
@@ -54,7 +54,7 @@ impl Localnet {
             validators.push(self.start_site(door(), scenario, Role::Validator, index, holder).await?);
         }
         for site in hospitals.iter_mut().chain(&mut validators) {
-            site.joined().await?;
+            self.chain.while_up(site.joined()).await??;
         }
         Ok((hospitals, validators))
     }
@@ -91,6 +91,7 @@ impl Localnet {
             key: file.clone(),
             state: file.clone(),
             device: DeviceChoice::Cpu,
+            claim: self.claim,
             participant: training.is_some().then(section),
             validator: evaluation.is_some().then(section),
             policy: PolicyConfig {
@@ -125,6 +126,20 @@ impl Localnet {
 }
 
 impl Site {
+    /// Waits until the site has been paid all that it has ever earned, and has seen that on chain.
+    pub(super) async fn paid(&mut self, earned: U256) -> Result<(), Failure> {
+        loop {
+            match self.progress.recv().await {
+                Ok(SiteProgress::Paid { claim, .. }) if claim.cumulative == earned => return Ok(()),
+                Ok(SiteProgress::NotPaid { error }) => return Err(anyhow::anyhow!("{}: {error}", self.name).into()),
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => {
+                    return Err(anyhow::anyhow!("{} stopped before it was paid", self.name).into());
+                }
+            }
+        }
+    }
+
     /// Waits until the coordinator has taken the site's consent.
     async fn joined(&mut self) -> Result<(), Failure> {
         loop {

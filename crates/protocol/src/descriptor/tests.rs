@@ -128,3 +128,46 @@ fn a_leaky_round_needs_consent() {
     let descriptor = world(&consent).build().unwrap();
     assert_eq!((descriptor.acceptLeak, descriptor.scalarsMax), (true, 45));
 }
+
+/// The field and reason for which a federation file is refused with these seats.
+#[track_caller]
+fn terms_refused(from: &str, to: &str, members: usize, validators: usize) -> (&'static str, String) {
+    assert!(SPEC.contains(from), "{from} is not in the sample");
+    let world = world(&SPEC.replace(from, to));
+    let all = |n: u8| Member { account: Address::repeat_byte(n), entity: B256::repeat_byte(n), class: 255 };
+    let members: Vec<Member> = (0..members as u8).map(all).collect();
+    match check_terms(&world.spec, &members, validators).unwrap_err() {
+        Error::Descriptor { field, reason } => (field, reason),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn terms_that_break_a_rule_are_refused_before_anybody_is_seated() {
+    let open = world(SPEC);
+    assert_eq!(check_terms(&open.spec, &open.members, 3), Ok(()));
+    // Leak: 31 parameters leave three scalars a round; more need every site's consent.
+    let small = "{ type = \"linear\", inputs = 30, outputs = 16 }, { type = \"relu\" }, { type = \"linear\", inputs = 16, outputs = 1 }";
+    let (field, reason) = terms_refused(small, "{ type = \"linear\", inputs = 30, outputs = 1 }", 4, 4);
+    assert_eq!(field, "validators");
+    assert_eq!(
+        reason,
+        "4 directions a round tell too much about an update of 31 parameters (at most 3): use fewer validators, or \
+         set privacy.accept_leak and privacy.scalars_max"
+    );
+    // Leak: no consent goes beyond what the encryption allows.
+    let consent = "rounds = 10\n[privacy]\naccept_leak = true\nscalars_max = 4000";
+    let (field, reason) = terms_refused("rounds = 10", consent, 4, 49);
+    assert_eq!((field, reason.as_str()), ("validators", "at most 48 directions a round"));
+    // Range: a clip that no update scale keeps below the modulus.
+    let (field, reason) = terms_refused("rounds = 10", "rounds = 10\n[rule]\nclip = 1048576.0", 4, 3);
+    assert_eq!(field, "clip");
+    assert_eq!(reason, "no update scale keeps sums and scores in range: lower clip");
+    // Admission: more than there are, or fewer than hide each other.
+    let (field, reason) = terms_refused("rounds = 10", "rounds = 10\n[rule]\nmin_admitted = 5", 4, 3);
+    assert_eq!((field, reason.as_str()), ("minAdmitted", "rule.min_admitted = 5, but 3 to 4 fit this committee"));
+    let (field, reason) = terms_refused("rounds = 10", "rounds = 10\n[rule]\nmin_admitted = 4", 10, 3);
+    assert_eq!((field, reason.as_str()), ("minAdmitted", "rule.min_admitted = 4, but 5 to 10 fit this committee"));
+    let (field, reason) = terms_refused("rounds = 10", "rounds = 11", 2, 3);
+    assert_eq!((field, reason.as_str()), ("members", "a committee has 3 to 64 members, not 2"));
+}

@@ -78,6 +78,37 @@ fn unknown_keys_are_errors_everywhere() {
     }
 }
 
+/// Of the documentation; the demo runs them.
+const SAMPLES: [(&str, &str, u32); 3] = [
+    ("breast-cancer", include_str!("../../../../docs/config/breast-cancer.toml"), 513),
+    ("breast-cancer-logistic", include_str!("../../../../docs/config/breast-cancer-logistic.toml"), 31),
+    ("heart", include_str!("../../../../docs/config/heart.toml"), 14),
+];
+
+#[test]
+fn the_sample_files_read() {
+    for (name, text, parameters) in SAMPLES {
+        let spec = FederationSpec::parse(text).unwrap();
+        assert_eq!((spec.name.as_str(), spec.model.parameters()), (name, Ok(parameters)));
+    }
+}
+
+#[test]
+fn an_unknown_key_of_a_sample_is_refused_by_name() {
+    for (name, text, _) in SAMPLES {
+        for section in ["[model]", "[data]", "[training]", "[rule]", "[round]"] {
+            assert!(text.contains(section), "{name}: {section}");
+            let text = text.replace(section, &format!("{section}\nlearning = 1"));
+            let Error::SpecSyntax(said) = FederationSpec::parse(&text).unwrap_err() else { panic!("{name}") };
+            assert!(said.contains("unknown field `learning`"), "{name} {section}: {said}");
+        }
+        let Error::SpecSyntax(said) = FederationSpec::parse(&format!("title = 1\n{text}")).unwrap_err() else {
+            panic!("{name}")
+        };
+        assert!(said.contains("unknown field `title`"), "{name}: {said}");
+    }
+}
+
 #[test]
 fn what_cannot_work_names_its_field() {
     check("\"breast cancer\"", "\"\"", "name");

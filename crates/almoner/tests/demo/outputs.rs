@@ -1,0 +1,190 @@
+//! Whole outputs, held against committed files. `UPDATE_OUTPUT=1` writes them again; read the difference before it is
+//! committed: people and scripts rely on these texts.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{almoner, demo, serve};
+
+/// Holds a text against the committed one of this name.
+#[track_caller]
+pub(super) fn golden(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/demo/output").join(name);
+    if std::env::var_os("UPDATE_OUTPUT").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "{name} is not what the program says; UPDATE_OUTPUT=1 rewrites it\n--- committed\n{committed}\n--- said\n{text}"
+    );
+}
+
+/// What a command line does: its exit code, and all it prints, with what differs from machine to machine replaced.
+pub(super) fn transcript(arguments: &[&str], replaced: &[(&str, &str)]) -> String {
+    let output = almoner(arguments);
+    let code = output.status.code().expect("an exit code");
+    let mut text = format!("$ almoner {}\n", arguments.join(" "));
+    text.push_str(&String::from_utf8(output.stdout).expect("UTF-8"));
+    text.push_str(&String::from_utf8(output.stderr).expect("UTF-8"));
+    text.push_str(&format!("exit code {code}\n\n"));
+    for (from, to) in replaced {
+        text = text.replace(from, to);
+    }
+    // The system's own number for an error is not the same on every system.
+    while let Some(at) = text.find(" (os error ") {
+        let end = text[at..].find(')').expect("a closing parenthesis");
+        text.replace_range(at..=at + end, "");
+    }
+    text
+}
+
+#[test]
+fn help_of_every_command() {
+    for (name, arguments) in [
+        ("help.txt", &["--help"][..]),
+        ("help-demo.txt", &["demo", "--help"]),
+        ("help-audit.txt", &["audit", "--help"]),
+        ("help-serve.txt", &["serve", "--help"]),
+    ] {
+        let output = almoner(arguments);
+        assert!(output.status.success() && output.stderr.is_empty());
+        golden(name, &String::from_utf8(output.stdout).unwrap());
+    }
+    // With --json too: help is for people.
+    let asked = almoner(&["demo", "--json", "--help"]);
+    assert_eq!(asked.stdout, almoner(&["demo", "--help"]).stdout);
+}
+
+#[test]
+fn an_audit_prints_its_counts_and_its_verdict() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    demo(&dir, &["--seed", "3", "--rounds", "1", "--clean-labels"]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = ["serve", dir.to_str().unwrap(), "--listen", &address];
+    let said = transcript(&line, &[(home.path().to_str().unwrap(), "HOME"), (&address, "ADDRESS")]);
+    golden("serve-port-in-use.txt", &said);
+    let (_server, url) = serve(&dir);
+    golden("audit.txt", &transcript(&["audit", &url], &[(&url, "URL")]));
+    golden("audit-quiet.txt", &transcript(&["audit", &url, "--quiet"], &[(&url, "URL")]));
+}
+
+/// A federation that is well named.
+const FEDERATION: &str = "1:0x0000000000000000000000000000000000000002:3";
+
+/// Command lines that are refused, whole: what each says, and its exit code.
+struct Mistakes {
+    home: tempfile::TempDir,
+    taken: TcpListener,
+}
+
+impl Mistakes {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let full = home.path().join("full");
+        std::fs::create_dir(&full).unwrap();
+        std::fs::write(full.join("something"), "x").unwrap();
+        std::fs::write(home.path().join("bad.key"), "not a key").unwrap();
+        Self { home, taken: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.home.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn all(&self) -> Vec<Vec<String>> {
+        let (full, fresh, key) = (self.path("full"), self.path("fresh"), self.path("bad.key"));
+        let taken = self.taken.local_addr().unwrap().to_string();
+        let lines: [&[&str]; 17] = [
+            &[],
+            &["demo", "--no-such-flag"],
+            &["demo", "--rounds", "many"],
+            &["demo", "--model", "tree"],
+            &["demo", "--chain", "http://127.0.0.1:9"],
+            &["demo", "--rounds", "0"],
+            &["demo", "--rounds", "1001"],
+            &["demo", "--dir", &full],
+            &["demo", "--data", &full, "--dir", &fresh],
+            &["demo", "--dir", &fresh, "--listen", &taken],
+            &["demo", "--dir", &fresh, "--chain", "http://127.0.0.1:9", "--funder", &key],
+            &["audit"],
+            &["audit", "http://127.0.0.1:9"],
+            &["audit", "--rpc", "http://127.0.0.1:9", "--gateway", "http://127.0.0.1:9", "--federation", FEDERATION],
+            &["audit", "--rpc", "http://127.0.0.1:9", "--gateway", "http://127.0.0.1:9", "--federation", "1:2:3"],
+            &["serve", &full],
+            &["serve", &fresh],
+        ];
+        lines.iter().map(|line| line.iter().map(ToString::to_string).collect()).collect()
+    }
+
+    fn transcripts(&self, more: &[&str]) -> String {
+        let taken = self.taken.local_addr().unwrap().port().to_string();
+        let home = self.home.path().to_str().unwrap();
+        let said = self.all().into_iter().map(|line| {
+            let line: Vec<&str> = line.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            transcript(&line, &[(home, "HOME"), (&taken, "PORT")])
+        });
+        let said = said.collect();
+        assert!(!Path::new(&self.path("fresh")).exists(), "nothing is left behind");
+        said
+    }
+}
+
+#[test]
+fn mistakes_are_told_in_words() {
+    golden("mistakes.txt", &Mistakes::new().transcripts(&[]));
+}
+
+#[test]
+fn mistakes_are_told_in_json() {
+    let mistakes = Mistakes::new();
+    for line in mistakes.all().into_iter().filter(|line| !line.is_empty()) {
+        let text = almoner(&line.iter().map(String::as_str).collect::<Vec<_>>());
+        let line: Vec<&str> = line.iter().map(String::as_str).chain(["--json"]).collect();
+        let output = almoner(&line);
+        assert_eq!(output.status.code(), text.status.code());
+        assert!(output.stdout.is_empty(), "{line:?}");
+        let said: Value = serde_json::from_slice(&output.stderr).expect("one JSON document on stderr");
+        let kind = match output.status.code() {
+            Some(2) => "usage",
+            Some(3) => "you",
+            Some(4) => "peer",
+            other => panic!("{line:?}: exit code {other:?}"),
+        };
+        let message = said["error"]["message"].as_str().unwrap();
+        assert_eq!(said, serde_json::json!({ "schema": 1, "error": { "kind": kind, "message": message } }));
+        let text = String::from_utf8(text.stderr).unwrap();
+        let same = match kind {
+            // What follows shows the command line, which is another one.
+            "usage" => text.lines().next() == format!("error: {message}").lines().next(),
+            // The demo says beforehand what it is about to run.
+            _ => text.trim_end().ends_with(&format!("error: {message}")),
+        };
+        assert!(same, "the same words: {text}\n{message}");
+    }
+}
+
+#[test]
+fn a_finding_is_a_document_on_stdout_and_an_error_on_stderr() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    demo(&dir, &["--seed", "5", "--rounds", "1", "--model", "logistic", "--clean-labels"]);
+    let blocks = std::fs::read_dir(dir.join("store").join("blocks")).unwrap();
+    for block in blocks.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_file()) {
+        std::fs::write(block, "another content").unwrap();
+    }
+    let (_server, url) = serve(&dir);
+    let audit = almoner(&["audit", &url, "--json"]);
+    assert_eq!(audit.status.code(), Some(5));
+    let found: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document on stdout");
+    let error: Value = serde_json::from_slice(&audit.stderr).expect("one JSON document on stderr");
+    assert_eq!(error["error"]["kind"], "audit");
+    let message = error["error"]["message"].as_str().unwrap();
+    let named = found["first_wrong"]["cid"].as_str().unwrap();
+    assert!(message.starts_with("the audit found something wrong: ") && message.contains(named), "{message}");
+}
