@@ -5,6 +5,7 @@ mod effects;
 mod follow;
 mod opening;
 mod requests;
+mod resume;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use almoner_chain::SigningKey;
 use almoner_journal::Journal;
 use almoner_proto::{Job, Signed};
-use almoner_protocol::round::{Event, Rejection, Round, State};
+use almoner_protocol::round::{Event, Posted, Rejection, Round, State};
 use almoner_protocol::types::{Descriptor, LockItem, OpenCids, Receipt};
-use almoner_protocol::{Address, B256, Bytes, Stage};
+use almoner_protocol::{Address, Bytes, Stage};
 use almoner_store::Store;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -30,26 +32,22 @@ use crate::run::Clock;
 use crate::work::{RoundFacts, Work};
 use crate::{CoordinatorConfig, CoordinatorError, Progress};
 
-/// Journal key of the round in hand.
-const ROUND_STATE: &str = "round";
-
 /// The round in hand and what belongs to it beside its state.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Current {
     round: Round,
-    at: At,
-    ctx: B256,
-    descriptor: Descriptor,
     cids: OpenCids,
     facts: RoundFacts,
-    /// The locked manifests, in lock-list order.
+    /// The locked manifests, in lock-list order; read again from their artefact after a restart.
+    #[serde(skip)]
     locked: Vec<LockItem>,
-    /// Artefacts by stage, as stored by us.
-    artefacts: BTreeMap<Stage, (B256, Bytes)>,
-    /// The next model, between its opening and the end of the round.
-    next_model: Option<Vec<i32>>,
-    /// Acknowledgements as they came, for members to check.
-    acks: BTreeMap<(Stage, Address), Signed<almoner_protocol::types::StageAck>>,
+}
+
+impl Current {
+    fn at(&self) -> At {
+        let Descriptor { federation, round, .. } = *self.round.descriptor();
+        At { federation, round }
+    }
 }
 
 pub(crate) struct Actor {
@@ -87,7 +85,7 @@ impl Actor {
         notices: Notices,
         progress: broadcast::Sender<Progress>,
     ) -> Self {
-        let jobs = JobBoard::new(millis(config.lease));
+        let jobs = JobBoard::new(millis(config.lease), 1);
         Self {
             config,
             chain,
@@ -187,7 +185,7 @@ impl Actor {
                     }
                 }
                 Err(error) => {
-                    self.retry_at = Some(Instant::now() + self.config.tick * 4);
+                    self.try_again_soon();
                     self.log_failure("order", Err(error));
                 }
             }
@@ -202,9 +200,12 @@ impl Actor {
         };
         let effects = current.round.step(event, now).map_err(CoordinatorError::Rejected)?;
         // Durable before anything that follows is sent or acknowledged.
-        let state = serde_json::to_vec(&current.round).map_err(|e| CoordinatorError::Bug(e.to_string()))?;
-        self.journal.state_put(ROUND_STATE, &state)?;
+        self.save_round()?;
         Ok(effects)
+    }
+
+    fn try_again_soon(&mut self) {
+        self.retry_at = Some(Instant::now() + self.config.tick * 4);
     }
 
     fn log_failure(&self, what: &str, result: Result<(), CoordinatorError>) {
@@ -219,11 +220,18 @@ impl Actor {
 
     /// Puts a finished round away: its model and its payments are what the next one starts from.
     async fn finish_round(&mut self) -> Result<(), CoordinatorError> {
-        let Some(current) = self.current.take_if(|current| current.round.is_finished()) else { return Ok(()) };
+        let Some(finished) = self.current.as_ref().filter(|current| current.round.is_finished()) else { return Ok(()) };
+        // The contract's head moves with the model, whatever became of the money: an opened sum is never redone.
+        let opened = finished.round.posted(Stage::Model).cloned();
+        let base = match opened {
+            Some(model) => Some(self.read_base(finished.round.ctx(), model.root, model.cid).await?),
+            None => None,
+        };
+        let Some(current) = self.current.take() else { return Ok(()) };
         self.jobs.clear();
         self.receipt_waiters.clear();
         let state = current.round.state();
-        let round = current.at.round;
+        let round = current.at().round;
         let Some(campaign) = &mut self.campaign else {
             return Err(CoordinatorError::Bug("a round without a federation".into()));
         };
@@ -231,13 +239,9 @@ impl Actor {
         // Those that came while the round was running were for it.
         campaign.forget_offers();
         campaign.to_run = campaign.to_run.saturating_sub(1);
-        // The contract's head moves with the model, whatever became of the money: an opened sum is never redone.
-        let opened = current.round.posted(Stage::Model).is_some();
-        if opened
-            && let (Some(values), Some((root, cid))) =
-                (current.next_model.clone(), current.artefacts.get(&Stage::Model).cloned())
-        {
-            campaign.base = crate::campaign::Base { parent_ctx: current.ctx, root, cid, values };
+        let opened = base.is_some();
+        if let Some(base) = base {
+            campaign.base = base;
             campaign.earlier_sets.clear();
         }
         let reason = match state {
@@ -260,6 +264,8 @@ impl Actor {
                 reason
             }
         };
+        self.save_between_rounds()?;
+        let Some(campaign) = &self.campaign else { return Ok(()) };
         if campaign.to_run == 0 {
             let _ = self.progress.send(Progress::Idle);
         }
@@ -293,6 +299,10 @@ impl Actor {
     }
 }
 
+fn posted(current: &Current) -> impl Iterator<Item = (Stage, &Posted)> {
+    Stage::ALL.into_iter().filter_map(|stage| current.round.posted(stage).map(|posted| (stage, posted)))
+}
+
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -307,9 +317,9 @@ fn settlement(current: &Current) -> Settlement {
         cumulative: item.cumulative,
     });
     Settlement {
-        round: current.at.round,
-        roots: current.artefacts.iter().map(|(stage, (root, _))| (*stage, *root)).collect(),
-        cids: current.artefacts.iter().map(|(stage, (_, cid))| (*stage, cid.clone())).collect(),
+        round: current.at().round,
+        roots: posted(current).map(|(stage, posted)| (stage, posted.root)).collect(),
+        cids: posted(current).map(|(stage, posted)| (stage, posted.cid.clone())).collect(),
         paid: paid.collect(),
     }
 }

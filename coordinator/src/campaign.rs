@@ -1,13 +1,14 @@
 //! A federation as its coordinator holds it between rounds: who joined, who is ready, where the model and the money
 //! stand. No waiting and no wire in here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use almoner_proto::{JoinRequest, ReadyRequest};
 use almoner_protocol::round::Signed;
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{CommitteeMember, Join, Member, Ready, Validator};
 use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, check_terms, classes_of};
+use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
 
@@ -16,11 +17,13 @@ pub(crate) const MEMBER: u8 = 0;
 pub(crate) const VALIDATOR: u8 = 1;
 
 /// The model a round starts from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Base {
     pub(crate) parent_ctx: B256,
     pub(crate) root: B256,
     pub(crate) cid: Bytes,
+    /// What lies under the CID; not written down twice.
+    #[serde(skip)]
     pub(crate) values: Vec<i32>,
 }
 
@@ -31,16 +34,21 @@ struct Offer {
 }
 
 /// What is known of one federation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Campaign {
     pub(crate) number: u64,
     pub(crate) spec: FederationSpec,
     pub(crate) spec_cid: Bytes,
+    #[serde(skip)]
     joins: BTreeMap<(u8, Address), JoinRequest>,
     members: Vec<Member>,
     validators: Vec<Validator>,
+    /// Seats that are fixed and not on chain yet.
+    pub(crate) unsent: VecDeque<Seat>,
+    #[serde(skip)]
     offers: BTreeMap<Address, Offer>,
     /// When enough members had offered to serve.
+    #[serde(skip)]
     pub(crate) enough_since: Option<u64>,
     pub(crate) last_round: u64,
     pub(crate) to_run: u32,
@@ -50,7 +58,7 @@ pub(crate) struct Campaign {
 }
 
 /// A seat to be relayed to the chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seat {
     pub(crate) consent: Join,
     pub(crate) class: u16,
@@ -66,6 +74,7 @@ impl Campaign {
             joins: BTreeMap::new(),
             members: Vec::new(),
             validators: Vec::new(),
+            unsent: VecDeque::new(),
             offers: BTreeMap::new(),
             enough_since: None,
             last_round: 0,

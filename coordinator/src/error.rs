@@ -23,6 +23,9 @@ pub enum CoordinatorError {
     Relay(String),
     #[error("journal: {0}")]
     Journal(#[from] JournalError),
+    /// What an earlier life of this process wrote down was written by another version.
+    #[error("journal: what was saved under {key} cannot be read, start the version that wrote it: {error}")]
+    Saved { key: String, error: String },
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -62,9 +65,13 @@ impl Kinded for CoordinatorError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotNow(_) | Self::Stopped => ErrorKind::SOON,
-            Self::Store(_) | Self::Ledger(_) | Self::Relay(_) | Self::Journal(_) | Self::Bug(_) | Self::Listen(_) => {
-                ErrorKind::Internal
-            }
+            Self::Store(_)
+            | Self::Ledger(_)
+            | Self::Relay(_)
+            | Self::Journal(_)
+            | Self::Saved { .. }
+            | Self::Bug(_)
+            | Self::Listen(_) => ErrorKind::Internal,
         }
     }
 }

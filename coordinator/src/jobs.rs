@@ -32,9 +32,9 @@ pub struct JobBoard<W, R> {
 }
 
 impl<W: Clone, R> JobBoard<W, R> {
-    /// An empty board, whose leases last so long before their range is offered again.
-    pub fn new(lease_ms: u64) -> Self {
-        Self { work: None, slots: BTreeMap::new(), next_lease: 1, lease_ms }
+    /// An empty board, whose leases last so long before their range is offered again, and are numbered from `first`.
+    pub fn new(lease_ms: u64, first: u64) -> Self {
+        Self { work: None, slots: BTreeMap::new(), next_lease: first, lease_ms }
     }
 
     /// Replaces whatever was on the board by `work` over `blocks` blocks.
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_block_is_leased_once_and_results_come_back_in_order() {
-        let mut board: JobBoard<&str, u32> = JobBoard::new(LEASE_MS);
+        let mut board: JobBoard<&str, u32> = JobBoard::new(LEASE_MS, 1);
         board.start("sum", 600);
         let mut leases = Vec::new();
         while let Some((lease, _, range)) = board.lease(0) {
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_expired_lease_is_offered_again_and_its_late_result_is_ignored() {
-        let mut board: JobBoard<&str, u32> = JobBoard::new(LEASE_MS);
+        let mut board: JobBoard<&str, u32> = JobBoard::new(LEASE_MS, 1);
         board.start("audit", 1);
         let (first, ..) = board.lease(0).unwrap();
         assert!(board.lease(LEASE_MS - 1).is_none());

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 use crate::actor::Actor;
@@ -54,7 +55,8 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let (notices, notice) = Notices::new();
     let chain = Chain::new(ledger, sender, progress.clone());
     let relay = claims::run(chain.clone(), notice.clone(), asked, shutdown.clone());
-    let actor = Actor::new(config, chain, key, store.clone(), journal, clock, notices, progress);
+    let mut actor = Actor::new(config, chain, key, store.clone(), journal, clock, notices, progress);
+    actor.restore().await?;
 
     let mailbox = Mailbox(mailbox);
     let sites = SitesService { mailbox: mailbox.clone(), claims, notices: notice.clone(), store: store.clone() };
@@ -75,8 +77,9 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
 
     let stop = shutdown.clone();
-    let actor = tokio::spawn(async move { actor.run(inbox, stop).await });
-    let relay = tokio::spawn(relay);
+    // They end with this call, however that ends: two loops on one journal would be two coordinators.
+    let actor = AbortOnDropHandle::new(tokio::spawn(async move { actor.run(inbox, stop).await }));
+    let relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let served = server()
         .accept_http1(true)
         .add_routes(Routes::from(router))

@@ -9,6 +9,7 @@ use almoner_proto::{Job, JobKind, JobUpload};
 use almoner_protocol::round::InnerRow;
 use almoner_protocol::types::{LockItem, VerdictItem};
 use almoner_protocol::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
 use crate::jobs::{BlockRange, RANGE_BLOCKS};
@@ -21,7 +22,7 @@ const AUDIT_RESULT: usize = 33;
 const VERDICT_CIPHERTEXT_ROOT: u8 = 3;
 
 /// What does not change between the jobs of a round.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RoundFacts {
     pub(crate) parameters: u32,
     pub(crate) epoch_seed: [u8; 32],

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use crate::federation::{Federation, run, settle};
-use crate::honest::honest;
+use crate::honest::{assert_same_roots, honest};
 use crate::link::Script;
 
 const ROUNDS: u32 = 2;
@@ -32,12 +32,7 @@ fn bad_lines(seed: u64) {
         federation.net.stop().await.unwrap();
         reports
     });
-    for (bad, good) in reports.iter().zip(&honest().rounds) {
-        let roots = |round: &almoner::localnet::RoundReport| {
-            (round.model_root, round.score_root, round.settle_root, round.payout_root)
-        };
-        assert_eq!(roots(bad), roots(good), "seed {seed}, round {}", good.round);
-    }
+    assert_same_roots(&reports, honest());
 }
 
 /// The production aggregator at the end of a link.

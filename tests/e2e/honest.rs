@@ -39,6 +39,15 @@ pub(crate) fn two_validators() -> &'static Honest {
     TWO.get_or_init(|| run(play(4, 2, 1)))
 }
 
+/// What was learned, scored and paid does not depend on accidents: round by round the same roots.
+pub(crate) fn assert_same_roots(reports: &[RoundReport], honest: &Honest) {
+    let roots = |round: &RoundReport| (round.model_root, round.score_root, round.settle_root, round.payout_root);
+    for (report, honest) in reports.iter().zip(&honest.rounds) {
+        assert_eq!(roots(report), roots(honest), "round {}", honest.round);
+    }
+    assert_eq!(reports.len(), honest.rounds.len());
+}
+
 async fn play(hospitals: usize, validators: usize, rounds: u32) -> Honest {
     let mut federation =
         Federation::of(Plan { hospitals, validators, claim: ClaimPolicy::WhenIdle, ..Plan::of(rounds) }).await;

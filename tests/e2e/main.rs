@@ -21,6 +21,7 @@
 //! | `claims.rs` | whoever claims what is not due, or claims twice | the relay's look at the proof, and at what was paid |
 //! | `clock.rs` | the host's clock, which jumps | the later of clock and block time |
 //! | `terms.rs` | whoever founds a federation that breaks a rule, or joins one its rows do not fit | the rules at launch; saying why a site does not join |
+//! | `killed.rs` | nobody: the coordinator is killed in every state of a round | taking up what was written down |
 //! | `races.rs` | nobody: a block between two questions | reading the events again; asking the contract at all |
 //!
 //! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail.
@@ -45,6 +46,7 @@ mod garbage;
 mod hand;
 mod heart;
 mod honest;
+mod killed;
 mod link;
 mod lying_store;
 mod nodes;

@@ -21,7 +21,7 @@ const MAX_DIRECTIONS: usize = 64;
 
 impl Actor {
     fn at(&self) -> Result<At, CoordinatorError> {
-        self.current.as_ref().map(|current| current.at).ok_or(CoordinatorError::NotNow("no round is running"))
+        self.current.as_ref().map(Current::at).ok_or(CoordinatorError::NotNow("no round is running"))
     }
 
     fn current_mut(&mut self) -> Result<&mut Current, CoordinatorError> {
@@ -34,7 +34,8 @@ impl Actor {
         match effect {
             Effect::OpenRound => {
                 let current = self.current_mut()?;
-                let (descriptor, cids, ctx) = (current.descriptor.clone(), current.cids.clone(), current.ctx);
+                let (descriptor, cids) = (current.round.descriptor().clone(), current.cids.clone());
+                let ctx = current.round.ctx();
                 let sent = self.chain.open(&descriptor, &cids).await?;
                 self.campaign_mut()?.forget_offers();
                 let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx });
@@ -169,7 +170,7 @@ impl Actor {
     /// On a chain that obeys, the challenge window passes at once.
     async fn pass_window(&mut self) -> Result<(), CoordinatorError> {
         if self.config.time_travel {
-            let window = self.current_mut()?.descriptor.challengeWindow;
+            let window = self.current_mut()?.round.descriptor().challengeWindow;
             almoner_chain::advance_time(self.chain.ledger.provider(), window + 1).await?;
             self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         }
@@ -182,7 +183,7 @@ impl Actor {
         Ok(Vec::new())
     }
 
-    async fn fetch(&self, cid: &[u8]) -> Result<Bytes, CoordinatorError> {
+    pub(super) async fn fetch(&self, cid: &[u8]) -> Result<Bytes, CoordinatorError> {
         /// Our own lists; the largest holds every direction of the largest model.
         const MAX_LIST: u64 = 4 << 30;
         let cid = Cid::try_from(cid).map_err(|error| CoordinatorError::Bug(format!("stored CID: {error}")))?;
@@ -191,7 +192,6 @@ impl Actor {
 
     async fn store_artefact(&mut self, stage: Stage, root: B256, bytes: Bytes) -> Result<Vec<Event>, CoordinatorError> {
         let cid = Bytes::from(self.store.put(bytes.into()).await?.to_bytes());
-        self.current_mut()?.artefacts.insert(stage, (root, cid.clone()));
         // Members are asked to sign an admit root before it is posted, so they must find its list.
         self.notices.publish(|_| {});
         Ok(vec![Event::ArtefactStored { stage, posting: Posting { root, cid } }])
@@ -221,7 +221,8 @@ impl Actor {
         let bytes = self.fetch(&sum.cid).await?;
         let uploads = self.weighted(&weights)?;
         let current = self.current_mut()?;
-        let (seed, threshold) = (EpochSeed(current.facts.epoch_seed), usize::from(current.descriptor.threshold));
+        let (seed, threshold) =
+            (EpochSeed(current.facts.epoch_seed), usize::from(current.round.descriptor().threshold));
         let norm2 = weights.iter().map(|weight| u64::from(weight.class).pow(2)).sum();
         let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
         let found = tokio::task::spawn_blocking(move || {
@@ -253,7 +254,6 @@ impl Actor {
             Outcome::Summed(words) => {
                 let root = B256::from(tree::vector_root(tree::kind::SUM, 8, &words));
                 let cid = Bytes::from(self.store.put(words.into()).await?.to_bytes());
-                self.current_mut()?.artefacts.insert(Stage::Sum, (root, cid.clone()));
                 Event::SumCompleted { sum: Posting { root, cid } }
             }
             Outcome::Opened { members, values, bad_blocks } => {
@@ -266,7 +266,7 @@ impl Actor {
     async fn make_model(&mut self, sums: &[i64]) -> Result<Posting, CoordinatorError> {
         let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
         let current = self.current.as_ref().ok_or(CoordinatorError::NotNow("no round is running"))?;
-        let descriptor = &current.descriptor;
+        let descriptor = current.round.descriptor();
         let step = ServerStep {
             frac_bits: descriptor.scale.fracBits,
             update_bits: descriptor.scale.updateBits,
@@ -278,9 +278,6 @@ impl Actor {
         let root = model_root(&values);
         let file = encode_model(&campaign.spec.model, &values)?;
         let cid = Bytes::from(self.store.put(file.into()).await?.to_bytes());
-        let current = self.current_mut()?;
-        current.next_model = Some(values);
-        current.artefacts.insert(Stage::Model, (root, cid.clone()));
         Ok(Posting { root, cid })
     }
 }

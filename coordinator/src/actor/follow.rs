@@ -6,12 +6,14 @@ use almoner_protocol::round::{Event, Finality};
 
 use super::Actor;
 use crate::CoordinatorError;
+use crate::chain::At;
 
 impl Actor {
     /// Everything the chain knows of this round that the round has not heard, in chain order.
     pub(super) async fn chain_events(&mut self) -> Result<Vec<Event>, CoordinatorError> {
         let Some(current) = &self.current else { return Ok(Vec::new()) };
-        let Some(record) = self.chain.ledger.round(current.at.federation, current.at.round).await? else {
+        let At { federation, round } = current.at();
+        let Some(record) = self.chain.ledger.round(federation, round).await? else {
             return Ok(Vec::new());
         };
         let mut events = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use almoner_chain::SeatRecord;
 use almoner_chain::contracts::Federations;
 use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
@@ -10,7 +11,7 @@ use almoner_protocol::{B256, Bytes, Stage, build_descriptor, encode_list, encode
 use tokio::time::Instant;
 
 use super::{Actor, Current};
-use crate::campaign::{Base, Campaign, Committee, MEMBER};
+use crate::campaign::{Base, Campaign, Committee, MEMBER, Seat};
 use crate::chain::At;
 use crate::work::{RoundFacts, matrix_root};
 use crate::{CoordinatorError, Progress};
@@ -59,6 +60,7 @@ impl Actor {
             self.chain.post_bond(number, bond).await?;
         }
         self.campaign = Some(Campaign::new(number, spec, spec_cid, base));
+        self.save_between_rounds()?;
         self.notices.publish(|notice| notice.federation = number);
         Ok(number)
     }
@@ -77,13 +79,15 @@ impl Actor {
                     almoner_protocol::MIN_COMMITTEE
                 )));
             }
-            for seat in campaign.seat()? {
-                self.chain.join(seat.consent, seat.class, seat.signature).await?;
-            }
+            campaign.unsent = campaign.seat()?.into();
+            self.save_between_rounds()?;
         }
+        self.send_seats(federation).await?;
         let running = self.current.is_some();
         let campaign = self.campaign_of(federation)?;
         campaign.to_run = campaign.to_run.saturating_add(rounds);
+        self.save_between_rounds()?;
+        let campaign = self.campaign_of(federation)?;
         let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
         if !running {
             self.notices.publish(|notice| {
@@ -93,6 +97,23 @@ impl Actor {
             });
         }
         Ok(())
+    }
+
+    /// Relays the consents that are not on chain yet; which of them are, the chain says.
+    async fn send_seats(&mut self, federation: u64) -> Result<(), CoordinatorError> {
+        if self.campaign_of(federation)?.unsent.is_empty() {
+            return Ok(());
+        }
+        let record = self.chain.ledger.federation(federation).await?;
+        let has = |seats: &[SeatRecord], account| seats.iter().any(|seat| seat.account == account);
+        while let Some(Seat { consent, class, signature }) = self.campaign_of(federation)?.unsent.front().cloned() {
+            let seats = record.as_ref().map(|r| if consent.role == MEMBER { &r.members } else { &r.validators });
+            if !seats.is_some_and(|seats| has(seats, consent.account)) {
+                self.chain.join(consent, class, signature).await?;
+            }
+            self.campaign_of(federation)?.unsent.pop_front();
+        }
+        self.save_between_rounds()
     }
 
     /// Opens the next round as soon as everybody is ready, or enough are and the others had their time.
@@ -116,11 +137,12 @@ impl Actor {
     /// After a failure: a round that did not come on chain is announced anew, to the same offers. Where the chain cannot
     /// be asked, it may be there, and the order to open it stands.
     pub(super) async fn give_up_unopened(&mut self) -> Result<(), CoordinatorError> {
-        self.retry_at = Some(Instant::now() + self.config.tick * 4);
+        self.try_again_soon();
         let Some(current) = self.current.as_ref().filter(|current| current.round.posted(Stage::Ctx).is_none()) else {
             return Ok(());
         };
-        if self.chain.ledger.round(current.at.federation, current.at.round).await?.is_none() {
+        let At { federation, round } = current.at();
+        if self.chain.ledger.round(federation, round).await?.is_none() {
             self.current = None;
         }
         Ok(())
@@ -155,19 +177,6 @@ impl Actor {
             committee: self.put(encode_list(&committee)).await?,
             validators: self.put(encode_list(&validators)).await?,
         };
-        let deployment = self.chain.ledger.deployment();
-        let round = Round::announce(Setup {
-            chain_id: deployment.chain_id,
-            rounds: deployment.rounds,
-            coordinator: self.key.address(),
-            descriptor: descriptor.clone(),
-            members,
-            committee,
-            validators,
-            cumulative,
-            earlier_sets,
-        })?;
-        let ctx = round.ctx();
         let facts = RoundFacts {
             parameters,
             epoch_seed: seed,
@@ -175,18 +184,20 @@ impl Actor {
             drop_bits: descriptor.scale.dropBits,
             update_max: descriptor.scale.updateMax,
         };
-        self.current = Some(Current {
-            round,
-            at,
-            ctx,
+        let deployment = self.chain.ledger.deployment();
+        let round = Round::announce(Setup {
+            chain_id: deployment.chain_id,
+            rounds: deployment.rounds,
+            coordinator: self.key.address(),
             descriptor,
-            cids,
-            facts,
-            locked: Vec::new(),
-            artefacts: [(Stage::Ctx, (ctx, Bytes::new()))].into(),
-            next_model: None,
-            acks: Default::default(),
-        });
+            members,
+            committee,
+            validators,
+            cumulative,
+            earlier_sets,
+        })?;
+        self.current = Some(Current { round, cids, facts, locked: Vec::new() });
+        self.save_round()?;
         let _ =
             self.progress.send(Progress::State { round: at.round, state: almoner_protocol::round::State::Announced });
         self.give_orders_again().await?;

@@ -1,13 +1,14 @@
 //! What comes in by the mailbox.
 
 use almoner_proto::{Signed, StageArtefact, Task};
-use almoner_protocol::round::{Bodies, Event};
+use almoner_protocol::round::{Bodies, Event, MemberAck};
 use almoner_protocol::types::{Contribution, Receipt, StageAck, domain, recover, signing_hash};
 use almoner_protocol::{Address, B256, Bytes, Stage};
 
 use super::Actor;
 use crate::CoordinatorError;
 use crate::campaign::{Campaign, MEMBER, VALIDATOR};
+use crate::chain::At;
 use crate::ingress::{Ingress, Reply, UploadSizes};
 
 /// The largest sealed blob, with its length word.
@@ -71,7 +72,8 @@ impl Actor {
             }
             Ingress::Stop { federation, reply } => {
                 let running = self.current.is_some();
-                let result = self.campaign_of(federation).map(|campaign| campaign.to_run = u32::from(running));
+                let stopped = self.campaign_of(federation).map(|campaign| campaign.to_run = u32::from(running));
+                let result = stopped.and_then(|()| self.save_between_rounds());
                 if result.is_ok() && !running {
                     self.notices.publish(|notice| notice.next_round = 0);
                 }
@@ -112,26 +114,21 @@ impl Actor {
     }
 
     fn task(&self, federation: u64, round: u64) -> Result<Task, CoordinatorError> {
-        let current = self
-            .current
-            .as_ref()
-            .filter(|current| current.at.federation == federation && current.at.round == round)
-            .ok_or_else(|| {
+        let current =
+            self.current.as_ref().filter(|current| current.at() == At { federation, round }).ok_or_else(|| {
                 CoordinatorError::NotFound(format!("round {round} of federation {federation} is not running"))
             })?;
-        let stages = current
-            .artefacts
-            .iter()
-            .filter(|(stage, _)| current.round.posted(**stage).is_some())
-            .map(|(stage, (root, cid))| StageArtefact { stage: *stage, root: *root, cid: cid.clone().into() })
+        let stages = super::posted(current)
+            .map(|(stage, posted)| StageArtefact { stage, root: posted.root, cid: posted.cid.clone().into() })
             .collect();
-        Ok(Task { ctx: current.ctx, descriptor: current.descriptor.clone(), cids: current.cids.clone(), stages })
+        let (ctx, descriptor) = (current.round.ctx(), current.round.descriptor().clone());
+        Ok(Task { ctx, descriptor, cids: current.cids.clone(), stages })
     }
 
     fn running(&self, ctx: B256) -> Result<&super::Current, CoordinatorError> {
         self.current
             .as_ref()
-            .filter(|current| current.ctx == ctx)
+            .filter(|current| current.round.ctx() == ctx)
             .ok_or_else(|| CoordinatorError::NotFound(format!("ctx: round {ctx} is not running")))
     }
 
@@ -141,7 +138,7 @@ impl Actor {
         let sizes = UploadSizes {
             ciphertext: blocks * almoner_crypto::encrypt::DATA_BLOCK_BYTES as u64,
             check: almoner_crypto::encrypt::CHECK_BYTES as u64,
-            shares: 10 + u64::from(current.descriptor.members) * BLOB,
+            shares: 10 + u64::from(current.round.descriptor().members) * BLOB,
         };
         if sizes.ciphertext > self.config.upload_limit {
             return Err(CoordinatorError::Invalid("upload: the model is above this coordinator's upload limit".into()));
@@ -166,19 +163,22 @@ impl Actor {
         let deployment = self.chain.ledger.deployment();
         let hash = signing_hash(&ack.message, &domain(deployment.chain_id, deployment.rounds));
         let member = recover(hash, &ack.signature)?;
-        let stage = Stage::try_from(ack.message.stage)?;
         let signature = Bytes::copy_from_slice(&ack.signature);
-        self.apply(Event::StageAckReceived { member, ack: ack.message.clone(), signature }).await?;
-        if let Some(current) = &mut self.current {
-            current.acks.entry((stage, member)).or_insert(ack);
-        }
+        self.apply(Event::StageAckReceived { member, ack: ack.message, signature }).await?;
         self.notices.publish(|_| {});
         Ok(())
     }
 
     fn acknowledgements(&self, ctx: B256, stage: Stage) -> Result<Vec<Signed<StageAck>>, CoordinatorError> {
         let current = self.running(ctx)?;
-        Ok(current.acks.iter().filter(|((s, _), _)| *s == stage).map(|(_, ack)| ack.clone()).collect())
+        let Some(transcript) = current.round.transcript(stage) else { return Ok(Vec::new()) };
+        let message = StageAck { ctx, stage: stage.number(), transcript };
+        let signed = |ack: MemberAck| {
+            let signature = ack.signature.as_ref().try_into();
+            let signature = signature.map_err(|_| CoordinatorError::Bug("an acknowledgement's signature".into()))?;
+            Ok(Signed { message: message.clone(), signature })
+        };
+        current.round.acks(stage).into_iter().map(signed).collect()
     }
 
     fn share_bundles(&self, ctx: B256) -> Result<Vec<(Address, Bytes)>, CoordinatorError> {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::chain::{ChainChoice, LocalChain};
+use super::host::CoordinatorHost;
 use super::run_file::RunFile;
 use super::scenario::Scenario;
 use super::seeds::Seeds;
@@ -39,6 +40,7 @@ pub struct NetConfig {
 /// A federation that runs until it is shut down.
 pub struct Localnet {
     pub chain: LocalChain,
+    pub coordinator: CoordinatorHost,
     pub ledger: Ledger,
     pub store: Arc<EmbeddedStore>,
     pub url: String,
@@ -85,24 +87,28 @@ impl Localnet {
         let store = Arc::new(EmbeddedStore::open(&store_dir).await.blame(Kind::You, store_dir.display().to_string())?);
         let (progress, _) = broadcast::channel(PROGRESS);
         let shutdown = CancellationToken::new();
-        let mut tasks = JoinSet::new();
+        let tasks = JoinSet::new();
         let deployment = chain.deployment.clone();
         let described = axum::routing::get(move || std::future::ready(axum::Json(deployment.clone())));
-        let parts = almoner_coordinator::Parts {
-            listener,
-            store: store.clone(),
-            ledger: ledger.clone(),
-            sender: chain.sender.clone(),
-            key: chain.key.clone(),
-            journal: chain.journal.clone(),
-            clock: chain.clock(&seeds),
-            progress: progress.clone(),
-            beside: chain.router().route("/deployment.json", described),
-        };
         let embedded = chain.devnet.is_some();
         let coordinator = CoordinatorConfig { time_travel: embedded, beaconless: embedded, ..coordinator };
-        let stop = shutdown.clone();
-        tasks.spawn(async move { almoner_coordinator::run(coordinator, parts, stop).await.map_err(Failure::from) });
+        let parts = {
+            let (store, ledger, progress) = (store.clone(), ledger.clone(), progress.clone());
+            let (sender, key, journal) = (chain.sender.clone(), chain.key.clone(), chain.journal.clone());
+            let (clock, beside) = (chain.clock(&seeds), chain.router().route("/deployment.json", described));
+            move |listener| almoner_coordinator::Parts {
+                listener,
+                store: store.clone(),
+                ledger: ledger.clone(),
+                sender: sender.clone(),
+                key: key.clone(),
+                journal: journal.clone(),
+                clock: clock.clone(),
+                progress: progress.clone(),
+                beside: beside.clone(),
+            }
+        };
+        let coordinator = CoordinatorHost::start(coordinator, listener, parts, shutdown.clone())?;
 
         let channel = endpoint(Endpoint::from_shared(url.clone())?).connect().await?;
         let mut researchers = researchers_client(channel.clone());
@@ -119,6 +125,7 @@ impl Localnet {
         let claim = ClaimPolicy::default();
         Ok(Self {
             chain,
+            coordinator,
             ledger,
             store,
             url,
@@ -160,7 +167,7 @@ impl Localnet {
         while let Some(done) = self.tasks.join_next().await {
             done??;
         }
-        Ok(())
+        self.coordinator.stopped().await
     }
 }
 

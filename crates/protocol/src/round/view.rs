@@ -30,6 +30,11 @@ impl Round {
         self.posts.root(stage)
     }
 
+    /// H of a stage, as soon as its root is fixed and the stage before it is on chain.
+    pub fn transcript(&self, stage: Stage) -> Option<B256> {
+        self.posts.transcript(stage)
+    }
+
     /// Signatures of members over our value of a stage.
     pub fn acks(&self, stage: Stage) -> Vec<MemberAck> {
         self.acks.first(stage, usize::MAX)

@@ -1,0 +1,107 @@
+//! What a restarted coordinator goes on from: the federation between its rounds, and the round in hand after every
+//! step. Both are written down before anything that follows from them is sent.
+//!
+//! Not written down are consents that wait for the launch, offers to serve and work that is leased out: sites say
+//! theirs again when the stream of notices breaks, and the round orders its work again.
+
+use almoner_journal::Batch;
+use almoner_protocol::{B256, Bytes, Stage, decode_list, decode_model};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Actor, Current, millis};
+use crate::CoordinatorError;
+use crate::campaign::{Base, Campaign};
+use crate::jobs::JobBoard;
+
+/// Journal keys.
+const CAMPAIGN: &str = "campaign";
+const ROUND: &str = "round";
+const STARTS: &str = "starts";
+/// Leases of one life of the process; their numbers are never those of an earlier life, whose workers may still post.
+const LEASES: u32 = 40;
+
+impl Actor {
+    pub(super) fn save_round(&self) -> Result<(), CoordinatorError> {
+        Ok(self.journal.state_put(ROUND, &encode(&self.current)?)?)
+    }
+
+    /// Between rounds both change, and together: a model taken on, or a payment booked, twice would be wrong.
+    pub(super) fn save_between_rounds(&self) -> Result<(), CoordinatorError> {
+        let (campaign, round) = (encode(&self.campaign)?, encode(&self.current)?);
+        self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(ROUND, &round))?;
+        Ok(())
+    }
+
+    /// Takes up what an earlier life of this process wrote down.
+    pub(crate) async fn restore(&mut self) -> Result<(), CoordinatorError> {
+        let starts = self.read::<u64>(STARTS)?.unwrap_or(0) + 1;
+        self.journal.state_put(STARTS, &encode(&starts)?)?;
+        self.jobs = JobBoard::new(millis(self.config.lease), starts << LEASES);
+
+        self.campaign = self.read::<Option<Campaign>>(CAMPAIGN)?.flatten();
+        let Some(campaign) = &self.campaign else { return Ok(()) };
+        let Base { parent_ctx, root, cid, .. } = campaign.base.clone();
+        let base = self.read_base(parent_ctx, root, cid).await?;
+        self.current = self.read::<Option<Current>>(ROUND)?.flatten();
+        let lock = self.current.as_ref().and_then(|current| current.round.posted(Stage::Lock)).cloned();
+        let locked = match lock {
+            Some(lock) => decode_list(&self.fetch(&lock.cid).await?, almoner_proto::MAX_UPLOADS)?,
+            None => Vec::new(),
+        };
+        if let Some(current) = &mut self.current {
+            current.locked = locked;
+        }
+        let campaign = self.campaign_mut()?;
+        campaign.base = base;
+        tracing::info!(federation = campaign.number, round = campaign.last_round + 1, "taken up where it was left");
+        self.tell_where_it_stands();
+        let caught_up = self.catch_up().await;
+        if caught_up.is_err() {
+            self.try_again_soon();
+        }
+        self.log_failure("catching up", caught_up);
+        Ok(())
+    }
+
+    /// What the chain did without us comes first: an order that was carried out is not given again.
+    async fn catch_up(&mut self) -> Result<(), CoordinatorError> {
+        if self.current.is_none() {
+            return Ok(());
+        }
+        self.block_time = self.block_time.max(self.chain.ledger.now().await?);
+        self.follow().await?;
+        self.give_orders_again().await?;
+        self.finish_round().await
+    }
+
+    fn tell_where_it_stands(&self) {
+        let Some(campaign) = &self.campaign else { return };
+        let running = self.current.as_ref().map(|current| (current.at().round, current.round.state()));
+        self.notices.publish(|notice| {
+            notice.federation = campaign.number;
+            notice.round = campaign.last_round;
+            match running {
+                Some((round, state)) => (notice.round, notice.state) = (round, state.to_string()),
+                None => notice.next_round = campaign.next_round().unwrap_or_default(),
+            }
+        });
+    }
+
+    /// A model of ours, by its CID.
+    pub(super) async fn read_base(&self, parent_ctx: B256, root: B256, cid: Bytes) -> Result<Base, CoordinatorError> {
+        let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
+        let values = decode_model(&campaign.spec.model, &self.fetch(&cid).await?)?;
+        Ok(Base { parent_ctx, root, cid, values })
+    }
+
+    fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CoordinatorError> {
+        let Some(bytes) = self.journal.state_get(key)? else { return Ok(None) };
+        let value = serde_json::from_slice(&bytes);
+        value.map(Some).map_err(|error| CoordinatorError::Saved { key: key.to_owned(), error: error.to_string() })
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, CoordinatorError> {
+    serde_json::to_vec(value).map_err(|error| CoordinatorError::Bug(error.to_string()))
+}
