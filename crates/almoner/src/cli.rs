@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{audit, demo, serve};
+use crate::commands::{aggregator, audit, coordinator, demo, devnet, federation, key, participant, serve};
 use crate::failure::{Failure, Kind};
 
 /// Federated learning that pays: hospitals train one model together under encryption, a contract pays each by the
@@ -25,6 +25,29 @@ enum Command {
     Audit(audit::Options),
     /// Serve a finished run: /rpc, /ipfs and /deployment.json.
     Serve(serve::Options),
+    /// Run the coordinator of a federation.
+    Coordinator(coordinator::Options),
+    /// Run a worker on ciphertexts.
+    Aggregator(aggregator::Options),
+    /// Run a site: it trains, serves on the committee, or validates, as its settings say.
+    Participant(participant::Options),
+    /// Run an embedded chain.
+    Devnet(devnet::Options),
+    /// Create, fund, launch, watch and stop a federation.
+    Federation(federation::Options),
+    /// Make the key of an account.
+    Key(key::Options),
+}
+
+impl Command {
+    /// What is logged unless `ALMONER_LOG` says otherwise. Daemons say what they do.
+    fn log(&self, told: Told) -> &'static str {
+        match (self, told) {
+            (Self::Coordinator(_) | Self::Aggregator(_) | Self::Participant(_) | Self::Devnet(_), _) => "info",
+            (_, Told::Text) => "error",
+            (_, Told::Json) => "off",
+        }
+    }
 }
 
 /// How a failure is told.
@@ -44,12 +67,9 @@ pub fn main() -> ExitCode {
         (Err(error), Told::Json) if error.use_stderr() => return report(&usage(&error), told),
         (Err(error), _) => error.exit(),
     };
-    let quiet = match told {
-        Told::Text => "error",
-        Told::Json => "off",
-    };
+    let log = cli.command.log(told);
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new(quiet)))
+        .with_env_filter(EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new(log)))
         .with_writer(std::io::stderr)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -61,6 +81,12 @@ pub fn main() -> ExitCode {
             Command::Demo(options) => demo::run(options).await,
             Command::Audit(options) => audit::run(options).await,
             Command::Serve(options) => serve::run(options).await,
+            Command::Coordinator(options) => coordinator::run(options).await,
+            Command::Aggregator(options) => aggregator::run(options).await,
+            Command::Participant(options) => participant::run(options).await,
+            Command::Devnet(options) => devnet::run(options).await,
+            Command::Federation(options) => federation::run(options).await,
+            Command::Key(options) => key::run(&options),
         }
     });
     match done {

@@ -5,3 +5,4 @@ pub mod cli;
 mod commands;
 pub mod failure;
 pub mod localnet;
+mod rpc_proxy;

@@ -13,6 +13,8 @@ mod data;
 mod node;
 #[path = "demo/outputs.rs"]
 mod outputs;
+#[path = "demo/processes.rs"]
+mod processes;
 #[path = "demo/seeds.rs"]
 mod seeds;
 

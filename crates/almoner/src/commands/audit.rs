@@ -1,7 +1,6 @@
 //! `almoner audit`: recomputes a run from its chain and content store alone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use almoner_audit::{AuditError, Count, Finding, Kind as Checked, Progress, Report, audit};
 use almoner_chain::contracts::Federations;
@@ -12,10 +11,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
-
-const MAX_DEPLOYMENT_BYTES: usize = 1 << 16;
-const CONNECT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -102,33 +99,6 @@ async fn source(options: &Options) -> Result<(Ledger, Vec<Url>), Failure> {
         // The argument parser has refused every other combination.
         _ => Err(Failure::you("give the URL of a coordinator, or --rpc, --gateway and --federation")),
     }
-}
-
-fn join(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
-    url
-}
-
-/// Asks a coordinator where the contracts are.
-async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> {
-    let url = join(base, "deployment.json");
-    let context = format!("{url}: is a coordinator or `almoner serve` running there?");
-    let loopback = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let mut client = reqwest::Client::builder().connect_timeout(CONNECT).timeout(CONNECT * 6);
-    if loopback {
-        client = client.no_proxy();
-    }
-    let sent = client.build()?.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
-    let mut answer = sent.blame(Kind::Peer, context.clone())?;
-    let mut bytes = Vec::new();
-    while let Some(part) = answer.chunk().await.blame(Kind::Peer, context.clone())? {
-        if part.len() > MAX_DEPLOYMENT_BYTES - bytes.len() {
-            return Err(Failure::peer(format!("{url}: too long for the addresses of a deployment")));
-        }
-        bytes.extend_from_slice(&part);
-    }
-    serde_json::from_slice(&bytes).blame(Kind::Peer, format!("{url}: not the addresses of a deployment"))
 }
 
 /// Completes a deployment from the address of `Federations`, which knows the others. The audit then checks their code.

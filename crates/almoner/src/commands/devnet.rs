@@ -1,0 +1,72 @@
+//! `almoner devnet`: the embedded chain as a process of its own, for a federation of one's own without a node.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
+use almoner_protocol::{Address, U256};
+use clap::Args;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+use super::files::{read_text, say_up, until_told};
+use crate::failure::{Blame, Failure, Kind};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Its settings, see docs/config/devnet.toml.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print one JSON document on stdout once it is up.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A chain operated by one process: real EVM, no consensus, no censorship resistance.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DevnetFile {
+    listen: SocketAddr,
+    /// Its blocks.
+    chain: PathBuf,
+    /// Accounts that have ether from the start; they cannot be changed later.
+    funded: Vec<Funded>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Funded {
+    account: Address,
+    /// Whole ether.
+    ether: u64,
+}
+
+fn parse(text: &str) -> Result<DevnetFile, toml::de::Error> {
+    toml::from_str(text)
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
+    let wei = U256::from(10).pow(U256::from(18));
+    let accounts = file.funded.iter().map(|funded| (funded.account, U256::from(funded.ether) * wei)).collect();
+    let listener = TcpListener::bind(file.listen).await.blame(Kind::You, format!("listen = {}", file.listen))?;
+    let context = file.chain.display().to_string();
+    let config = DevnetConfig::new(accounts, system_clock());
+    let devnet = tokio::task::spawn_blocking(move || Devnet::open(&file.chain, &config)).await?;
+    let router = devnet.blame(Kind::You, context)?.router(Access::Public);
+    say_up("devnet", &format!("http://{}/rpc", listener.local_addr()?), options.json);
+    Ok(axum::serve(listener, router).with_graceful_shutdown(until_told().cancelled_owned()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_file_reads_and_refuses_an_unknown_key_by_name() {
+        let sample = include_str!("../../../../docs/config/devnet.toml");
+        assert_eq!(parse(sample).unwrap().funded.len(), 1);
+        let error = parse(&sample.replace("listen", "listne")).unwrap_err().to_string();
+        assert!(error.contains("unknown field `listne`"), "{error}");
+    }
+}

@@ -1,0 +1,154 @@
+//! `almoner federation`: what a researcher orders from a coordinator.
+
+use std::path::PathBuf;
+
+use almoner_proto::wire::researchers_client::ResearchersClient;
+use almoner_proto::{
+    Blame as ProtoBlame, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, endpoint,
+    researchers_client, wire,
+};
+use almoner_protocol::spec::FederationSpec;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio_stream::StreamExt;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::files::read_text;
+use crate::failure::{Blame, Failure, Kind};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    order: Order,
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Publish a federation file and open the federation on chain; prints its number.
+    Create {
+        /// The federation file, see docs/config/breast-cancer.toml.
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Put money into a federation's pot, from the coordinator's account.
+    Fund {
+        federation: u64,
+        /// Base units of the federation's token.
+        amount: u128,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Fix the seats of everybody who joined, and run rounds.
+    Launch {
+        federation: u64,
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Follow the rounds as they run, until no further one is planned.
+    Watch {
+        federation: u64,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Finish the round in hand and open no further one.
+    Stop {
+        federation: u64,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Args)]
+struct At {
+    /// The coordinator.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
+    coordinator: String,
+    /// Print JSON documents on stdout, one a line, and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+impl At {
+    async fn client(&self) -> Result<ResearchersClient<Channel>, Failure> {
+        let context = format!("--coordinator {}", self.coordinator);
+        let at = Endpoint::from_shared(self.coordinator.clone()).blame(Kind::You, context.clone())?;
+        Ok(researchers_client(endpoint(at).connect().await.blame(Kind::Peer, context)?))
+    }
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    match options.order {
+        Order::Create { file, at } => {
+            let spec = read_text(&file)?;
+            // Its mistakes are told here, by key, before anybody is asked.
+            FederationSpec::parse(&spec).blame(Kind::You, file.display().to_string())?;
+            let request = wire::CreateRequest::from(CreateRequest { spec, initial: Vec::new() });
+            let federation = at.client().await?.create(request).await.map_err(refused)?.into_inner().federation;
+            say(at.json, federation, "created", format!("federation {federation} is open"));
+        }
+        Order::Fund { federation, amount, at } => {
+            let request = wire::FundRequest::from(FundRequest { federation, amount });
+            at.client().await?.fund(request).await.map_err(refused)?;
+            say(
+                at.json,
+                federation,
+                "funded",
+                format!("{amount} base units are in the pot of federation {federation}"),
+            );
+        }
+        Order::Launch { federation, rounds, at } => {
+            let request = wire::LaunchRequest::from(LaunchRequest { federation, rounds });
+            at.client().await?.launch(request).await.map_err(refused)?;
+            say(at.json, federation, "launched", format!("federation {federation} runs {rounds} rounds"));
+        }
+        Order::Stop { federation, at } => {
+            let request = wire::StopRequest::from(StopRequest { federation });
+            at.client().await?.stop(request).await.map_err(refused)?;
+            say(at.json, federation, "stopped", format!("federation {federation} opens no further round"));
+        }
+        Order::Watch { federation, at } => watch(federation, &at).await?,
+    }
+    Ok(())
+}
+
+fn say(json: bool, federation: u64, done: &str, text: String) {
+    if json {
+        println!("{}", json!({ "schema": 1, "federation": federation, "done": done }));
+    } else {
+        println!("{text}");
+    }
+}
+
+/// Prints every change until a finished round has no successor.
+async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
+    let request = wire::WatchRequest::from(WatchRequest { federation });
+    let mut notices = at.client().await?.watch(request).await.map_err(refused)?.into_inner();
+    let mut shown = (0, String::new());
+    while let Some(notice) = notices.next().await {
+        let RoundNotice { round, state, next_round, reason, .. } = notice.map_err(refused)?.try_into()?;
+        if (round, &state) != (shown.0, &shown.1) && round > 0 {
+            if at.json {
+                println!("{}", json!({ "schema": 1, "round": round, "state": state, "reason": reason }));
+            } else {
+                println!("round {round}: {state}{}{reason}", if reason.is_empty() { "" } else { ": " });
+            }
+            shown = (round, state.clone());
+        }
+        if ["settled", "void", "expired"].contains(&state.as_str()) && next_round == 0 {
+            return Ok(());
+        }
+    }
+    Err(Failure::peer("the coordinator ended the stream; ask again"))
+}
+
+fn refused(status: Status) -> Failure {
+    let kind = match almoner_proto::kind_of(&status).blame() {
+        ProtoBlame::You => Kind::You,
+        ProtoBlame::Peer | ProtoBlame::Us => Kind::Peer,
+    };
+    Failure::new(kind, anyhow::anyhow!("the coordinator: {}", status.message()))
+}

@@ -1,0 +1,68 @@
+//! What the daemons share: their files, their signals, and the line that says they are up.
+
+use std::path::Path;
+
+use almoner_chain::SigningKey;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Blame, Failure, Kind};
+
+/// Far above every file that people write.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A settings file, whole.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    let context = path.display().to_string();
+    let length = std::fs::metadata(path).blame(Kind::You, context.clone())?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(Failure::you(format!("{context}: {length} bytes, no file of settings is so long")));
+    }
+    std::fs::read_to_string(path).blame(Kind::You, context)
+}
+
+pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
+    if !path.exists() {
+        return Err(Failure::you(format!(
+            "key = {0:?}: there is no such file; make one: almoner key {0}",
+            path.display()
+        )));
+    }
+    SigningKey::load(path).blame(Kind::You, "key")
+}
+
+/// Ends with an interrupt or a termination signal.
+pub(super) fn until_told() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        if signalled().await.is_ok() {
+            told.cancel();
+        }
+    });
+    stop
+}
+
+#[cfg(unix)]
+async fn signalled() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signalled() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+/// One line on stdout once others may come.
+pub(super) fn say_up(role: &str, url: &str, json: bool) {
+    if json {
+        println!("{}", json!({ "schema": 1, "role": role, "url": url }));
+    } else {
+        println!("{role} at {url}");
+    }
+}

@@ -1,0 +1,33 @@
+//! `almoner key`: a new account.
+
+use std::path::PathBuf;
+
+use almoner_chain::SigningKey;
+use clap::Args;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde_json::json;
+
+use crate::failure::{Blame, Failure, Kind};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The file to write; it must not exist yet.
+    file: PathBuf,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
+    let key = SigningKey::generate(&mut ChaCha20Rng::from_seed(seed));
+    key.save(&options.file).blame(Kind::You, "the key is not written")?;
+    if options.json {
+        println!("{}", json!({ "schema": 1, "address": key.address(), "file": options.file }));
+    } else {
+        println!("{} in {}: back it up, it is the account that is paid", key.address(), options.file.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! `almoner participant`: a site's agent, behind its firewall. It only dials out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use almoner_chain::Ledger;
+use almoner_journal::Journal;
+use almoner_model::Dataset;
+use almoner_participant::data::{Limits, load};
+use almoner_participant::fetch::spec;
+use almoner_participant::{DataConfig, SiteConfig, SiteParts, SiteProgress, SystemEntropy};
+use almoner_proto::endpoint;
+use almoner_protocol::spec::FederationSpec;
+use almoner_store::{GatewayStore, Store, Url};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tonic::transport::Endpoint;
+
+use super::files::{load_key, read_text, say_up, until_told};
+use super::source::{fetch_deployment, join};
+use crate::failure::{Blame, Failure, Kind};
+
+/// Between two looks for a coordinator or a federation that is not there yet.
+const AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The site's settings, see docs/config/site.toml.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON documents on stdout, one a line: once it is up, and whenever something is done.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let context = options.config.display().to_string();
+    let config = SiteConfig::parse(&read_text(&options.config)?).blame(Kind::You, context)?;
+    let key = load_key(&config.key)?;
+    // A second agent on one journal would answer twice: it is refused here.
+    let journal = Journal::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
+    let coordinator: Url = parse(&config.coordinator, "coordinator")?;
+    let store: Arc<dyn Store> = Arc::new(gateways(&config)?);
+    let stop = until_told();
+    let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store)).await;
+    let Some(looked_up) = looked_up else { return Ok(()) };
+    let (ledger, spec) = looked_up?;
+    let read = |section: &Option<DataConfig>, name: &str| -> Result<Option<Dataset>, Failure> {
+        let rows = |section: &DataConfig| load(&section.source(), &Limits::default(), &spec.data);
+        section.as_ref().map(rows).transpose().blame(Kind::You, format!("[{name}]"))
+    };
+    let training = read(&config.participant, "participant")?;
+    let evaluation = read(&config.validator, "validator")?;
+    let (progress, told) = broadcast::channel(256);
+    if options.json {
+        tokio::spawn(print(told));
+    }
+    let at = Endpoint::from_shared(config.coordinator.clone()).blame(Kind::You, "coordinator")?;
+    let parts = SiteParts {
+        channel: endpoint(at).connect_lazy(),
+        store,
+        ledger,
+        journal,
+        key,
+        entropy: Arc::new(SystemEntropy),
+        training,
+        evaluation,
+        progress,
+    };
+    say_up("participant", &config.coordinator, options.json);
+    Ok(almoner_participant::run(config, parts, stop).await?)
+}
+
+fn parse(url: &str, field: &'static str) -> Result<Url, Failure> {
+    url.parse().blame(Kind::You, format!("{field} = {url:?}"))
+}
+
+fn gateways(config: &SiteConfig) -> Result<GatewayStore, Failure> {
+    let named = if config.gateways.is_empty() { std::slice::from_ref(&config.coordinator) } else { &config.gateways };
+    let urls: Result<Vec<Url>, Failure> = named.iter().map(|url| parse(url, "gateways")).collect();
+    GatewayStore::new(urls?).blame(Kind::You, "gateways")
+}
+
+/// Where the contracts are and what the federation is, as soon as both can be had: a site may be started first.
+async fn look_up(
+    config: &SiteConfig,
+    coordinator: &Url,
+    store: &Arc<dyn Store>,
+) -> Result<(Ledger, FederationSpec), Failure> {
+    loop {
+        match looked_up(config, coordinator, store).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => tracing::info!(federation = config.federation, "no such federation yet"),
+            // Whoever is not up yet, or whose line is down, may come back.
+            Err(failure) if failure.kind == Kind::Peer => tracing::warn!(%failure, "waiting"),
+            Err(failure) => return Err(failure),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn looked_up(
+    config: &SiteConfig,
+    coordinator: &Url,
+    store: &Arc<dyn Store>,
+) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
+    let deployment = fetch_deployment(coordinator).await?;
+    let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
+    let ledger = Ledger::connect(&rpc, deployment).blame(Kind::You, format!("rpc = {rpc}"))?;
+    ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
+    let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
+    let Some(record) = record else { return Ok(None) };
+    let spec = spec(store.as_ref(), &record.params.specCid, record.params.specHash).await;
+    Ok(Some((ledger, spec.blame(Kind::Peer, "the federation file")?)))
+}
+
+/// What the site does, as it does it: facts, never a weight or a loss.
+async fn print(mut told: broadcast::Receiver<SiteProgress>) {
+    loop {
+        match told.recv().await {
+            Ok(progress) => println!("{}", document(&progress)),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn document(progress: &SiteProgress) -> Value {
+    match progress {
+        SiteProgress::Joined { role } => json!({ "schema": 1, "event": "joined", "role": role }),
+        SiteProgress::Ready { round } => json!({ "schema": 1, "event": "ready", "round": round }),
+        SiteProgress::Verified { round } => json!({ "schema": 1, "event": "verified", "round": round }),
+        SiteProgress::Trained { round, clipped, seconds } => {
+            json!({ "schema": 1, "event": "trained", "round": round, "clipped": clipped, "seconds": seconds })
+        }
+        SiteProgress::Done { round, duty } => {
+            json!({ "schema": 1, "event": "done", "round": round, "duty": format!("{duty:?}") })
+        }
+        SiteProgress::Refused { round, duty, error } => {
+            let duty = duty.map(|duty| format!("{duty:?}"));
+            json!({ "schema": 1, "event": "refused", "round": round, "duty": duty, "error": error.to_string() })
+        }
+        SiteProgress::Earned { round, claim } => {
+            let earned = claim.cumulative.to_string();
+            json!({ "schema": 1, "event": "earned", "round": round, "cumulative": earned })
+        }
+        SiteProgress::Paid { paid, .. } => json!({ "schema": 1, "event": "paid", "paid": paid.to_string() }),
+        SiteProgress::NotPaid { error } => json!({ "schema": 1, "event": "not-paid", "error": error.to_string() }),
+    }
+}

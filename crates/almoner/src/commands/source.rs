@@ -1,0 +1,38 @@
+//! Where a coordinator says that its contracts are.
+
+use std::time::Duration;
+
+use almoner_chain::Deployment;
+use almoner_store::Url;
+
+use crate::failure::{Blame, Failure, Kind};
+
+const MAX_DEPLOYMENT_BYTES: usize = 1 << 16;
+const CONNECT: Duration = Duration::from_secs(10);
+
+pub(super) fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+/// Asks a coordinator where the contracts are.
+pub(super) async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> {
+    let url = join(base, "deployment.json");
+    let context = format!("{url}: is a coordinator or `almoner serve` running there?");
+    let loopback = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let mut client = reqwest::Client::builder().connect_timeout(CONNECT).timeout(CONNECT * 6);
+    if loopback {
+        client = client.no_proxy();
+    }
+    let sent = client.build()?.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
+    let mut answer = sent.blame(Kind::Peer, context.clone())?;
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.blame(Kind::Peer, context.clone())? {
+        if part.len() > MAX_DEPLOYMENT_BYTES - bytes.len() {
+            return Err(Failure::peer(format!("{url}: too long for the addresses of a deployment")));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    serde_json::from_slice(&bytes).blame(Kind::Peer, format!("{url}: not the addresses of a deployment"))
+}

@@ -1,0 +1,217 @@
+//! Every role a process of its own, in a directory of its own with a key of its own, found by its settings file: from
+//! an empty chain to paid claims and an audit. The coordinator is killed on the way, as `kill -9` does, and started
+//! again.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use almoner::localnet::breast_cancer::Labels;
+use almoner::localnet::{Holder, ModelChoice, Seeds, breast_cancer_scenario};
+use serde_json::Value;
+
+use super::almoner;
+
+const HOSPITALS: usize = 3;
+/// If the federation stands still, the test fails instead of waiting for ever.
+const GUARD: Duration = Duration::from_secs(300);
+
+/// Everything that was started; nothing outlives the test.
+#[derive(Clone, Default)]
+struct Children(Arc<Mutex<Vec<Child>>>);
+
+impl Children {
+    fn kill_all(&self) {
+        for child in self.0.lock().unwrap().iter_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGKILL, and gone.
+    fn kill(&self, id: u32) {
+        let mut children = self.0.lock().unwrap();
+        let child = children.iter_mut().find(|child| child.id() == id).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+struct House {
+    home: tempfile::TempDir,
+    children: Children,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.children.kill_all();
+    }
+}
+
+/// A running role and what it says, a JSON document a line.
+struct Daemon {
+    id: u32,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Daemon {
+    fn next(&mut self) -> Value {
+        let line = self.lines.next().expect("the process goes on").expect("text");
+        serde_json::from_str(&line).expect("a JSON document a line")
+    }
+
+    fn until(&mut self, event: &str) -> Value {
+        loop {
+            let said = self.next();
+            assert_ne!(said["event"], "refused", "{said}");
+            if said["event"] == event || said["state"] == event {
+                return said;
+            }
+        }
+    }
+}
+
+impl House {
+    fn new() -> Self {
+        let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default() };
+        let children = house.children.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(GUARD);
+            children.kill_all();
+        });
+        house
+    }
+
+    fn room(&self, name: &str) -> PathBuf {
+        let dir = self.home.path().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    /// Starts a role in its room.
+    fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_almoner"))
+            .args(arguments)
+            .arg("--json")
+            .current_dir(room)
+            .env("ALMONER_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let id = child.id();
+        self.children.0.lock().unwrap().push(child);
+        Daemon { id, lines }
+    }
+
+    fn daemon(&self, room: &Path, role: &str, settings: &str) -> (Daemon, String) {
+        let file = room.join("settings.toml");
+        fs::write(&file, settings).unwrap();
+        let mut daemon = self.start(room, &[role, "--config", "settings.toml"]);
+        let up = daemon.next();
+        assert_eq!(up["role"], role);
+        let url = up["url"].as_str().unwrap().to_owned();
+        (daemon, url)
+    }
+
+    /// Starts a site; it is up once it has joined.
+    fn site(&self, name: &str, section: &str, coordinator: &str, holder: &Holder) -> Daemon {
+        let room = self.room(name);
+        key(&room.join("site.key"));
+        fs::write(room.join("rows.csv"), csv(holder)).unwrap();
+        let settings = format!(
+            "coordinator = \"{coordinator}\"\nfederation = 1\nentity = \"{name}\"\nkey = \"site.key\"\n\
+             state = \"site.db\"\n[{section}]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+        );
+        let (mut daemon, _) = self.daemon(&room, "participant", &settings);
+        daemon.until("joined");
+        daemon
+    }
+}
+
+/// Makes a key file and returns its account.
+fn key(file: &Path) -> String {
+    let made = almoner(&["key", file.to_str().unwrap(), "--json"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said: Value = serde_json::from_slice(&made.stdout).unwrap();
+    said["address"].as_str().unwrap().to_owned()
+}
+
+fn csv(holder: &Holder) -> String {
+    let data = &holder.data;
+    let mut text: String = (0..data.features()).map(|column| format!("x{column},")).collect();
+    text.push_str("y\n");
+    for row in 0..data.rows() {
+        for value in data.row(row) {
+            write!(text, "{value},").unwrap();
+        }
+        writeln!(text, "{}", data.y()[row]).unwrap();
+    }
+    text
+}
+
+fn order(coordinator: &str, arguments: &[&str]) -> Value {
+    let output = almoner(&[&["federation"], arguments, &["--coordinator", coordinator, "--json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A port nobody listens at now: a coordinator that is started again must be where it was.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_federation_of_processes_outlives_its_coordinator() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let account = key(&rooms[1].join("coordinator.key"));
+    let (_chain, rpc) = house.daemon(
+        &rooms[0],
+        "devnet",
+        &format!(
+            "listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n[[funded]]\naccount = \"{account}\"\nether = 1000\n"
+        ),
+    );
+    let settings = format!(
+        "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n",
+        free_port()
+    );
+    let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+
+    let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")).unwrap();
+    assert_eq!(order(&url, &["create", file.to_str().unwrap()])["federation"], 1);
+    order(&url, &["fund", "1", "2000000000000000000000"]);
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    let mut sites: Vec<Daemon> = Vec::new();
+    for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
+        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
+    }
+    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    order(&url, &["launch", "1", "--rounds", "2"]);
+    watch.until("training");
+    house.children.kill(coordinator.id);
+    let (_coordinator, again) = house.daemon(&rooms[1], "coordinator", &settings);
+    assert_eq!(again, url);
+
+    // Everybody who earned something says so once it is paid.
+    let paid: Vec<u128> =
+        sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse().unwrap()).collect();
+    assert_eq!(paid.iter().sum::<u128>(), 2_000_000_000_000_000_000_000, "{paid:?}");
+    let audit = almoner(&["audit", &url, "--json"]);
+    let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
+    assert!(audit.status.success(), "{said}");
+    assert_eq!(said["audit"]["checks"], said["audit"]["held"]);
+}
