@@ -85,7 +85,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        // Some libraries end their messages with a line break.
+        f.write_str(format!("{:#}", self.error).trim_end())
     }
 }
 

@@ -17,16 +17,16 @@ use crate::failure::{Blame, Failure, Kind};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store.
-    #[arg(value_name = "URL", conflicts_with = "gateways")]
+    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present = "rpc")]
     url: Option<Url>,
     /// A JSON-RPC node of the chain; with a URL, in place of the chain served there.
-    #[arg(long, value_name = "URL", required_unless_present = "url")]
+    #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
     /// An IPFS gateway with the artefacts; may be repeated.
-    #[arg(long = "gateway", value_name = "URL", required_unless_present = "url")]
+    #[arg(long = "gateway", value_name = "URL", requires = "rpc")]
     gateways: Vec<Url>,
     /// Which federation; without it every one that the address serves.
-    #[arg(long, value_name = "CHAIN:ADDRESS:N", required_unless_present = "url")]
+    #[arg(long, value_name = "CHAIN:ADDRESS:N")]
     federation: Option<FederationId>,
     /// No event of the contracts is older than this block.
     #[arg(long, value_name = "BLOCK", requires = "rpc")]
@@ -91,13 +91,15 @@ async fn source(options: &Options) -> Result<(Ledger, Vec<Url>), Failure> {
             ledger.now().await.blame(Kind::Peer, elsewhere)?;
             Ok((ledger, vec![url.clone()]))
         }
-        (None, Some(rpc), Some(federation)) => {
+        (None, Some(rpc), Some(federation)) if !options.gateways.is_empty() => {
             let deployment = find_deployment(rpc, federation, options.from_block.unwrap_or(0)).await?;
             let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("--rpc {rpc}"))?;
             Ok((ledger, options.gateways.clone()))
         }
-        // The argument parser has refused every other combination.
-        _ => Err(Failure::you("give the URL of a coordinator, or --rpc, --gateway and --federation")),
+        _ => {
+            let text = "give the URL of a coordinator, or --rpc, --gateway and --federation";
+            Err(Failure::new(Kind::Usage, anyhow::anyhow!(text)))
+        }
     }
 }
 

@@ -14,10 +14,9 @@ use axum::Json;
 use axum::routing::get;
 use clap::Args;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
-use super::files::{load_key, read_text, say_up, until_told};
+use super::files::{listen, load_key, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
 use crate::rpc_proxy;
 
@@ -62,7 +61,7 @@ fn parse(text: &str) -> Result<CoordinatorFile, toml::de::Error> {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
     let key = load_key(&file.key)?;
-    let listener = TcpListener::bind(file.listen).await.blame(Kind::You, format!("listen = {}", file.listen))?;
+    let listener = listen(file.listen).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;
     let store = EmbeddedStore::open(&file.store).await.blame(Kind::You, format!("store = {:?}", file.store))?;
@@ -122,7 +121,7 @@ mod tests {
     fn the_sample_file_reads_and_refuses_an_unknown_key_by_name() {
         let sample = include_str!("../../../../docs/config/coordinator.toml");
         let file = parse(sample).unwrap();
-        assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, false));
+        assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();
         assert!(error.contains("unknown field `ready_wait`"), "{error}");
     }

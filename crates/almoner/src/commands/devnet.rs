@@ -7,9 +7,8 @@ use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
 use almoner_protocol::{Address, U256};
 use clap::Args;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
-use super::files::{read_text, say_up, until_told};
+use super::files::{listen, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -49,7 +48,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
     let wei = U256::from(10).pow(U256::from(18));
     let accounts = file.funded.iter().map(|funded| (funded.account, U256::from(funded.ether) * wei)).collect();
-    let listener = TcpListener::bind(file.listen).await.blame(Kind::You, format!("listen = {}", file.listen))?;
+    let listener = listen(file.listen).await?;
     let context = file.chain.display().to_string();
     let config = DevnetConfig::new(accounts, system_clock());
     let devnet = tokio::task::spawn_blocking(move || Devnet::open(&file.chain, &config)).await?;

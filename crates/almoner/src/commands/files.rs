@@ -1,9 +1,11 @@
 //! What the daemons share: their files, their signals, and the line that says they are up.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use almoner_chain::SigningKey;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Blame, Failure, Kind};
@@ -28,7 +30,19 @@ pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
             path.display()
         )));
     }
-    SigningKey::load(path).blame(Kind::You, "key")
+    SigningKey::load(path).map_err(|error| Failure::new(Kind::You, error))
+}
+
+/// Listens where the file says. Nothing is encrypted in transit yet, so nobody but this machine is listened to.
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let context = format!("listen = {address}");
+    if !address.ip().is_loopback() {
+        return Err(Failure::you(format!(
+            "{context}: not a loopback address; nothing is encrypted in transit in this version, bring others in \
+             through a tunnel of your own"
+        )));
+    }
+    TcpListener::bind(address).await.blame(Kind::You, context)
 }
 
 /// Ends with an interrupt or a termination signal.

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::json;
 
-use crate::failure::{Blame, Failure, Kind};
+use crate::failure::{Failure, Kind};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
     let key = SigningKey::generate(&mut ChaCha20Rng::from_seed(seed));
-    key.save(&options.file).blame(Kind::You, "the key is not written")?;
+    key.save(&options.file).map_err(|error| Failure::new(Kind::You, error))?;
     if options.json {
         println!("{}", json!({ "schema": 1, "address": key.address(), "file": options.file }));
     } else {

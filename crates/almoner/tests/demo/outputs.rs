@@ -49,6 +49,13 @@ fn help_of_every_command() {
         ("help-demo.txt", &["demo", "--help"]),
         ("help-audit.txt", &["audit", "--help"]),
         ("help-serve.txt", &["serve", "--help"]),
+        ("help-coordinator.txt", &["coordinator", "--help"]),
+        ("help-aggregator.txt", &["aggregator", "--help"]),
+        ("help-participant.txt", &["participant", "--help"]),
+        ("help-devnet.txt", &["devnet", "--help"]),
+        ("help-federation.txt", &["federation", "--help"]),
+        ("help-federation-launch.txt", &["federation", "launch", "--help"]),
+        ("help-key.txt", &["key", "--help"]),
     ] {
         let output = almoner(arguments);
         assert!(output.status.success() && output.stderr.is_empty());
@@ -90,6 +97,23 @@ impl Mistakes {
         std::fs::create_dir(&full).unwrap();
         std::fs::write(full.join("something"), "x").unwrap();
         std::fs::write(home.path().join("bad.key"), "not a key").unwrap();
+        let open = home.path().join("open.key");
+        std::fs::write(&open, "07".repeat(32)).unwrap();
+        std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/config");
+        let sample = |name: &str| std::fs::read_to_string(samples.join(name)).unwrap();
+        let inside = |name: &str| format!("{:?}", home.path().join(name));
+        let site = sample("site.toml").replace("\"site.key\"", &inside("no.key"));
+        let coordinator = sample("coordinator.toml").replace("\"coordinator.key\"", &inside("open.key"));
+        for (name, text) in [
+            ("site.toml", site.clone()),
+            ("typo.toml", site.replace("entity", "entitiy")),
+            ("coordinator.toml", coordinator),
+            ("devnet.toml", sample("devnet.toml").replace("127.0.0.1", "0.0.0.0")),
+            ("federation.toml", sample("breast-cancer.toml").replace("fee_bps = 1000", "fee_bps = 20000")),
+        ] {
+            std::fs::write(home.path().join(name), text).unwrap();
+        }
         Self { home, taken: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
@@ -100,7 +124,10 @@ impl Mistakes {
     fn all(&self) -> Vec<Vec<String>> {
         let (full, fresh, key) = (self.path("full"), self.path("fresh"), self.path("bad.key"));
         let taken = self.taken.local_addr().unwrap().to_string();
-        let lines: [&[&str]; 17] = [
+        let [site, typo, coordinator, devnet, federation, something] =
+            ["site.toml", "typo.toml", "coordinator.toml", "devnet.toml", "federation.toml", "full/something"]
+                .map(|name| self.path(name));
+        let lines: [&[&str]; 26] = [
             &[],
             &["demo", "--no-such-flag"],
             &["demo", "--rounds", "many"],
@@ -116,8 +143,17 @@ impl Mistakes {
             &["audit", "http://127.0.0.1:9"],
             &["audit", "--rpc", "http://127.0.0.1:9", "--gateway", "http://127.0.0.1:9", "--federation", FEDERATION],
             &["audit", "--rpc", "http://127.0.0.1:9", "--gateway", "http://127.0.0.1:9", "--federation", "1:2:3"],
+            &["audit", "--rpc", "http://127.0.0.1:9"],
             &["serve", &full],
             &["serve", &fresh],
+            &["coordinator", "--config", &fresh],
+            &["coordinator", "--config", &coordinator],
+            &["devnet", "--config", &devnet],
+            &["participant", "--config", &typo],
+            &["participant", "--config", &site],
+            &["key", &something],
+            &["federation", "create", &federation],
+            &["federation", "launch", "1", "--coordinator", "http://127.0.0.1:9"],
         ];
         lines.iter().map(|line| line.iter().map(ToString::to_string).collect()).collect()
     }
