@@ -14,6 +14,9 @@ use crate::hand::{Hand, hospital_key, refusal};
 use crate::honest::{honest, three_honest};
 use crate::worker::Worker;
 
+/// One of the three files of an upload.
+type FileOf = fn(&mut Contributed) -> &mut Bytes;
+
 fn flipped(bytes: &Bytes) -> Bytes {
     let mut bytes = bytes.to_vec();
     let last = bytes.len() - 1;
@@ -39,7 +42,7 @@ fn files_off_their_commitment_and_manifests_out_of_range_are_refused_at_upload()
             let good = rogue.contribution(&terms).await;
             let account = rogue.account();
 
-            let files: [(&str, fn(&mut Contributed) -> &mut Bytes); 3] = [
+            let files: [(&str, FileOf); 3] = [
                 ("ciphertextCid", |c| &mut c.ciphertext),
                 ("checkCid", |c| &mut c.check),
                 ("sharesCid", |c| &mut c.shares),
