@@ -12,3 +12,4 @@ pub(crate) mod key;
 pub(crate) mod participant;
 pub(crate) mod serve;
 mod source;
+mod status;

@@ -6,3 +6,4 @@ mod commands;
 pub mod failure;
 pub mod localnet;
 mod rpc_proxy;
+mod tokens;

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::localnet::{Baseline, Person, RoundReport, RunReport, Scenario, Seeds};
+use crate::tokens::tokens;
 
 /// States between the opening of a round and its end.
 const STEPS: u64 = 12;
@@ -164,23 +165,4 @@ fn line(person: &Person) -> String {
     format!("{:<14} {:>4} rows {:>14} TEST  {alone:<12} {note}", person.name, person.rows, tokens(person.balance))
         .trim_end()
         .to_owned()
-}
-
-/// Base units as tokens of 18 decimals, three of them shown, rounded down.
-fn tokens(amount: U256) -> String {
-    let milli = amount / U256::from(10u64.pow(15));
-    let thousand = U256::from(1000);
-    format!("{}.{:03}", milli / thousand, (milli % thousand).to::<u64>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_read_as_tokens() {
-        assert_eq!(tokens(U256::from(1_234_567_000_000_000_000u64)), "1.234");
-        assert_eq!(tokens(U256::ZERO), "0.000");
-        assert_eq!(tokens(U256::from(10u64.pow(18)) * U256::from(10_000)), "10000.000");
-    }
 }

@@ -15,6 +15,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::files::read_text;
+use super::status;
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -54,6 +55,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
+    /// Show where a federation stands, by the chain alone.
+    Status(status::Options),
     /// Finish the round in hand and open no further one.
     Stop {
         federation: u64,
@@ -111,6 +114,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             say(at.json, federation, "stopped", format!("federation {federation} opens no further round"));
         }
         Order::Watch { federation, at } => watch(federation, &at).await?,
+        Order::Status(options) => status::run(options).await?,
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ fn help_of_every_command() {
         ("help-devnet.txt", &["devnet", "--help"]),
         ("help-federation.txt", &["federation", "--help"]),
         ("help-federation-launch.txt", &["federation", "launch", "--help"]),
+        ("help-federation-status.txt", &["federation", "status", "--help"]),
         ("help-key.txt", &["key", "--help"]),
     ] {
         let output = almoner(arguments);

@@ -99,7 +99,7 @@ impl House {
             .args(arguments)
             .arg("--json")
             .current_dir(room)
-            .env("ALMONER_LOG", "error")
+            .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| "error".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -214,4 +214,9 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
     assert!(audit.status.success(), "{said}");
     assert_eq!(said["audit"]["checks"], said["audit"]["held"]);
+    let status = order(&url, &["status", "1"]);
+    for sum in ["funded", "paid", "claimed"] {
+        assert_eq!(status[sum], "2000000000000000000000", "{status}");
+    }
+    assert_eq!((status["members"].as_u64(), status["rounds"][1]["status"].as_str()), (Some(3), Some("final")));
 }
