@@ -17,14 +17,15 @@
 //! | `two_faced.rs` | `TwoFacedCoordinator`: two sets for two members | the member's log of acknowledgements, and of sets; in `admit` the count, the signatures and the order of stages |
 //! | `trap.rs` | `TrapModel`: another base model for one hospital | the comparison of task and chain; the model remembered |
 //! | `copied.rs` | `CopiedPromise`: another validator's promise and reveal | the validator in the commitment, and the comparison with it, in coordinator and contract |
-//! | `cut_lines.rs` | nobody: connections break where a seeded script says | taking a broken line for a refusal |
+//! | `cut_lines.rs` | nobody: connections break where a seeded script says | telling a broken line from a refusal |
 //! | `claims.rs` | whoever claims what is not due, or claims twice | the relay's look at the proof, and at what was paid |
 //! | `clock.rs` | the host's clock, which jumps | the later of clock and block time |
 //! | `terms.rs` | whoever founds a federation that breaks a rule, or joins one its rows do not fit | the rules at launch; saying why a site does not join |
 //! | `killed.rs` | nobody: the coordinator is killed in every state of a round | taking up what was written down |
 //! | `races.rs` | nobody: a block between two questions | reading the events again; asking the contract at all |
 //!
-//! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail.
+//! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail; only that
+//! of `killed.rs` was not tried.
 //!
 //! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
