@@ -24,8 +24,7 @@
 //! | `killed.rs` | nobody: the coordinator is killed in every state of a round | taking up what was written down |
 //! | `races.rs` | nobody: a block between two questions | reading the events again; asking the contract at all |
 //!
-//! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail; only that
-//! of `killed.rs` was not tried.
+//! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail.
 //!
 //! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
