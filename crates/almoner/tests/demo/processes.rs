@@ -167,6 +167,20 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Two coordinators on one journal would promise different things with one key.
+fn a_second_one_is_refused(room: &Path, settings: &str) {
+    fs::write(room.join("second.toml"), settings.replace(settings.lines().next().unwrap(), "listen = \"127.0.0.1:0\""))
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_almoner"))
+        .args(["coordinator", "--config", "second.toml"])
+        .current_dir(room)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("coordinator.db") && said.contains("in use by another process"), "{said}");
+}
+
 #[test]
 fn a_federation_of_processes_outlives_its_coordinator() {
     let house = House::new();
@@ -205,6 +219,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     house.children.kill(coordinator.id);
     let (_coordinator, again) = house.daemon(&rooms[1], "coordinator", &settings);
     assert_eq!(again, url);
+    a_second_one_is_refused(&rooms[1], &settings);
 
     // Everybody who earned something says so once it is paid.
     let paid: Vec<u128> =
