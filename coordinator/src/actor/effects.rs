@@ -37,7 +37,6 @@ impl Actor {
                 let (descriptor, cids) = (current.round.descriptor().clone(), current.cids.clone());
                 let ctx = current.round.ctx();
                 let sent = self.chain.open(&descriptor, &cids).await?;
-                self.campaign_mut()?.forget_offers();
                 let _ = self.progress.send(Progress::RoundOpened { round: at.round, ctx });
                 let events = self.included(sent).await?;
                 // A round begins in the state it is announced in, so no change of state wakes the validators.

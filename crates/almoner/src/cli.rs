@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{aggregator, audit, coordinator, demo, devnet, federation, key, participant, serve};
+use crate::commands::{RoleOptions, aggregator, audit, coordinator, demo, devnet, federation, key, participant, serve};
 use crate::failure::{Failure, Kind};
 
 /// Federated learning that pays: hospitals train one model together under encryption, a contract pays each by the
@@ -26,13 +26,13 @@ enum Command {
     /// Serve a finished run: /rpc, /ipfs and /deployment.json.
     Serve(serve::Options),
     /// Run the coordinator of a federation.
-    Coordinator(coordinator::Options),
+    Coordinator(RoleOptions),
     /// Run a worker on ciphertexts.
-    Aggregator(aggregator::Options),
+    Aggregator(RoleOptions),
     /// Run a site: it trains, serves on the committee, or validates, as its settings say.
-    Participant(participant::Options),
+    Participant(RoleOptions),
     /// Run an embedded chain.
-    Devnet(devnet::Options),
+    Devnet(RoleOptions),
     /// Create, fund, launch, watch and stop a federation.
     Federation(federation::Options),
     /// Make the key of an account.

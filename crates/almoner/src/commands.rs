@@ -13,3 +13,5 @@ pub(crate) mod participant;
 pub(crate) mod serve;
 mod source;
 mod status;
+
+pub(crate) use files::RoleOptions;

@@ -14,20 +14,27 @@ use crate::failure::Failure;
 
 const MAX_CALL_BYTES: usize = 1 << 20;
 /// What reads the chain and nothing else.
-const METHODS: [&str; 13] = [
+const METHODS: [&str; 20] = [
     "eth_blockNumber",
     "eth_call",
     "eth_chainId",
+    "eth_estimateGas",
     "eth_feeHistory",
     "eth_gasPrice",
     "eth_getBalance",
     "eth_getBlockByHash",
     "eth_getBlockByNumber",
+    "eth_getBlockReceipts",
     "eth_getCode",
     "eth_getLogs",
+    "eth_getStorageAt",
     "eth_getTransactionByHash",
+    "eth_getTransactionCount",
     "eth_getTransactionReceipt",
+    "eth_maxPriorityFeePerGas",
+    "eth_syncing",
     "net_version",
+    "web3_clientVersion",
 ];
 
 #[derive(Clone)]
@@ -59,7 +66,7 @@ async fn forward(State(node): State<Node>, body: Bytes) -> Response {
 }
 
 /// Whether a call, or every one of a batch, only reads.
-fn reads(body: &[u8]) -> bool {
+pub(crate) fn reads(body: &[u8]) -> bool {
     let allowed = |call: &Value| call["method"].as_str().is_some_and(|method| METHODS.contains(&method));
     match serde_json::from_slice(body) {
         Ok(Value::Array(calls)) => !calls.is_empty() && calls.iter().all(allowed),
@@ -78,6 +85,7 @@ mod tests {
         assert!(reads(br#"[{"method":"eth_chainId"},{"method":"eth_call"}]"#));
         assert!(!reads(br#"[{"method":"eth_chainId"},{"method":"eth_sendTransaction"}]"#));
         assert!(!reads(br#"{"method":"eth_sendRawTransaction"}"#));
+        assert!(!reads(br#"[{"method":"eth_chainId"},{"method":"eth\u005fsendTransaction"}]"#));
         assert!(!reads(br#"{"method":"personal_unlockAccount"}"#));
         assert!(!reads(b"[]"));
         assert!(!reads(b"not json"));

@@ -1,28 +1,16 @@
 //! `almoner aggregator`: a worker as a process of its own. It keeps nothing; kill it whenever you like.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use almoner_aggregator::{AggregatorConfig, Parts};
 use almoner_proto::endpoint;
 use almoner_store::{GatewayStore, Url};
-use clap::Args;
 use tonic::transport::Endpoint;
 
-use super::files::{read_text, say_up, until_told};
+use super::files::{RoleOptions, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
 
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Its settings, see docs/config/aggregator.toml.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Print one JSON document on stdout once it is up.
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let context = options.config.display().to_string();
     let config = AggregatorConfig::parse(&read_text(&options.config)?).blame(Kind::You, context.clone())?;
     let gateways = if config.gateways.is_empty() { vec![config.coordinator.clone()] } else { config.gateways.clone() };

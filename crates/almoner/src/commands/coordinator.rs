@@ -12,23 +12,12 @@ use almoner_journal::Journal;
 use almoner_store::{EmbeddedStore, Url};
 use axum::Json;
 use axum::routing::get;
-use clap::Args;
 use serde::Deserialize;
 use tokio::sync::broadcast;
 
-use super::files::{listen, load_key, read_text, say_up, until_told};
+use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
 use crate::rpc_proxy;
-
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Its settings, see docs/config/coordinator.toml.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Print one JSON document on stdout once it is up.
-    #[arg(long)]
-    json: bool,
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +47,7 @@ fn parse(text: &str) -> Result<CoordinatorFile, toml::de::Error> {
     toml::from_str(text)
 }
 
-pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
     let key = load_key(&file.key)?;
     let listener = listen(file.listen).await?;

@@ -5,21 +5,10 @@ use std::path::PathBuf;
 
 use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
 use almoner_protocol::{Address, U256};
-use clap::Args;
 use serde::Deserialize;
 
-use super::files::{listen, read_text, say_up, until_told};
+use super::files::{RoleOptions, listen, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
-
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Its settings, see docs/config/devnet.toml.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Print one JSON document on stdout once it is up.
-    #[arg(long)]
-    json: bool,
-}
 
 /// A chain operated by one process: real EVM, no consensus, no censorship resistance.
 #[derive(Debug, Deserialize)]
@@ -44,7 +33,7 @@ fn parse(text: &str) -> Result<DevnetFile, toml::de::Error> {
     toml::from_str(text)
 }
 
-pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
     let wei = U256::from(10).pow(U256::from(18));
     let accounts = file.funded.iter().map(|funded| (funded.account, U256::from(funded.ether) * wei)).collect();

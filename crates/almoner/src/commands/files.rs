@@ -1,14 +1,26 @@
 //! What the daemons share: their files, their signals, and the line that says they are up.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use almoner_chain::SigningKey;
+use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Blame, Failure, Kind};
+
+/// How a role is started.
+#[derive(Debug, Args)]
+pub(crate) struct RoleOptions {
+    /// Its settings; samples are in docs/config.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Print JSON documents on stdout, one a line: once it is up, and what a site does.
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 /// Far above every file that people write.
 const MAX_FILE_BYTES: u64 = 1 << 20;

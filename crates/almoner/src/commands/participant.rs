@@ -1,6 +1,5 @@
 //! `almoner participant`: a site's agent, behind its firewall. It only dials out.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,30 +12,19 @@ use almoner_participant::{DataConfig, SiteConfig, SiteParts, SiteProgress, Syste
 use almoner_proto::endpoint;
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
-use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::transport::Endpoint;
 
-use super::files::{load_key, read_text, say_up, until_told};
+use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 
 /// Between two looks for a coordinator or a federation that is not there yet.
 const AGAIN: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// The site's settings, see docs/config/site.toml.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Print JSON documents on stdout, one a line: once it is up, and whenever something is done.
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let context = options.config.display().to_string();
     let config = SiteConfig::parse(&read_text(&options.config)?).blame(Kind::You, context)?;
     let key = load_key(&config.key)?;

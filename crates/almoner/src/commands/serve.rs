@@ -15,11 +15,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::run_file::{CHAIN_FILE, RunFile, STORE_DIR};
+use crate::rpc_proxy::reads;
 
 /// As large as the chain itself reads.
 const MAX_CALL_BYTES: usize = 1 << 20;
@@ -87,39 +88,21 @@ fn existing(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
     if path.exists() { Ok(path) } else { Err(Failure::you(format!("{} is missing", path.display()))) }
 }
 
-/// A finished run stays as it is: transactions are refused.
+/// A finished run stays as it is.
 async fn read_only(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_CALL_BYTES).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "the call is too long\n").into_response();
     };
-    if writes(&body) {
+    if !reads(&body) {
         return (StatusCode::FORBIDDEN, "this run is over: it can be read, not changed\n").into_response();
     }
     next.run(Request::from_parts(parts, Body::from(body))).await
 }
 
-/// Whether a JSON-RPC call, or one of a batch, sends something. What is not JSON is left to the chain to refuse.
-fn writes(body: &[u8]) -> bool {
-    let sends = |call: &Value| call["method"].as_str().is_some_and(|method| method.starts_with("eth_send"));
-    match serde_json::from_slice(body) {
-        Ok(Value::Array(calls)) => calls.iter().any(sends),
-        Ok(call) => sends(&call),
-        Err(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sending_is_refused_in_any_form() {
-        assert!(writes(br#"{"method":"eth_sendRawTransaction","params":["0x"]}"#));
-        assert!(writes(br#"[{"method":"eth_chainId"},{"method":"eth\u005fsendTransaction"}]"#));
-        assert!(!writes(br#"{"method":"eth_getLogs"}"#));
-        assert!(!writes(b"not json"));
-    }
 
     #[tokio::test]
     async fn a_directory_without_a_run_is_the_callers_mistake() {
