@@ -50,6 +50,9 @@ impl Site {
             }
             match self.perform(&terms, round, duty).await {
                 Ok(()) => self.tell(SiteProgress::Done { round: round.number, duty }),
+                Err(error) if self.overtaken(round, duty, roles, &error).await? => {
+                    tracing::info!(round = round.number, ?duty, %error, "the round went on without it");
+                }
                 Err(error) => self.refuse(round, Some(duty), error)?,
             }
             if let Some(work) = &mut self.work {
@@ -110,6 +113,26 @@ impl Site {
             Err(status) if almoner_proto::kind_of(&status) == ErrorKind::NotFound => Ok(()),
             Err(status) => Err(status.into()),
         }
+    }
+
+    /// Whether the coordinator refused what the chain shows was not needed any more: t others were quicker, or it was
+    /// taken before and the answer got lost. What this site refuses itself stays refused, and so does a late upload.
+    async fn overtaken(
+        &self,
+        round: &RoundRecord,
+        duty: Duty,
+        roles: Roles,
+        error: &SiteError,
+    ) -> Result<bool, SiteError> {
+        let refused = matches!(error, SiteError::Wire(_))
+            && matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound)
+            && duty != Duty::Contribute;
+        if !refused {
+            return Ok(false);
+        }
+        let now = self.from.ledger.round(round.federation, round.number).await?;
+        let account = self.from.identity.account();
+        Ok(now.is_none_or(|now| !due(&now, account, roles).contains(&duty)))
     }
 
     /// Gives a duty, or the round, up for good; what may succeed later is handed back instead.

@@ -109,12 +109,14 @@ impl Round {
             let same = known.hash == answer.answerHash;
             return if same { Ok(()) } else { Err(Rejection::Equivocation { account, field }) };
         }
+        if self.scores.rows.is_some() {
+            // The others' were enough: one that was on its way is no fault of its member, and is not kept.
+            return Ok(());
+        }
         match self.state.cmp(&State::Audited) {
             std::cmp::Ordering::Less => return Err(Rejection::TooEarly { account, field, state: self.state }),
-            std::cmp::Ordering::Equal if self.scores.rows.is_none() => {}
-            std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {
-                return Err(Rejection::TooLate { account, field, state: self.state });
-            }
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => return Err(Rejection::TooLate { account, field, state: self.state }),
         }
         self.need_acks(account, field, Stage::Direction)?;
         if values.len() != self.valid_set().len() * self.reveals.len() {

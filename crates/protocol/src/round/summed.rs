@@ -83,12 +83,14 @@ impl Round {
             let same = known.hash == answer.answerHash;
             return if same { Ok(()) } else { Err(Rejection::Equivocation { account, field }) };
         }
+        if self.sum_answers.is_open() {
+            // Those of t members were enough: one that was on its way is no fault of its member, and is not kept.
+            return Ok(());
+        }
         match self.state.cmp(&State::Summed) {
             std::cmp::Ordering::Less => return Err(Rejection::TooEarly { account, field, state: self.state }),
-            std::cmp::Ordering::Equal if !self.sum_answers.is_open() => {}
-            std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {
-                return Err(Rejection::TooLate { account, field, state: self.state });
-            }
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => return Err(Rejection::TooLate { account, field, state: self.state }),
         }
         self.need_acks(account, field, Stage::Admit)?;
         let (chunks, rest) = words.as_chunks::<8>();

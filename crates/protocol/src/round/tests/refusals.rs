@@ -88,6 +88,19 @@ fn too_late_for_the_list() {
     assert_eq!(driver.receipts[&driver.world.members[1].account].len(), 2);
 }
 
+/// Answers of t members are enough. That of one who was a little slower is not kept, and is no fault of its member.
+#[test]
+fn an_answer_that_is_not_needed_any_more_is_no_fault() {
+    let slow = 3;
+    let no_answer = [(Stage::Score, slow), (Stage::Open, slow)].into();
+    let mut driver = Driver::new(World::new(), Faults { no_answer, ..Faults::default() }).run_until(State::Opened);
+    let before = driver.round.clone();
+    for event in [driver.world.score_answer_of(slow, vec![1]), driver.world.sum_answer(slow)] {
+        driver.feed(event).unwrap();
+    }
+    assert_eq!(driver.round, before);
+}
+
 #[test]
 fn a_promise_binds() {
     let mut driver = Driver::honest();
