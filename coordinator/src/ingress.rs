@@ -34,9 +34,9 @@ pub(crate) enum Ingress {
         round: u64,
         reply: Reply<Task>,
     },
-    /// How large the files of an upload to this round are.
+    /// How large the files of this upload must be; refused if the round would not take it now.
     UploadSizes {
-        ctx: B256,
+        manifest: Signed<Contribution>,
         reply: Reply<UploadSizes>,
     },
     /// The files are in the store under the manifest's CIDs.

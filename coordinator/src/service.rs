@@ -1,6 +1,7 @@
 //! Handlers: each turns wire into one message for the loop and its answer into wire.
 
 mod aggregators;
+mod intake;
 mod researchers;
 mod sites;
 

@@ -1,12 +1,16 @@
 //! Uploads that are not what they say.
 
+use alloy_sol_types::SolCall;
+use almoner_chain::Sender;
+use almoner_chain::contracts::Rounds::commitDirectCall;
+use almoner_crypto::tree::{kind, vector_root};
 use almoner_participant::Duty;
 use almoner_participant::contribute::Contributed;
 use almoner_participant::fetch::Terms;
 use almoner_proto::{ErrorKind, JobKind, Signed};
 use almoner_protocol::types::{AdmitItem, ScoreItem, VerdictItem};
-use almoner_protocol::{Address, AdmitVerdict, AuditVerdict, NORM_CLASSES, ScoreVerdict, Stage};
-use almoner_store::{Layout, cid_of};
+use almoner_protocol::{Address, AdmitVerdict, AuditVerdict, B256, NORM_CLASSES, ScoreVerdict, SolValue, Stage};
+use almoner_store::{Layout, Store, cid_of};
 use bytes::Bytes;
 
 use crate::federation::{Aggregator, Federation, Quarter, all_done, pass, run, settle, without};
@@ -24,8 +28,16 @@ fn flipped(bytes: &Bytes) -> Bytes {
     bytes.into()
 }
 
+/// Its last bytes are no word below any bound.
+fn out_of_range(bytes: &Bytes) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    let last = bytes.len() - 8;
+    bytes[last..].fill(0xff);
+    bytes.into()
+}
+
 #[test]
-fn files_off_their_commitment_and_manifests_out_of_range_are_refused_at_upload() {
+fn files_off_their_commitment_and_words_out_of_range_are_refused_at_upload() {
     let honest = honest();
     run(async {
         let mut federation = Federation::found(4, Aggregator::Own, 1).await;
@@ -42,17 +54,33 @@ fn files_off_their_commitment_and_manifests_out_of_range_are_refused_at_upload()
             let good = rogue.contribution(&terms).await;
             let account = rogue.account();
 
-            let files: [(&str, FileOf); 3] = [
-                ("ciphertextCid", |c| &mut c.ciphertext),
-                ("checkCid", |c| &mut c.check),
-                ("sharesCid", |c| &mut c.shares),
+            // Off its root, whatever its CID; of sealed shares the CID is all that can be seen.
+            let cid =
+                |bytes: &Bytes| format!("sharesCid: the bytes received have CID {}", cid_of(bytes, Layout::V1_2025));
+            let root = |name: &str, kind, word, bytes: &Bytes| {
+                let root = B256::from(vector_root(kind, word, bytes));
+                format!("{name}Root: the bytes received have root {root}")
+            };
+            let files: [(FileOf, &dyn Fn(&Bytes) -> String); 3] = [
+                (|c| &mut c.ciphertext, &|bytes| root("ciphertext", kind::CIPHERTEXT, 6, bytes)),
+                (|c| &mut c.check, &|bytes| root("check", kind::CHECK, 8, bytes)),
+                (|c| &mut c.shares, &cid),
             ];
-            for (field, file) in files {
+            for (file, text) in files {
                 let mut bad = good.clone();
                 let bytes = file(&mut bad);
                 *bytes = flipped(bytes);
-                let cid = cid_of(bytes, Layout::V1_2025);
-                let text = format!("contribution.{field}: the bytes received have CID {cid}");
+                let text = format!("contribution.{}", text(bytes));
+                assert_eq!(refusal(rogue.upload(&terms, bad).await), (ErrorKind::Invalid, text));
+            }
+
+            // A word that no ciphertext has.
+            let files: [(&str, FileOf); 2] = [("ciphertext", |c| &mut c.ciphertext), ("check", |c| &mut c.check)];
+            for (name, file) in files {
+                let mut bad = good.clone();
+                let bytes = file(&mut bad);
+                *bytes = out_of_range(bytes);
+                let text = format!("upload: a {name} word is not below its bound");
                 assert_eq!(refusal(rogue.upload(&terms, bad).await), (ErrorKind::Invalid, text));
             }
 
@@ -94,8 +122,29 @@ fn files_off_their_commitment_and_manifests_out_of_range_are_refused_at_upload()
     });
 }
 
+/// How an upload comes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Coordinator,
+    /// Past the coordinator: the manifest by `commitDirect`, the files by a gateway.
+    Chain,
+}
+
+/// Puts the files where a gateway has them, and their manifest on chain. Anybody's ether will do.
+async fn commit_direct(store: &dyn Store, sender: &Sender, hand: &Hand, contributed: Contributed) {
+    let Contributed { manifest, ciphertext, check, shares } = contributed;
+    for file in [ciphertext, check, shares] {
+        store.put(file).await.unwrap();
+    }
+    let Signed { message, signature } = hand.identity.sign(manifest).unwrap();
+    let arguments = (message, almoner_protocol::Bytes::copy_from_slice(&signature)).abi_encode_params();
+    let data = [commitDirectCall::SELECTOR.as_slice(), &arguments].concat();
+    sender.submit(hand.identity.rounds(), data).await.unwrap();
+}
+
 /// A round in which the last hospital uploads what `craft` makes and then says nothing more.
 pub(crate) async fn spoiled(
+    way: Way,
     until: Quarter,
     craft: impl AsyncFnOnce(&Hand, &Terms) -> Contributed,
 ) -> (Federation, Hand) {
@@ -105,11 +154,15 @@ pub(crate) async fn spoiled(
     hand.join().await;
     let Federation { net, scenario, hospitals, .. } = &mut federation;
     let (ledger, number) = (net.ledger.clone(), net.federation);
+    let (store, sender) = (net.store.clone(), net.chain.sender.clone());
     let rounds = settle(net, scenario, 1, async {
         hand.ready(1).await;
         let terms = hand.terms(1, Stage::Promise).await;
         let contributed = craft(&hand, &terms).await;
-        hand.upload(&terms, contributed).await.unwrap();
+        match way {
+            Way::Coordinator => drop(hand.upload(&terms, contributed).await.unwrap()),
+            Way::Chain => commit_direct(&*store, &sender, &hand, contributed).await,
+        }
         all_done(hospitals, 1, Duty::AnswerScores).await;
         pass(&ledger, number, 1, Stage::Score, until).await;
     })
@@ -123,25 +176,29 @@ pub(crate) async fn spoiled(
 }
 
 #[test]
-fn files_off_the_roots_of_their_manifest_are_named_by_the_verdicts() {
+fn what_comes_past_the_coordinator_is_named_by_its_verdict() {
     three_honest();
-    run(async {
-        let craft = async |hand: &Hand, terms: &Terms| {
-            let mut contributed = hand.contribution(terms).await;
-            contributed.ciphertext = flipped(&contributed.ciphertext);
-            contributed.manifest.ciphertextCid = cid_of(&contributed.ciphertext, Layout::V1_2025).to_bytes().into();
-            contributed
-        };
-        let (federation, hand) = spoiled(Quarter::Half, craft).await;
-        let round = federation.round(1).await;
-        let verdicts: Vec<VerdictItem> = federation.list(&round, Stage::Audit).await;
-        for item in verdicts {
-            let own = item.participant == hand.account();
-            let expected = if own { AuditVerdict::CiphertextRoot } else { AuditVerdict::Held };
-            assert_eq!(item.verdict, expected.number(), "{}", item.participant);
-        }
-        federation.net.stop().await.unwrap();
-    });
+    let spoil: [(AuditVerdict, fn(&Bytes) -> Bytes); 2] =
+        [(AuditVerdict::CiphertextRoot, flipped), (AuditVerdict::Malformed, out_of_range)];
+    for (verdict, spoil) in spoil {
+        run(async {
+            let craft = async |hand: &Hand, terms: &Terms| {
+                let mut contributed = hand.contribution(terms).await;
+                contributed.ciphertext = spoil(&contributed.ciphertext);
+                contributed.manifest.ciphertextCid = cid_of(&contributed.ciphertext, Layout::V1_2025).to_bytes().into();
+                contributed
+            };
+            let (federation, hand) = spoiled(Way::Chain, Quarter::Half, craft).await;
+            let round = federation.round(1).await;
+            let verdicts: Vec<VerdictItem> = federation.list(&round, Stage::Audit).await;
+            assert_eq!(verdicts.len(), 4);
+            for item in verdicts {
+                let expected = if item.participant == hand.account() { verdict } else { AuditVerdict::Held };
+                assert_eq!(item.verdict, expected.number(), "{}", item.participant);
+            }
+            federation.net.stop().await.unwrap();
+        });
+    }
 }
 
 /// The account is out at `admit`, because no t answers open its scalars; everybody else is in.
@@ -170,7 +227,7 @@ fn shares_of_something_else_keep_their_dealer_out() {
             contributed.manifest.sharesCid = cid_of(&contributed.shares, Layout::V1_2025).to_bytes().into();
             contributed
         };
-        let (federation, hand) = spoiled(Quarter::LastCall, craft).await;
+        let (federation, hand) = spoiled(Way::Coordinator, Quarter::LastCall, craft).await;
         named_by_its_residual(&federation, hand.account()).await;
         federation.net.stop().await.unwrap();
     });

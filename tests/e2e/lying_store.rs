@@ -43,7 +43,7 @@ fn a_site_with_a_lying_gateway_refuses_the_round_and_the_others_go_on() {
         let mut federation = Federation::found(3, Aggregator::Honest, 1).await;
         let base = base_cid(&federation);
         let liar = lying_gateway(&federation, &base).await;
-        let store = Arc::new(GatewayStore::new(vec![liar]).unwrap());
+        let store = Arc::new(GatewayStore::new(vec![liar.clone()]).unwrap());
         let mut deceived = start_last(&mut federation, store).await;
         let account = deceived.site.account;
         let Federation { net, scenario, hospitals, .. } = &mut federation;
@@ -51,7 +51,7 @@ fn a_site_with_a_lying_gateway_refuses_the_round_and_the_others_go_on() {
         let rounds = settle(net, scenario, 1, async {
             let error = refuses_round(&mut deceived.site, 1).await;
             assert_eq!(error.kind(), ErrorKind::PeerFault);
-            assert!(refused_bytes(&error, &base), "{error:?}");
+            assert!(refused_bytes(&error, &base, &liar), "{error:?}");
             all_done(hospitals, 1, Duty::Contribute).await;
             pass(&ledger, number, 1, Stage::Lock, Quarter::LastCall).await;
             all_done(hospitals, 1, Duty::AnswerScores).await;
@@ -66,10 +66,11 @@ fn a_site_with_a_lying_gateway_refuses_the_round_and_the_others_go_on() {
     });
 }
 
-/// Whether the error says that the bytes given for this CID are not its bytes.
-fn refused_bytes(error: &SiteError, about: &Cid) -> bool {
+/// Whether the error says that the bytes which this gateway gave for this CID are not its bytes.
+fn refused_bytes(error: &SiteError, about: &Cid, liar: &Url) -> bool {
+    let at = format!("gateway {}", liar.as_str().trim_end_matches('/'));
     let wrong_hash = |error: &StoreError| match error {
-        StoreError::Refused { cid, reason: Refusal::WrongHash, .. } => **cid == *about,
+        StoreError::Refused { cid, place, reason: Refusal::WrongHash } => **cid == *about && place.to_string() == at,
         _ => false,
     };
     match error {
@@ -93,6 +94,8 @@ fn one_honest_gateway_on_the_list_is_enough() {
         let Federation { net, scenario, .. } = &mut federation;
         let rounds = settle(net, scenario, 1, async {}).await;
         assert_eq!(rounds[0].paid, honest.rounds[0].paid);
+        let report = federation.audit().await;
+        assert!(report.is_sound(), "{:?}", report.first_wrong);
         federation.net.stop().await.unwrap();
     });
 }

@@ -8,7 +8,7 @@
 //! | file | who misbehaves | fails without |
 //! |---|---|---|
 //! | `sums.rs` | `WrongSum`, `DeltaShift`: an aggregator that posts another sum | the audit's addition; the residual of a data block |
-//! | `garbage.rs` | `GarbageUpload`: files off their commitment, manifests out of range, shares that do not open | each check of an upload and of a manifest; the root in the verdict; the residual of a scalar |
+//! | `garbage.rs` | `GarbageUpload`: files off their commitment, words and manifests out of range, shares that do not open | each check of an upload and of a manifest; the root and the range in the verdict; the residual of a scalar |
 //! | `secrets.rs` | `GarbageUpload`: shares of another secret, a shifted check word | the residual of a scalar; that of the check blocks |
 //! | `flips.rs` | one byte or one integer of what an audit reads | the CID or root of each kind read; each comparison with the chain |
 //! | `silent.rs` | `SilentMember`, `Straggler`: who leaves off, and when | half time, last call, giving up; a member's look at the acknowledgements |
@@ -29,7 +29,7 @@
 //! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
 //!
-//! In `notices.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
+//! In `notices.rs`, `probes.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
 //! four heart hospitals, and that scores and pay follow what each hospital is worth. They need the shared data
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
@@ -52,6 +52,7 @@ mod lying_store;
 mod nodes;
 mod notices;
 mod on_a_node;
+mod probes;
 mod races;
 mod replay;
 mod scenario;

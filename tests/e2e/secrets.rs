@@ -13,7 +13,7 @@ use almoner_protocol::types::VerdictItem;
 use almoner_protocol::{Address, AuditVerdict, Stage};
 
 use crate::federation::{Aggregator, Federation, Quarter, all_done, given_up, pass, run};
-use crate::garbage::{named_by_its_residual, spoiled};
+use crate::garbage::{Way, named_by_its_residual, spoiled};
 use crate::hand::Hand;
 use crate::honest::three_honest;
 
@@ -47,7 +47,7 @@ fn shares_of_another_secret_keep_their_dealer_out() {
             check_craft(hand, terms).await;
             crafted(hand, terms, [9; 32], |_| {}).await
         };
-        let (federation, hand) = spoiled(Quarter::LastCall, craft).await;
+        let (federation, hand) = spoiled(Way::Coordinator, Quarter::LastCall, craft).await;
         // No commitment shows it.
         let round = federation.round(1).await;
         let verdicts: Vec<VerdictItem> = federation.list(&round, Stage::Audit).await;

@@ -3,6 +3,7 @@
 use almoner_chain::{PotChange, RoundStatus};
 use almoner_journal::Answered;
 use almoner_participant::Duty;
+use almoner_proto::ErrorKind;
 use almoner_protocol::round::Fault;
 use almoner_protocol::types::{LockItem, ScoreItem};
 use almoner_protocol::{B256, Stage};
@@ -12,7 +13,7 @@ use crate::face::Face;
 use crate::federation::{
     Aggregator, Federation, Quarter, all_done, committee_index, done, given_up, pass, run, settle, without,
 };
-use crate::hand::{Hand, Role};
+use crate::hand::{Hand, Role, refusal};
 use crate::honest::{honest, three_honest};
 
 #[test]
@@ -120,8 +121,15 @@ fn a_straggler_is_left_behind() {
         let (ledger, number) = (net.ledger.clone(), net.federation);
         let rounds = settle(net, scenario, 1, async {
             straggler.ready(1).await;
+            let terms = straggler.terms(1, Stage::Promise).await;
+            let contributed = straggler.contribution(&terms).await;
             all_done(hospitals, 1, Duty::Contribute).await;
             pass(&ledger, number, 1, Stage::Lock, Quarter::LastCall).await;
+            all_done(hospitals, 1, Duty::AckDirection).await;
+            // What comes after the list was locked is told so, before a byte of it is taken.
+            let (kind, text) = refusal(straggler.upload(&terms, contributed).await);
+            let late = format!("{}: contribution comes too late, the round is ", straggler.account());
+            assert_eq!((kind, text.starts_with(&late)), (ErrorKind::Invalid, true), "{text}");
             all_done(hospitals, 1, Duty::AnswerScores).await;
             pass(&ledger, number, 1, Stage::Score, Quarter::Half).await;
         })

@@ -34,7 +34,7 @@ impl Actor {
                 self.log_failure("open", opened);
             }
             Ingress::Task { federation, round, reply } => answer(reply, self.task(federation, round)),
-            Ingress::UploadSizes { ctx, reply } => answer(reply, self.upload_sizes(ctx)),
+            Ingress::UploadSizes { manifest, reply } => answer(reply, self.upload_sizes(&manifest)),
             Ingress::Contribution { manifest, reply } => self.contribution(manifest, reply).await,
             Ingress::Round { event, reply } => {
                 let result = self.apply(*event).await;
@@ -132,8 +132,11 @@ impl Actor {
             .ok_or_else(|| CoordinatorError::NotFound(format!("ctx: round {ctx} is not running")))
     }
 
-    fn upload_sizes(&self, ctx: B256) -> Result<UploadSizes, CoordinatorError> {
-        let current = self.running(ctx)?;
+    fn upload_sizes(&self, manifest: &Signed<Contribution>) -> Result<UploadSizes, CoordinatorError> {
+        let Signed { message, signature } = manifest;
+        let current = self.running(message.ctx)?;
+        // Nothing of it is received before it is known whose it is, and that it may still come.
+        current.round.expects_upload(message, signature)?;
         let blocks = u64::from(current.facts.blocks());
         let sizes = UploadSizes {
             ciphertext: blocks * almoner_crypto::encrypt::DATA_BLOCK_BYTES as u64,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use almoner_proto::wire::aggregators_server::Aggregators;
-use almoner_proto::{ResultReader, wire};
+use almoner_proto::{FieldError, LeaseRequest, ResultReader, wire};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Mailbox, refuse};
@@ -19,7 +19,10 @@ pub(crate) struct AggregatorsService {
 
 #[tonic::async_trait]
 impl Aggregators for AggregatorsService {
-    async fn lease(&self, _request: Request<wire::LeaseRequest>) -> Result<Response<wire::Job>, Status> {
+    async fn lease(&self, request: Request<wire::LeaseRequest>) -> Result<Response<wire::Job>, Status> {
+        let request = request.into_inner().try_into();
+        let LeaseRequest { worker } = request.map_err(|e: FieldError| refuse(e.into()))?;
+        tracing::trace!(worker, "asks for work");
         let ask = self.mailbox.ask(|reply| Ingress::Lease { reply });
         match tokio::time::timeout(LEASE_WAIT, ask).await {
             Ok(job) => Ok(Response::new(job?.into())),

@@ -7,7 +7,7 @@ use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
     AcknowledgementsReply, AcknowledgementsRequest, ClaimRequest, FieldError, JoinRequest, PromiseRequest,
     ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest,
-    UploadHeader, UploadReader, UploadReceipt, WatchRequest, wire, words_to_bytes,
+    WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
@@ -16,10 +16,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Mailbox, NoticeStream, notices, refuse};
+use super::{Mailbox, NoticeStream, intake, notices, refuse};
 use crate::CoordinatorError;
 use crate::claims::Waiting;
-use crate::ingress::{Ingress, UploadSizes};
+use crate::ingress::Ingress;
 
 /// Largest bundle of sealed shares: a full committee's blobs.
 const MAX_BUNDLE: u64 = (MAX_COMMITTEE as u64) * (1 << 15);
@@ -49,50 +49,6 @@ impl SitesService {
     async fn round_event(&self, event: Event) -> Result<Response<wire::Empty>, Status> {
         self.mailbox.ask(|reply| Ingress::Round { event: Box::new(event), reply }).await?;
         empty()
-    }
-
-    /// Reads one file of an upload into the store; what it is called is what it hashes to.
-    async fn file<S>(
-        &self,
-        reader: &mut UploadReader<S>,
-        length: u64,
-        claimed: &[u8],
-        field: &str,
-    ) -> Result<(), CoordinatorError>
-    where
-        S: Stream<Item = Result<wire::UploadChunk, Status>> + Unpin,
-    {
-        let bytes = reader.file(length).await?;
-        let cid = self.store.put(bytes).await?;
-        if cid.to_bytes() != claimed {
-            return Err(CoordinatorError::Invalid(format!("contribution.{field}: the bytes received have CID {cid}")));
-        }
-        Ok(())
-    }
-
-    async fn receive(&self, stream: Streaming<wire::UploadChunk>) -> Result<wire::UploadReceipt, Status> {
-        let (header, mut reader) = UploadReader::open(stream).await.map_err(|e| refuse(e.into()))?;
-        let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes } = header;
-        let ctx = contribution.message.ctx;
-        let sizes = self.mailbox.ask(|reply| Ingress::UploadSizes { ctx, reply }).await?;
-        let claimed = UploadSizes { ciphertext: ciphertext_bytes, check: check_bytes, shares: shares_bytes };
-        if claimed.ciphertext != sizes.ciphertext || claimed.check != sizes.check || claimed.shares > sizes.shares {
-            return Err(refuse(CoordinatorError::Invalid(format!(
-                "upload header: this round takes {} ciphertext, {} check and at most {} share bytes",
-                sizes.ciphertext, sizes.check, sizes.shares
-            ))));
-        }
-        let manifest = &contribution.message;
-        for (length, cid, field) in [
-            (ciphertext_bytes, &manifest.ciphertextCid, "ciphertextCid"),
-            (check_bytes, &manifest.checkCid, "checkCid"),
-            (shares_bytes, &manifest.sharesCid, "sharesCid"),
-        ] {
-            self.file(&mut reader, length, cid, field).await.map_err(refuse)?;
-        }
-        reader.finish().await.map_err(|e| refuse(e.into()))?;
-        let receipt = self.mailbox.ask(|reply| Ingress::Contribution { manifest: contribution, reply }).await?;
-        Ok(UploadReceipt(receipt).into())
     }
 }
 
@@ -128,7 +84,7 @@ impl Sites for SitesService {
         &self,
         request: Request<Streaming<wire::UploadChunk>>,
     ) -> Result<Response<wire::UploadReceipt>, Status> {
-        self.receive(request.into_inner()).await.map(Response::new)
+        intake::receive(&self.mailbox, self.store.as_ref(), request.into_inner()).await.map(Response::new)
     }
 
     async fn promise(&self, request: Request<wire::PromiseRequest>) -> Result<Response<wire::Empty>, Status> {

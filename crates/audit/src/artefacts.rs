@@ -1,16 +1,27 @@
 //! Reading artefacts. Whatever the source, their CID is computed again, and they are bounded before they are read.
 
 use almoner_protocol::{B256, ListItem, MAX_PARAMETERS, decode_list, list_root};
-use almoner_store::{Bytes, Layout, Store, StoreError, cid_from_bytes, cid_of};
+use almoner_store::{Blame, Bytes, Layout, Store, StoreError, cid_from_bytes, cid_of};
 
 use crate::tally::{Checked, Wrong, ensure};
 
 /// `"ALMN"`, version, kind, count.
 const LIST_HEADER: u64 = 10;
 
-/// A source that did not deliver.
+/// A source that did not deliver. What a source does not have, or has otherwise, is a finding; that none answers is not.
 pub(crate) fn unavailable(error: &StoreError) -> Wrong {
+    if error.blame() == Blame::Retry && !answered(error) {
+        return Wrong::away(error.to_string());
+    }
     Wrong::new(format!("unavailable: {error}"))
+}
+
+/// Whether any source that was asked said that it does not have it.
+fn answered(error: &StoreError) -> bool {
+    match error {
+        StoreError::Exhausted { attempts, .. } => attempts.iter().any(answered),
+        other => other.is_missing(),
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -47,6 +47,9 @@ pub async fn audit_facts(facts: &ChainFacts, store: &dyn Store, progress: Watch<
         let in_order = ensure(record.number == expected, || Wrong::new(format!("round {expected} is missing")));
         tally.check(Kind::Transcript, Place::none(), in_order);
         RoundAudit::new(facts, record, store, &mut tally, &mut history).run(progress).await?;
+        if let Some(what) = tally.away.take() {
+            return Err(AuditError::Source(what));
+        }
     }
     tally.enter(None);
     check_money(facts, &history, &mut tally);

@@ -11,6 +11,9 @@ pub enum AuditError {
     /// Blocks kept coming while it was read.
     #[error("the chain moved on during every attempt to read it; try again when the round is over")]
     Moving,
+    /// A gateway that does not answer has shown nothing, right or wrong.
+    #[error("the artefacts could not be read, so there is no verdict: {0}")]
+    Source(String),
     /// A bug in us.
     #[error("internal: a computation was stopped before its end")]
     Task,

@@ -75,6 +75,10 @@ impl ChainFacts {
 pub(crate) fn contradiction(error: &AuditError) -> Option<(u64, &'static str)> {
     match error {
         AuditError::Ledger(LedgerError::Inconsistent { round, what, .. }) => Some((*round, what)),
-        AuditError::Ledger(_) | AuditError::NoFederation(_) | AuditError::Moving | AuditError::Task => None,
+        AuditError::Ledger(_)
+        | AuditError::NoFederation(_)
+        | AuditError::Moving
+        | AuditError::Source(_)
+        | AuditError::Task => None,
     }
 }

@@ -13,17 +13,24 @@ use crate::{Count, Finding, Kind};
 pub(crate) struct Wrong {
     pub(crate) account: Option<Address>,
     pub(crate) text: String,
+    /// Nothing was looked at: whoever should have delivered it is away.
+    away: bool,
 }
 
 pub(crate) type Checked<T> = Result<T, Wrong>;
 
 impl Wrong {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { account: None, text: text.into() }
+        Self { account: None, text: text.into(), away: false }
     }
 
     pub(crate) fn of(account: Address, text: impl Into<String>) -> Self {
-        Self { account: Some(account), text: text.into() }
+        Self { account: Some(account), ..Self::new(text) }
+    }
+
+    /// A source that does not answer: that says nothing about the run.
+    pub(crate) fn away(text: impl Into<String>) -> Self {
+        Self { away: true, ..Self::new(text) }
     }
 }
 
@@ -70,6 +77,8 @@ pub(crate) struct Tally {
     round: Option<u64>,
     pub(crate) by_kind: BTreeMap<Kind, Count>,
     pub(crate) first_wrong: Option<Finding>,
+    /// What a source said that is away; then there is no verdict.
+    pub(crate) away: Option<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -87,6 +96,10 @@ impl Tally {
             Ok(value) => {
                 count.held += 1;
                 Some(value)
+            }
+            Err(wrong) if wrong.away => {
+                self.away.get_or_insert(wrong.text);
+                None
             }
             Err(wrong) => {
                 self.first_wrong.get_or_insert_with(|| Finding {

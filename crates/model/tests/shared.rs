@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// A file of the shared data, or a line that says what is skipped.
+/// A file of the shared data, or a line that says what is skipped. Where `ALMONER_REQUIRE` names `data`, a file that is
+/// not there fails the test.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let full = root()?.join(path);
     if full.exists() {
         return Some(full);
     }
+    let required = std::env::var("ALMONER_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "data"));
+    assert!(!required, "{path} of the shared data is required, and not at {}", full.display());
     println!("skipped: shared data: {path} is not there; set ALMONER_SHARED");
     None
 }

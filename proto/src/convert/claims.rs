@@ -8,6 +8,7 @@ use crate::{FieldError, wire};
 
 /// Siblings of one leaf: enough for any tree that fits in a list.
 const MAX_PROOF: usize = 32;
+const NODE: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
@@ -24,12 +25,16 @@ impl TryFrom<wire::ClaimRequest> for ClaimRequest {
 
     fn try_from(wire: wire::ClaimRequest) -> Result<Self, FieldError> {
         let fields = Fields("ClaimRequest");
-        fields.at_most("proof", wire.proof.len(), MAX_PROOF)?;
+        fields.at_most("proof", wire.proof.len(), MAX_PROOF * NODE)?;
+        let (nodes, rest) = wire.proof.as_chunks::<NODE>();
+        if !rest.is_empty() {
+            return Err(fields.error("proof", "is no whole number of 32-byte hashes"));
+        }
         Ok(Self {
             federation: wire.federation,
             account: fields.account("account", &wire.account)?,
             cumulative: fields.amount("cumulative", wire.cumulative)?,
-            proof: wire.proof.iter().map(|node| fields.hash("proof", node)).collect::<Result<_, _>>()?,
+            proof: nodes.iter().map(B256::from).collect(),
         })
     }
 }
@@ -40,7 +45,7 @@ impl From<ClaimRequest> for wire::ClaimRequest {
             federation: request.federation,
             account: Bytes::copy_from_slice(request.account.as_slice()),
             cumulative: request.cumulative.to_string(),
-            proof: request.proof.iter().map(|node| Bytes::copy_from_slice(node.as_slice())).collect(),
+            proof: request.proof.concat().into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What sites say as members and validators.
 
 use almoner_protocol::types::{Answer, DirectionPromise, Join, Ready, Reveal, StageAck};
-use almoner_protocol::{Address, B256, MAX_COMMITTEE, SolValue, Stage};
+use almoner_protocol::{Address, B256, MAX_COMMITTEE, MAX_PARAMETERS, SolValue, Stage};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 1216;
 /// Words of a ring element.
 const RING: usize = 2048;
 const MAX_BLOB: usize = 1 << 15;
-const MAX_ENTRIES: usize = 1 << 27;
+const MAX_ENTRIES: usize = MAX_PARAMETERS as usize;
 
 /// A message that is one signed struct in two fields.
 macro_rules! signed_pair {

@@ -203,9 +203,9 @@ fn oversized_fields_are_refused() {
         "spec"
     );
     let long: wire::ClaimRequest = claim().into();
-    let proof = vec![vec![0; 32].into(); 33];
+    let proof = vec![0; 33 * 32].into();
     assert_eq!(refused::<ClaimRequest, _>(wire::ClaimRequest { proof, ..long.clone() }), "proof");
-    let proof = vec![vec![0; 31].into()];
+    let proof = vec![0; 31].into();
     assert_eq!(refused::<ClaimRequest, _>(wire::ClaimRequest { proof, ..long.clone() }), "proof");
     for cumulative in ["", "0", "0x10", &"1".repeat(40)] {
         let wire = wire::ClaimRequest { cumulative: cumulative.into(), ..long.clone() };

@@ -136,7 +136,7 @@ pub struct RevealRequest {
     /// 65 bytes
     #[prost(bytes = "bytes", tag = "2")]
     pub signature: ::prost::bytes::Bytes,
-    /// d signed bytes; d at most 2^27
+    /// d signed bytes; d at most 2^26
     #[prost(bytes = "bytes", tag = "3")]
     pub entries: ::prost::bytes::Bytes,
 }
@@ -158,7 +158,7 @@ pub struct AcknowledgementsRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AcknowledgementsReply {
-    /// at most 128, the largest committee
+    /// at most 64, the largest committee
     #[prost(message, repeated, tag = "1")]
     pub acks: ::prost::alloc::vec::Vec<StageAckMessage>,
 }
@@ -166,7 +166,7 @@ pub struct AcknowledgementsReply {
 pub struct SealedSharesRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub ctx: ::prost::bytes::Bytes,
-    /// committee index, below 128
+    /// committee index, below 64
     #[prost(uint32, tag = "2")]
     pub member: u32,
 }
@@ -213,9 +213,9 @@ pub struct ClaimRequest {
     /// all it has ever earned; base units, decimal, at most 39 digits
     #[prost(string, tag = "3")]
     pub cumulative: ::prost::alloc::string::String,
-    /// siblings from the leaf up, at most 32
-    #[prost(bytes = "bytes", repeated, tag = "4")]
-    pub proof: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// siblings from the leaf up, 32 bytes each, at most 32 of them
+    #[prost(bytes = "bytes", tag = "4")]
+    pub proof: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClaimReply {

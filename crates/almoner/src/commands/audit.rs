@@ -72,7 +72,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 fn failure(error: AuditError) -> Failure {
     let kind = match &error {
         AuditError::NoFederation(_) => Kind::You,
-        AuditError::Ledger(_) | AuditError::Moving => Kind::Peer,
+        AuditError::Ledger(_) | AuditError::Moving | AuditError::Source(_) => Kind::Peer,
         AuditError::Task => Kind::Us,
     };
     Failure::new(kind, error)

@@ -99,6 +99,15 @@ impl Uploads {
 }
 
 impl Round {
+    /// Whether a contribution would be accepted now, before its files are received.
+    pub fn expects_upload(&self, manifest: &Contribution, signature: &[u8]) -> Result<(), Rejection> {
+        self.check_manifest(manifest, signature)?;
+        match self.known_upload(manifest)? {
+            Some(_) => Ok(()),
+            None => self.accepts_uploads(manifest.participant),
+        }
+    }
+
     pub(super) fn on_contribution(
         &mut self,
         manifest: Contribution,

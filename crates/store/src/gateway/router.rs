@@ -185,6 +185,10 @@ fn of_store(error: &StoreError) -> (StatusCode, String) {
     match error {
         StoreError::BadCid { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
         StoreError::Malformed { .. } => (StatusCode::NOT_ACCEPTABLE, error.to_string()),
+        StoreError::Corrupt { .. } => {
+            tracing::error!(%error, "a block is damaged");
+            (StatusCode::GONE, "a block is damaged here; ask another source".into())
+        }
         _ if error.is_missing() => (StatusCode::NOT_FOUND, "a block is not here".into()),
         _ => {
             tracing::warn!(%error, "the store behind the gateway failed");

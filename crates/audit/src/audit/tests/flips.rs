@@ -1,11 +1,11 @@
 //! One byte of one artefact, given by a source that does not verify; and artefacts that are gone.
 
 use almoner_protocol::{Address, Stage};
-use almoner_store::{Cid, Faults, FaultyStore, Injected, cid_from_bytes};
+use almoner_store::{Cid, Faults, FaultyStore, GatewayStore, Injected, cid_from_bytes};
 
 use super::world::World;
 use super::{first, run};
-use crate::Kind;
+use crate::{AuditError, Kind, audit_facts};
 
 /// The world's store, with one byte of one file given wrong.
 fn altered(world: &World, cid: &Cid, at: u64) -> FaultyStore {
@@ -75,6 +75,16 @@ async fn what_is_gone_is_named() {
             assert!(finding.text.starts_with("unavailable"), "{finding}");
         }
     }
+}
+
+/// A gateway that does not answer has shown nothing: neither that a run is right nor that it is wrong.
+#[tokio::test]
+async fn no_verdict_where_no_source_answers() {
+    let world = World::play(1).await;
+    // Nobody listens on the discard port of this machine.
+    let gateway = GatewayStore::new(vec!["http://127.0.0.1:9".parse().unwrap()]).unwrap();
+    let error = audit_facts(&world.facts, &gateway, &mut |_| {}).await.unwrap_err();
+    assert!(matches!(&error, AuditError::Source(text) if text.contains("127.0.0.1:9")), "{error}");
 }
 
 #[tokio::test]
