@@ -109,6 +109,8 @@ struct Site {
     progress: broadcast::Sender<SiteProgress>,
     /// Roles for which consent was sent, or refused for good.
     asked: BTreeSet<u8>,
+    /// Why it does not join. Nothing that it could do by itself would change that.
+    outside: Option<Arc<SiteError>>,
     /// The last round for which we offered to serve.
     offered: u64,
     /// The last round that was finished with.
@@ -123,8 +125,7 @@ struct Site {
 /// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
 pub async fn run(config: SiteConfig, parts: SiteParts, shutdown: CancellationToken) -> Result<(), SiteError> {
     let mut site = Site::new(config, parts)?;
-    shutdown.run_until_cancelled(site.live()).await;
-    Ok(())
+    shutdown.run_until_cancelled(site.live()).await.unwrap_or(Ok(()))
 }
 
 impl Site {
@@ -148,6 +149,7 @@ impl Site {
             evaluation: parts.evaluation.map(Arc::new),
             progress: parts.progress,
             asked: BTreeSet::new(),
+            outside: None,
             offered: 0,
             closed: 0,
             collected: 0,
@@ -156,11 +158,15 @@ impl Site {
         })
     }
 
-    async fn live(&mut self) {
+    /// Goes on until there is something that only its operator can mend.
+    async fn live(&mut self) -> Result<(), SiteError> {
         let mut notice = RoundNotice::default();
         let mut stream = None;
         loop {
             let wait = self.turns(&notice).await;
+            if let Some(error) = self.outside.take() {
+                return Err(SiteError::NotJoined(error));
+            }
             let woken = tokio::time::timeout(wait, self.wake(&mut stream)).await;
             match woken {
                 Ok(Ok(latest)) => notice = latest,

@@ -1,5 +1,6 @@
 //! Why a site refuses or fails: one variant per thing that may differ, with what it should have been.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::LedgerError;
@@ -30,6 +31,9 @@ pub enum SiteError {
     Entropy,
     #[error("a computation was stopped before it finished")]
     Stopped,
+    /// For the operator to mend; until then there is nothing for the site to do.
+    #[error("this site does not join: {0}")]
+    NotJoined(Arc<SiteError>),
 
     // Between us and the others.
     #[error("coordinator: {0}")]
@@ -112,6 +116,7 @@ impl Kinded for SiteError {
             Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) => ErrorKind::Invalid,
             Self::Journal(JournalError::AnswerConflict { .. }) => ErrorKind::Conflict,
             Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
+            Self::NotJoined(error) => error.kind(),
             Self::Wire(error) => error.kind(),
             Self::Ledger(error) if error.is_retryable() => ErrorKind::SOON,
             Self::Ledger(LedgerError::Inconsistent { .. } | LedgerError::WrongCode { .. }) => ErrorKind::PeerFault,

@@ -71,5 +71,5 @@ fn a_site_whose_rows_do_not_fit_the_model_does_not_join() {
         scenario.hospitals[1].data = almoner_model::Dataset::new(29, narrow, rows.y().to_vec()).unwrap();
     }));
     let text = "hospital 2: site configuration: data: 29 features, the federation's model takes 30";
-    assert_eq!(refused, Err((Kind::Us, text.to_owned())));
+    assert_eq!(refused, Err((Kind::You, text.to_owned())));
 }

@@ -33,6 +33,15 @@ impl Kind {
         }
     }
 
+    /// Whose doing it is, as the roles say it.
+    pub fn of(blame: almoner_proto::Blame) -> Self {
+        match blame {
+            almoner_proto::Blame::You => Self::You,
+            almoner_proto::Blame::Peer => Self::Peer,
+            almoner_proto::Blame::Us => Self::Us,
+        }
+    }
+
     /// What a process of ours that ended with this code says went wrong.
     pub fn from_exit_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| i32::from(kind.exit_code()) == code)

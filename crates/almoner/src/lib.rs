@@ -4,6 +4,7 @@
 pub mod cli;
 mod commands;
 pub mod failure;
+mod files;
 pub mod localnet;
 mod rpc_proxy;
 mod tokens;

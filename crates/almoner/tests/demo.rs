@@ -90,6 +90,43 @@ fn a_federation_trains_and_pays() {
     assert!(model.windows(8).any(|text| text == b"0.weight"));
 }
 
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// Scripts read it: a name that goes, or means something else, is a new schema.
+#[test]
+fn the_document_of_a_run_has_the_names_of_schema_1() {
+    let home = tempfile::tempdir().unwrap();
+    let run = demo(&home.path().join("run"), &["--seed", "5", "--rounds", "1", "--model", "logistic"]);
+    let of_run =
+        ["audit", "model", "participants", "pooled", "pot_total", "rounds", "schema", "seconds", "seed", "validators"];
+    assert_eq!(keys(&run), of_run);
+    let mut of_round = [
+        "round",
+        "accuracy",
+        "log_loss",
+        "model_root",
+        "score_root",
+        "settle_root",
+        "payout_root",
+        "model_cid",
+        "gas",
+        "seconds",
+        // Beside what the schema promised first: the lists as files.
+        "settle_path",
+        "payout_path",
+    ];
+    of_round.sort_unstable();
+    assert_eq!(keys(&run["rounds"][0]), of_round);
+    let person = ["accuracy_alone", "address", "balance", "earned", "mislabelled", "name", "rows"];
+    assert_eq!(keys(&run["participants"][0]), person);
+    assert_eq!(keys(&run["validators"][0]), person[1..]);
+    assert_eq!(keys(&run["pooled"]), ["accuracy", "log_loss"]);
+    assert_eq!(keys(&run["model"]), ["cid", "path"]);
+    assert_eq!(keys(&run["audit"]), ["by_kind", "checks", "held"]);
+}
+
 #[test]
 fn one_seed_has_one_history() {
     let home = tempfile::tempdir().unwrap();

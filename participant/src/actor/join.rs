@@ -32,8 +32,10 @@ impl Site {
             match self.consent(federation, role, &data).await {
                 Err(error) if matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal) => return Err(error),
                 Err(error) => {
+                    let error = Arc::new(error);
                     tracing::error!(role, %error, "this site does not join");
-                    self.tell(SiteProgress::Refused { round: 0, duty: None, error: Arc::new(error) });
+                    self.tell(SiteProgress::Refused { round: 0, duty: None, error: error.clone() });
+                    self.outside = Some(error);
                 }
                 Ok(()) => self.tell(SiteProgress::Joined { role }),
             }

@@ -17,6 +17,7 @@ use tokio::sync::broadcast;
 
 use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
+use crate::files::write_whole;
 use crate::rpc_proxy;
 
 #[derive(Debug, Deserialize)]
@@ -94,11 +95,9 @@ async fn contracts(path: &Path, sender: &Sender, unusable: String) -> Result<Dep
     }
     let deployment = deploy(sender).await.blame(Kind::Peer, unusable)?;
     // Whole or not at all: half a file would have new contracts deployed over and over.
-    let unfinished = path.with_extension("tmp");
     let mut text = serde_json::to_vec_pretty(&deployment)?;
     text.push(b'\n');
-    std::fs::write(&unfinished, text).blame(Kind::You, context.clone())?;
-    std::fs::rename(&unfinished, path).blame(Kind::You, context)?;
+    write_whole(path, &text).blame(Kind::You, context)?;
     Ok(deployment)
 }
 

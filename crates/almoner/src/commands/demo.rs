@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::demo_screen::{Closed, Screen};
+use super::files::only_loopback;
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::breast_cancer::Labels;
 use crate::localnet::{
@@ -31,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long)]
     seed: Option<u64>,
     /// The four UCI heart hospitals: a directory with processed.*.data and split_seed43.csv.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "clean_labels"])]
     data: Option<PathBuf>,
     /// The model trained on breast cancer.
     #[arg(long, value_enum, default_value_t = ModelChoice::Mlp)]
@@ -61,6 +62,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     if !(1..=MAX_ROUNDS).contains(&options.rounds) {
         return Err(Failure::you(format!("--rounds {}: choose 1 to {MAX_ROUNDS}", options.rounds)));
     }
+    only_loopback(options.listen, &format!("--listen {}", options.listen))?;
     let seeds = match options.seed {
         Some(seed) => Seeds::insecure(seed),
         None => Seeds::random().map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?,
@@ -98,7 +100,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let pooled = pooled_baseline(&scenario, options.rounds, &seeds)?;
     let audit = audit_in_a_child(&net.url, options.chain.as_deref()).await?;
     let counters = net.chain.sender.counters();
-    let commits = (net.chain.journal.commits(), net.chain.journal.commit_time());
+    let commits = net.commits();
     let url = net.url.clone();
     net.stop().await?;
     let report = RunReport { rounds, participants, validators, model_path, model_cid };

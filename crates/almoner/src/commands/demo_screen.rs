@@ -105,6 +105,12 @@ impl Screen {
                 tokens(U256::from(paid.cumulative))
             ));
         }
+        for line in wrapped("gas", report.gas.iter().map(|(step, gas)| format!("{step} {gas}"))) {
+            self.say(line);
+        }
+        for line in wrapped("seconds", report.seconds.iter().map(|(phase, took)| format!("{phase} {took:.2}"))) {
+            self.say(line);
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the last page shows everything once")]
@@ -130,17 +136,9 @@ impl Screen {
             println!("    best hospital alone            {:.3}     {:.4}", best.accuracy, best.log_loss);
         }
         println!("    all rows in one place          {:.3}     {:.4}", pooled.accuracy, pooled.log_loss);
-        println!("\ngas per step, last round");
-        for (step, gas) in &last.gas {
-            println!("    {step:<12} {gas:>9}");
-        }
-        println!("\nseconds per phase, last round");
-        for (phase, seconds) in &last.seconds {
-            println!("    {phase:<12} {seconds:>9.3}");
-        }
         println!(
-            "\n{} transactions, {} gas, {:.2} s waiting for them; {commits} commits of the coordinator's journal, one \
-             fsync each, {:.2} s",
+            "\n{} transactions, {} gas, {:.2} s waiting for them; {commits} commits of the journals of coordinator and \
+             sites, one fsync each, {:.2} s in all",
             counters.transactions,
             counters.gas,
             counters.waited.as_secs_f64(),
@@ -159,10 +157,39 @@ impl Screen {
     }
 }
 
+/// Items in lines of a readable length, the first of them under a title.
+fn wrapped(title: &str, items: impl Iterator<Item = String>) -> Vec<String> {
+    const WIDTH: usize = 96;
+    let mut lines = vec![format!("    {title:<8}")];
+    for item in items {
+        let last = lines.len() - 1;
+        if lines[last].len() + 2 + item.len() > WIDTH {
+            lines.push(format!("    {:<8}", ""));
+        }
+        let last = lines.len() - 1;
+        lines[last].push_str("  ");
+        lines[last].push_str(&item);
+    }
+    lines
+}
+
 fn line(person: &Person) -> String {
     let alone = person.accuracy_alone.map(|accuracy| format!("alone {accuracy:.3}")).unwrap_or_default();
     let note = if person.mislabelled { "half its labels flipped" } else { "" };
     format!("{:<14} {:>4} rows {:>14} TEST  {alone:<12} {note}", person.name, person.rows, tokens(person.balance))
         .trim_end()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_wrapped_and_nothing_is_left_out() {
+        let lines = wrapped("gas", (0..20).map(|n| format!("step-{n} 123456")));
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= 96), "{lines:?}");
+        assert!(lines[0].starts_with("    gas") && lines[1].starts_with("             "), "{lines:?}");
+        assert_eq!(lines.concat().matches("step-").count(), 20);
+    }
 }

@@ -45,16 +45,22 @@ pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
     SigningKey::load(path).map_err(|error| Failure::new(Kind::You, error))
 }
 
-/// Listens where the file says. Nothing is encrypted in transit yet, so nobody but this machine is listened to.
+/// Listens where the file says.
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let context = format!("listen = {address}");
-    if !address.ip().is_loopback() {
-        return Err(Failure::you(format!(
-            "{context}: not a loopback address; nothing is encrypted in transit in this version, bring others in \
-             through a tunnel of your own"
-        )));
-    }
+    only_loopback(address, &context)?;
     TcpListener::bind(address).await.blame(Kind::You, context)
+}
+
+/// Nothing is encrypted in transit yet, so no role listens to anybody but this machine.
+pub(super) fn only_loopback(address: SocketAddr, context: &str) -> Result<(), Failure> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Failure::you(format!(
+        "{context}: not a loopback address; nothing is encrypted in transit in this version, bring others in through \
+         a tunnel of your own"
+    )))
 }
 
 /// Ends with an interrupt or a termination signal.

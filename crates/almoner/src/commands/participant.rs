@@ -9,7 +9,7 @@ use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
 use almoner_participant::{DataConfig, SiteConfig, SiteParts, SiteProgress, SystemEntropy};
-use almoner_proto::endpoint;
+use almoner_proto::{Kinded, endpoint};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
 use serde_json::{Value, json};
@@ -59,7 +59,8 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
         progress,
     };
     say_up("participant", &config.coordinator, options.json);
-    Ok(almoner_participant::run(config, parts, stop).await?)
+    let served = almoner_participant::run(config, parts, stop).await;
+    served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
 }
 
 fn parse(url: &str, field: &'static str) -> Result<Url, Failure> {

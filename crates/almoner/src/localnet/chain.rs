@@ -110,11 +110,7 @@ impl LocalChain {
             Err(status) => status,
         };
         self.answers().await?;
-        let kind = match almoner_proto::kind_of(&status).blame() {
-            almoner_proto::Blame::You => Kind::You,
-            almoner_proto::Blame::Peer => Kind::Peer,
-            almoner_proto::Blame::Us => Kind::Us,
-        };
+        let kind = Kind::of(almoner_proto::kind_of(&status).blame());
         Err(Failure::new(kind, anyhow::anyhow!("{what}: {}", status.message())))
     }
 

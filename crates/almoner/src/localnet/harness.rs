@@ -22,6 +22,7 @@ use super::scenario::{Holder, Scenario};
 use super::seeds::Seeds;
 use super::sites::Site;
 use crate::failure::{Failure, Kind};
+use crate::files::write_whole;
 
 /// A round that says nothing for so long is stuck; its own deadlines are hours away.
 const SILENCE: Duration = Duration::from_secs(180);
@@ -196,7 +197,7 @@ impl Localnet {
         let dir = self.dir.join("rounds").join(round.to_string());
         std::fs::create_dir_all(&dir)?;
         let path = dir.join(format!("{name}.list"));
-        std::fs::write(&path, self.read(cid).await?)?;
+        write_whole(&path, &self.read(cid).await?)?;
         Ok(path)
     }
 
@@ -243,7 +244,7 @@ impl Localnet {
     pub async fn save_model(&self, scenario: &Scenario, last: &RoundReport) -> Result<(PathBuf, String), Failure> {
         let bytes = export_f32(&scenario.spec.model, &last.model)?;
         let path = self.dir.join("model.safetensors");
-        std::fs::write(&path, &bytes)?;
+        write_whole(&path, &bytes)?;
         let cid = self.store.put(bytes.into()).await?;
         Ok((path, cid.to_string()))
     }

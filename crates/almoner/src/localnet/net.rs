@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use almoner_aggregator::AggregatorConfig;
 use almoner_chain::Ledger;
 use almoner_coordinator::{CoordinatorConfig, Progress};
+use almoner_journal::Journal;
 use almoner_participant::ClaimPolicy;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, endpoint, researchers_client};
@@ -50,6 +52,8 @@ pub struct Localnet {
     pub claim: ClaimPolicy,
     pub(super) seeds: Seeds,
     pub(super) dir: PathBuf,
+    /// What the coordinator and the sites write down.
+    pub(super) journals: Vec<Journal>,
     pub(super) channel: Channel,
     pub(super) tasks: JoinSet<Result<(), Failure>>,
     pub(super) shutdown: CancellationToken,
@@ -123,6 +127,7 @@ impl Localnet {
         let genesis = chain.devnet.is_some().then(|| super::chain::devnet_config(&chain.key, &seeds).accounts);
         RunFile::new(chain.deployment.clone(), genesis.unwrap_or_default(), federation).write(&dir)?;
         let claim = ClaimPolicy::default();
+        let journals = vec![chain.journal.clone()];
         Ok(Self {
             chain,
             coordinator,
@@ -134,6 +139,7 @@ impl Localnet {
             claim,
             seeds,
             dir,
+            journals,
             channel,
             tasks,
             shutdown,
@@ -159,6 +165,13 @@ impl Localnet {
         let launch = LaunchRequest { federation: self.federation, rounds };
         let launch = self.researchers.launch(almoner_proto::wire::LaunchRequest::from(launch));
         self.chain.asked("launch the rounds", launch).await.map(|_| ())
+    }
+
+    /// Commits of all journals so far, each one fsync, and the time they took.
+    pub fn commits(&self) -> (u64, Duration) {
+        self.journals.iter().fold((0, Duration::ZERO), |(commits, time), journal| {
+            (commits + journal.commits(), time + journal.commit_time())
+        })
     }
 
     /// Stops every part and waits for it.

@@ -8,6 +8,7 @@ use almoner_protocol::{Address, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Blame, Failure, Kind};
+use crate::files::write_whole;
 
 /// Its name in the directory.
 pub const RUN_FILE: &str = "run.json";
@@ -36,12 +37,10 @@ impl RunFile {
 
     /// Writes it into a run's directory, whole or not at all.
     pub fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let (path, unfinished) = (dir.join(RUN_FILE), dir.join("run.json.tmp"));
-        let context = path.display().to_string();
+        let path = dir.join(RUN_FILE);
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        fs::write(&unfinished, text).blame(Kind::You, context.clone())?;
-        fs::rename(&unfinished, &path).blame(Kind::You, context)
+        write_whole(&path, &text).blame(Kind::You, path.display().to_string())
     }
 
     /// Reads the one in a run's directory.

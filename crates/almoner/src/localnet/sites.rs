@@ -5,9 +5,9 @@ use std::sync::Arc;
 use almoner_journal::Journal;
 use almoner_model::{Dataset, DeviceChoice};
 use almoner_participant::{
-    DataConfig, Entropy, PolicyConfig, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy,
+    DataConfig, Entropy, PolicyConfig, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress, SystemEntropy,
 };
-use almoner_proto::endpoint;
+use almoner_proto::{Kinded, endpoint};
 use almoner_protocol::{Address, U256};
 use tokio::sync::broadcast;
 use tonic::transport::Endpoint;
@@ -106,13 +106,15 @@ impl Localnet {
             Arc::new(SystemEntropy)
         };
         let (progress, receiver) = broadcast::channel(1024);
+        let journal = Journal::open(&file).blame(Kind::You, file.display().to_string())?;
+        self.journals.push(journal.clone());
         let account = key.address();
         let parts = SiteParts {
             // As a process of its own would: a connection for itself, made when it is first needed.
             channel: endpoint(Endpoint::from_shared(url.clone())?).connect_lazy(),
             store: gateway(&url)?,
             ledger: self.ledger.clone(),
-            journal: Journal::open(&file).blame(Kind::You, file.display().to_string())?,
+            journal,
             key,
             entropy,
             training,
@@ -120,7 +122,13 @@ impl Localnet {
             progress,
         };
         let stop = self.shutdown.clone();
-        self.tasks.spawn(async move { almoner_participant::run(config, parts, stop).await.map_err(Failure::from) });
+        self.tasks.spawn(async move {
+            match almoner_participant::run(config, parts, stop).await {
+                // Whoever waits for it to join has been told.
+                Err(SiteError::NotJoined(_)) => Ok(()),
+                served => served.map_err(Failure::from),
+            }
+        });
         Ok(Site { name: holder.name.clone(), account, progress: receiver })
     }
 }
@@ -145,7 +153,10 @@ impl Site {
         loop {
             match self.progress.recv().await {
                 Ok(SiteProgress::Joined { .. }) => return Ok(()),
-                Ok(SiteProgress::Refused { error, .. }) => return Err(anyhow::anyhow!("{}: {error}", self.name).into()),
+                Ok(SiteProgress::Refused { error, .. }) => {
+                    let kind = Kind::of(error.kind().blame());
+                    return Err(Failure::new(kind, anyhow::anyhow!("{}: {error}", self.name)));
+                }
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => {
                     return Err(anyhow::anyhow!("{} stopped before it joined", self.name).into());

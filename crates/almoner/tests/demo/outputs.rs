@@ -101,6 +101,7 @@ impl Mistakes {
         let open = home.path().join("open.key");
         std::fs::write(&open, "07".repeat(32)).unwrap();
         std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/config");
         let sample = |name: &str| std::fs::read_to_string(samples.join(name)).unwrap();
         let inside = |name: &str| format!("{:?}", home.path().join(name));
@@ -111,11 +112,12 @@ impl Mistakes {
             ("typo.toml", site.replace("entity", "entitiy")),
             ("coordinator.toml", coordinator),
             ("devnet.toml", sample("devnet.toml").replace("127.0.0.1", "0.0.0.0")),
+            ("busy.toml", sample("devnet.toml").replace("127.0.0.1:8545", &taken.local_addr().unwrap().to_string())),
             ("federation.toml", sample("breast-cancer.toml").replace("fee_bps = 1000", "fee_bps = 20000")),
         ] {
             std::fs::write(home.path().join(name), text).unwrap();
         }
-        Self { home, taken: TcpListener::bind("127.0.0.1:0").unwrap() }
+        Self { home, taken }
     }
 
     fn path(&self, name: &str) -> String {
@@ -125,10 +127,10 @@ impl Mistakes {
     fn all(&self) -> Vec<Vec<String>> {
         let (full, fresh, key) = (self.path("full"), self.path("fresh"), self.path("bad.key"));
         let taken = self.taken.local_addr().unwrap().to_string();
-        let [site, typo, coordinator, devnet, federation, something] =
-            ["site.toml", "typo.toml", "coordinator.toml", "devnet.toml", "federation.toml", "full/something"]
-                .map(|name| self.path(name));
-        let lines: [&[&str]; 26] = [
+        let names = ["site", "typo", "coordinator", "devnet", "busy", "federation"];
+        let [site, typo, coordinator, devnet, busy, federation] = names.map(|name| self.path(&format!("{name}.toml")));
+        let something = self.path("full/something");
+        let lines: [&[&str]; 29] = [
             &[],
             &["demo", "--no-such-flag"],
             &["demo", "--rounds", "many"],
@@ -138,7 +140,9 @@ impl Mistakes {
             &["demo", "--rounds", "1001"],
             &["demo", "--dir", &full],
             &["demo", "--data", &full, "--dir", &fresh],
+            &["demo", "--data", &full, "--clean-labels"],
             &["demo", "--dir", &fresh, "--listen", &taken],
+            &["demo", "--dir", &fresh, "--listen", "0.0.0.0:0"],
             &["demo", "--dir", &fresh, "--chain", "http://127.0.0.1:9", "--funder", &key],
             &["audit"],
             &["audit", "http://127.0.0.1:9"],
@@ -150,6 +154,7 @@ impl Mistakes {
             &["coordinator", "--config", &fresh],
             &["coordinator", "--config", &coordinator],
             &["devnet", "--config", &devnet],
+            &["devnet", "--config", &busy],
             &["participant", "--config", &typo],
             &["participant", "--config", &site],
             &["key", &something],

@@ -235,3 +235,58 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     }
     assert_eq!((status["members"].as_u64(), status["rounds"][1]["status"].as_str()), (Some(3), Some("final")));
 }
+
+/// What a site says of the rows it was given, and that it is its operator's to mend.
+fn rows_refused(house: &House, coordinator: &str, rows: &str) -> String {
+    let room = house.room("rows");
+    let key_file = room.join("site.key");
+    if !key_file.exists() {
+        key(&key_file);
+    }
+    fs::write(room.join("rows.csv"), rows).unwrap();
+    let settings = format!(
+        "coordinator = \"{coordinator}\"\nfederation = 1\nentity = \"A\"\nkey = \"site.key\"\nstate = \"site.db\"\n\
+         [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+    );
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_almoner"))
+        .args(["participant", "--config", "settings.toml"])
+        .current_dir(&room)
+        .env("ALMONER_LOG", "off")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    said
+}
+
+#[test]
+fn rows_that_a_site_cannot_use_are_named_by_file_line_and_column() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator"].map(|name| house.room(name));
+    let account = key(&rooms[1].join("coordinator.key"));
+    let funded = format!("[[funded]]\naccount = \"{account}\"\nether = 1000\n");
+    let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+    let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n"
+    );
+    let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+
+    let header: String = (0..30).map(|column| format!("x{column},")).collect::<String>() + "y\n";
+    let row = |last: &str, label: &str| "0.5,".repeat(29) + last + "," + label + "\n";
+    for (rows, said) in [
+        (String::new(), "rows.csv: no rows"),
+        (header.clone() + &row("high", "1"), "rows.csv line 2, column 'x29': not a number"),
+        (header.clone() + &row("", "1"), "rows.csv line 2, column 'x29': no value; drop the line or fill it in"),
+        (header.clone() + &row("inf", "1"), "rows.csv line 2, column 'x29': not a finite number"),
+        (header.clone() + &row("1", "2"), "rows.csv line 2, column 'y': the label must lie in 0 to 1"),
+        ("a,y\n1,1\n".into(), "rows.csv: 1 features, the federation's model takes 30; name the features to use"),
+    ] {
+        assert_eq!(rows_refused(&house, &url, &rows), format!("error: [participant]: {said}\n"));
+    }
+}
