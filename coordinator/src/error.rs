@@ -26,6 +26,9 @@ pub enum CoordinatorError {
     /// What an earlier life of this process wrote down was written by another version.
     #[error("journal: what was saved under {key} cannot be read, start the version that wrote it: {error}")]
     Saved { key: String, error: String },
+    /// What happened since the copy was made cannot be found out, so going on might contradict it.
+    #[error("the journal was restored from a copy, and what happened since cannot be taken over: {0}")]
+    Restored(String),
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -70,6 +73,7 @@ impl Kinded for CoordinatorError {
             | Self::Relay(_)
             | Self::Journal(_)
             | Self::Saved { .. }
+            | Self::Restored(_)
             | Self::Bug(_)
             | Self::Listen(_) => ErrorKind::Internal,
         }
