@@ -49,8 +49,9 @@ impl Actor {
     pub(super) async fn end_stray(&mut self) -> Result<(), CoordinatorError> {
         let Some(at) = self.stray.filter(|_| self.followed_at.elapsed() >= FOLLOW_EVERY) else { return Ok(()) };
         self.followed_at = Instant::now();
-        let now = self.chain.ledger.now().await?;
-        self.block_time = self.block_time.max(now);
+        self.block_time = self.block_time.max(self.chain.ledger.now().await?);
+        // Where nobody sends anything the newest block is an old one.
+        let now = self.now();
         let Some(record) = self.chain.ledger.round(at.federation, at.round).await? else { return Ok(()) };
         let opened = record.stages.contains_key(&Stage::Model);
         match (record.status, &record.proposal) {

@@ -9,6 +9,7 @@ use almoner_chain::{Deployment, Ledger, Outbox, Sender, deploy};
 use almoner_coordinator::{CoordinatorConfig, CoordinatorError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
+use almoner_protocol::FileVersion;
 use almoner_store::{EmbeddedStore, Url};
 use axum::Json;
 use axum::routing::get;
@@ -24,6 +25,8 @@ use crate::rpc_proxy;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CoordinatorFile {
+    #[serde(default, rename = "version")]
+    _version: FileVersion,
     listen: SocketAddr,
     /// JSON-RPC of a node.
     rpc: Url,
@@ -162,6 +165,8 @@ mod tests {
         let sample = include_str!("../../../../docs/config/coordinator.toml");
         let file = parse(sample).unwrap();
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
+        let error = parse(&sample.replace("version = 1", "version = 3\nanother = 1")).unwrap_err().to_string();
+        assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();
         assert!(error.contains("unknown field `ready_wait`"), "{error}");
     }

@@ -172,7 +172,8 @@ async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
     let mut shown = (0, String::new());
     while let Some(notice) = notices.next().await {
         let RoundNotice { round, state, next_round, reason, .. } = notice.map_err(refused)?.try_into()?;
-        if (round, &state) != (shown.0, &shown.1) && round > 0 {
+        // Between rounds, after a restart, there is a round but nothing that became of it.
+        if (round, &state) != (shown.0, &shown.1) && round > 0 && !state.is_empty() {
             if at.json {
                 println!("{}", json!({ "schema": 1, "round": round, "state": state, "reason": reason }));
             } else {
