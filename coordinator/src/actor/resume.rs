@@ -66,6 +66,7 @@ impl Actor {
         if let Some(current) = &mut self.current {
             current.locked = locked;
         }
+        self.refuse_older_than_chain().await?;
         let campaign = self.campaign_mut()?;
         campaign.base = base;
         tracing::info!(federation = campaign.number, round = campaign.last_round + 1, "taken up where it was left");
@@ -76,6 +77,20 @@ impl Actor {
         }
         self.log_failure("catching up", caught_up);
         Ok(())
+    }
+
+    /// A round is written down before it is opened, so no round on chain is news to us.
+    async fn refuse_older_than_chain(&self) -> Result<(), CoordinatorError> {
+        let Some(campaign) = &self.campaign else { return Ok(()) };
+        let federation = campaign.number;
+        let held = self.current.as_ref().map(|current| current.at().round).or(self.stray.map(|at| at.round));
+        let known = held.unwrap_or(campaign.last_round);
+        // Where the chain cannot be read now, it is when there is something to do.
+        let rounds = self.chain.ledger.rounds(federation).await.unwrap_or_default();
+        match rounds.last().map(|round| round.number).filter(|found| *found > known) {
+            Some(found) => Err(CoordinatorError::Stale { federation, known, found }),
+            None => Ok(()),
+        }
     }
 
     /// What the chain did without us comes first: an order that was carried out is not given again.

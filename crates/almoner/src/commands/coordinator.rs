@@ -135,7 +135,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     say_up("coordinator", &url, options.json);
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
-        CoordinatorError::Restored(_) => Failure::new(Kind::You, error),
+        CoordinatorError::Restored(_) | CoordinatorError::Stale { .. } => Failure::new(Kind::You, error),
         error => error.into(),
     })
 }
@@ -165,7 +165,7 @@ mod tests {
         let sample = include_str!("../../../../docs/config/coordinator.toml");
         let file = parse(sample).unwrap();
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
-        let error = parse(&sample.replace("version = 1", "version = 3\nanother = 1")).unwrap_err().to_string();
+        let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();
         assert!(error.contains("unknown field `ready_wait`"), "{error}");

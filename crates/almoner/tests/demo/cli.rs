@@ -92,7 +92,11 @@ fn a_newer_journal_and_what_is_not_there_are_told_in_words() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/config/breast-cancer.toml");
     let nobody = "0x0000000000000000000000000000000000000007";
     let gone = "http://127.0.0.1:9";
-    let lines: [&[&str]; 8] = [
+    let later = path("later.toml");
+    let site = include_str!("../../../../docs/config/site.toml");
+    fs::write(&later, site.replace("version = 1", "version = 2\na_new_key = true")).unwrap();
+    let lines: [&[&str]; 9] = [
+        &["participant", "--config", &later],
         &["coordinator", "backup", "--config", &settings, "--out", &out],
         &["coordinator", "restore", "--config", &settings, "--from", &out],
         &["federation", "claim", "1"],
@@ -219,6 +223,17 @@ impl Running {
         self.house.start(self.house.home.path(), &["federation", "watch", "1", "--coordinator", &self.url])
     }
 
+    /// A copy that `backup` did not make has no mark, but the chain is ahead of it.
+    fn refuse_plain_copy(&self) {
+        let room = self.house.room("coordinator");
+        let settings = self.settings.replace("coordinator.db", "plain-coordinator.db");
+        fs::write(room.join("plain.toml"), settings).unwrap();
+        let says = "the journal knows federation 1 up to round 1, the chain up to round 3: it is an older copy";
+        let started = at(&room, &["coordinator", "--config", "plain.toml", "--json"]);
+        let text = String::from_utf8_lossy(&started.stderr);
+        assert!(started.status.code() == Some(3) && text.contains(says), "{text}");
+    }
+
     /// Loses the journal of a coordinator that was killed, puts the copy back, and starts another on it.
     fn restore_coordinator(&mut self) {
         let room = self.house.room("coordinator");
@@ -287,6 +302,10 @@ fn a_federation_is_looked_after_and_comes_back_from_copies() {
     let copied = said(&coordinators, &["coordinator", "backup", "--config", "settings.toml", "--out", "copy.db"]);
     assert_eq!((copied["generation"].as_u64(), copied["beside"].as_array().unwrap().len()), (Some(1), 4));
     said(&room, &["participant", "backup", "--config", "site.toml", "--out", "copy.db"]);
+    newer_is_left_alone(&room);
+    for name in ["coordinator.db", "coordinator.db-wal"] {
+        fs::copy(coordinators.join(name), coordinators.join(format!("plain-{name}"))).unwrap();
+    }
     let mut watch = running.launch("2");
     until(&mut watch, 2, "settled");
     until(&mut watch, 3, "training");
@@ -294,6 +313,7 @@ fn a_federation_is_looked_after_and_comes_back_from_copies() {
     drop(watch);
 
     // The coordinator's disk is lost in round 3; what is left is from before round 2.
+    running.refuse_plain_copy();
     running.restore_coordinator();
     let mut watch = running.launch("1");
     // And again, when round 4 only waits for its window to pass.
@@ -349,6 +369,23 @@ fn taken_home(running: &Running, home: &Path) {
     fs::write(home.join("changed.toml"), text.replace("steps = 10", "steps = 11")).unwrap();
     let launch = ["federation", "launch", "1", "--file", "changed.toml", "--coordinator", &running.url];
     refused(home, &launch, 3, "a federation file cannot be changed under way");
+}
+
+/// A journal that a later version of this program has been at.
+fn newer_is_left_alone(room: &Path) {
+    let mut bytes = fs::read(room.join("copy.db")).unwrap();
+    // Where SQLite keeps the version that its user gives a file.
+    bytes[60..64].copy_from_slice(&99u32.to_be_bytes());
+    fs::write(room.join("newer.db"), &bytes).unwrap();
+    let restore = ["participant", "restore", "--config", "newer.toml", "--from", "newer.db"];
+    let settings = fs::read_to_string(room.join("site.toml")).unwrap();
+    fs::write(room.join("newer.toml"), settings.replace("\"site.db\"", "\"newer.db\"")).unwrap();
+    let says = "newer.db has schema version 99, this program knows 1: run the version that wrote it";
+    refused(room, &restore, 3, says);
+    let started = at(room, &["participant", "--config", "newer.toml"]);
+    let text = String::from_utf8_lossy(&started.stderr);
+    assert!(started.status.code() == Some(3) && text.contains(says), "{text}");
+    assert_eq!(fs::read(room.join("newer.db")).unwrap(), bytes);
 }
 
 /// Its journal is put back from before round 2 while round 6 runs: whether it answered in round 6 it cannot know.
