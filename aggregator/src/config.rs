@@ -1,5 +1,6 @@
 //! Settings of a worker.
 
+use almoner_protocol::FileVersion;
 use serde::Deserialize;
 
 use crate::AggregatorError;
@@ -10,6 +11,9 @@ const MAX_LANES: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AggregatorConfig {
+    /// Of the file's format.
+    #[serde(default)]
+    pub version: FileVersion,
     /// URL of the coordinator.
     pub coordinator: String,
     /// Gateways to read ciphertexts from, in order; the coordinator's own if none is named.

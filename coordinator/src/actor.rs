@@ -5,10 +5,12 @@ mod effects;
 mod follow;
 mod opening;
 mod requests;
+mod restored;
 mod resume;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use almoner_chain::SigningKey;
 use almoner_journal::Journal;
@@ -50,6 +52,9 @@ impl Current {
     }
 }
 
+/// How often the chain is read where no transaction of ours says that there is something new.
+const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
 pub(crate) struct Actor {
     config: CoordinatorConfig,
     chain: Chain,
@@ -63,6 +68,8 @@ pub(crate) struct Actor {
     progress: broadcast::Sender<Progress>,
     campaign: Option<Campaign>,
     current: Option<Current>,
+    /// A round on chain that this journal, being a copy, does not know: it is ended, and nothing is said in it.
+    stray: Option<At>,
     jobs: JobBoard<Work, Bytes>,
     lease_waiters: VecDeque<Reply<Job>>,
     receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
@@ -98,6 +105,7 @@ impl Actor {
             progress,
             campaign: None,
             current: None,
+            stray: None,
             jobs,
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
@@ -133,6 +141,8 @@ impl Actor {
             tracing::warn!(%error, "the next round could not be opened; trying again");
         }
         if self.current.is_none() {
+            let ended = self.end_stray().await;
+            self.log_failure("ending a round of an earlier life", ended);
             return;
         }
         let result = self.look().await;
@@ -141,7 +151,6 @@ impl Actor {
 
     /// Time passed: deadlines, posts of others, orders that failed.
     async fn look(&mut self) -> Result<(), CoordinatorError> {
-        const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
         if self.followed_at.elapsed() >= FOLLOW_EVERY {
             self.followed_at = Instant::now();
             self.block_time = self.block_time.max(self.chain.ledger.now().await?);
@@ -303,7 +312,7 @@ fn posted(current: &Current) -> impl Iterator<Item = (Stage, &Posted)> {
     Stage::ALL.into_iter().filter_map(|stage| current.round.posted(stage).map(|posted| (stage, posted)))
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

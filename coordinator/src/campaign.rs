@@ -129,6 +129,25 @@ impl Campaign {
         Ok(members.into_iter().chain(validators).collect())
     }
 
+    pub(crate) fn seats(&self) -> (Vec<Member>, Vec<Validator>) {
+        (self.members.clone(), self.validators.clone())
+    }
+
+    /// The seats of a federation that was launched, where this record of it has none.
+    pub(crate) fn take_seats(&mut self, (members, validators): (Vec<Member>, Vec<Validator>)) {
+        if !self.seated() {
+            (self.members, self.validators) = (members, validators);
+        }
+    }
+
+    /// What `earlier` was told and the chain does not know: consents, and rounds that were asked for.
+    pub(crate) fn keep_waiting(&mut self, earlier: Self) {
+        self.to_run = earlier.to_run;
+        self.joins = earlier.joins;
+        self.offers = earlier.offers;
+        self.enough_since = earlier.enough_since;
+    }
+
     fn of_role(&self, role: u8) -> impl Iterator<Item = &JoinRequest> {
         self.joins.range((role, Address::ZERO)..=(role, Address::repeat_byte(0xff))).map(|(_, request)| request)
     }

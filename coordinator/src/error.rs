@@ -26,6 +26,15 @@ pub enum CoordinatorError {
     /// What an earlier life of this process wrote down was written by another version.
     #[error("journal: what was saved under {key} cannot be read, start the version that wrote it: {error}")]
     Saved { key: String, error: String },
+    /// What happened since the copy was made cannot be found out, so going on might contradict it.
+    #[error("the journal was restored from a copy, and what happened since cannot be taken over: {0}")]
+    Restored(String),
+    /// A plain copy was put in the journal's place, without the mark that would have it brought up to date.
+    #[error(
+        "the journal knows federation {federation} up to round {known}, the chain up to round {found}: it is an older \
+         copy; move it away and put a copy back by `almoner coordinator restore`"
+    )]
+    Stale { federation: u64, known: u64, found: u64 },
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -70,6 +79,8 @@ impl Kinded for CoordinatorError {
             | Self::Relay(_)
             | Self::Journal(_)
             | Self::Saved { .. }
+            | Self::Restored(_)
+            | Self::Stale { .. }
             | Self::Bug(_)
             | Self::Listen(_) => ErrorKind::Internal,
         }

@@ -4,6 +4,7 @@ mod collect;
 mod due;
 mod duties;
 mod join;
+mod restored;
 mod round;
 
 use std::collections::BTreeSet;
@@ -119,6 +120,8 @@ struct Site {
     collected: u64,
     /// A claim that was sent and not yet seen paid.
     asked_pay: Option<Asked>,
+    /// Up to when the journal may have forgotten what this site said; `None` until it was looked up.
+    forgotten: Option<u64>,
     work: Option<Work>,
 }
 
@@ -154,6 +157,7 @@ impl Site {
             closed: 0,
             collected: 0,
             asked_pay: None,
+            forgotten: None,
             work: None,
         })
     }
@@ -219,6 +223,7 @@ impl Site {
         let Some(federation) = self.from.ledger.federation(number).await? else { return Ok(()) };
         self.join(&federation).await?;
         let rounds = self.from.ledger.rounds(number).await?;
+        self.forgotten_until(&federation, &rounds).await?;
         self.offer(notice, &federation, &rounds).await?;
         let Some(round) = rounds.last() else { return Ok(()) };
         match round.status {

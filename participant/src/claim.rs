@@ -9,6 +9,7 @@ use almoner_proto::{ClaimRequest, RoundNotice};
 use almoner_protocol::round::State;
 use almoner_protocol::types::PayoutItem;
 use almoner_protocol::{Address, B256, MAX_WEIGHT_TOTAL, PayoutTree, Stage, U256, decode_list, verify_claim};
+use almoner_store::Store;
 
 use serde::Deserialize;
 
@@ -123,17 +124,28 @@ pub fn claim_from(items: &[PayoutItem], root: B256, account: Address) -> Result<
 
 /// The site's claim under the root that people claim from now.
 pub async fn own_claim(from: &Sources, rounds: &[RoundRecord]) -> Result<Option<Claim>, SiteError> {
+    let (number, account) = (from.identity.federation().number, from.identity.account());
+    claim_of(&from.ledger, from.store.as_ref(), number, account, rounds).await
+}
+
+/// The same for any account: whoever looks needs no key. `rounds` are all of the federation's.
+pub async fn claim_of(
+    ledger: &Ledger,
+    store: &dyn Store,
+    number: u64,
+    account: Address,
+    rounds: &[RoundRecord],
+) -> Result<Option<Claim>, SiteError> {
     let Some(payout) = last_payout(rounds) else { return Ok(None) };
-    let file = bytes(from.store.as_ref(), &payout.cid, 10 + MAX_ACCOUNTS as u64 * PAYOUT_ITEM).await?;
+    let file = bytes(store, &payout.cid, 10 + MAX_ACCOUNTS as u64 * PAYOUT_ITEM).await?;
     let items: Vec<PayoutItem> = decode_list(&file, MAX_ACCOUNTS)?;
-    let claim = claim_from(&items, payout.root, from.identity.account())?;
-    let number = from.identity.federation().number;
-    let current = from.ledger.payout_root(number).await?;
+    let claim = claim_from(&items, payout.root, account)?;
+    let current = ledger.payout_root(number).await?;
     if claim.is_none() || current == payout.root {
         return Ok(claim);
     }
     // A later round may have become final while we looked.
-    let now = from.ledger.rounds(number).await?;
+    let now = ledger.rounds(number).await?;
     match now.last() {
         Some(round) if last_payout(&now).is_some_and(|now| now.root != payout.root) => {
             Err(SiteError::Moved { round: round.number })

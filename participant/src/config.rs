@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use almoner_model::DeviceChoice;
-use almoner_protocol::B256;
+use almoner_protocol::{B256, FileVersion};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +14,9 @@ use crate::{ClaimPolicy, SiteError};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteConfig {
+    /// Of the file's format.
+    #[serde(default)]
+    pub version: FileVersion,
     /// URL of the coordinator: gRPC, and by default chain and store too.
     pub coordinator: String,
     /// JSON-RPC of the chain; the coordinator's `/rpc` if not named.
@@ -27,7 +30,7 @@ pub struct SiteConfig {
     pub entity: String,
     /// Key file, readable by its owner only.
     pub key: PathBuf,
-    /// Journal file: what this site has answered. Never restore it from a backup.
+    /// Journal file: what this site has answered. A plain copy of it must never be put back.
     pub state: PathBuf,
     /// Where training runs.
     #[serde(default)]
@@ -172,6 +175,13 @@ mod tests {
             let SiteError::Config(text) = error else { panic!("{error}") };
             assert!(text.contains(&format!("unknown field `{key}`")), "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused_for_that() {
+        assert!(SAMPLE.contains("\nversion = 1\n"));
+        let error = SiteConfig::parse(&SAMPLE.replace("version = 1\n", "version = 2\n")).unwrap_err().to_string();
+        assert!(error.contains("version 2") && error.contains("run a newer almoner"), "{error}");
     }
 
     #[test]

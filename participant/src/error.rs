@@ -46,6 +46,13 @@ pub enum SiteError {
     #[error("round {round} moved on while it was being read")]
     Moved { round: u64 },
 
+    /// The journal is a copy: whether this was answered before, and how, nobody knows.
+    #[error(
+        "the journal was restored from a copy, and this site may have answered in round {round}, or for its base model, \
+         after the copy was made: it takes no part"
+    )]
+    Restored { round: u64 },
+
     // Refusals: what a round claims is not so.
     #[error(transparent)]
     Rule(#[from] almoner_protocol::Error),
@@ -114,7 +121,7 @@ impl Kinded for SiteError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) => ErrorKind::Invalid,
-            Self::Journal(JournalError::AnswerConflict { .. }) => ErrorKind::Conflict,
+            Self::Journal(JournalError::AnswerConflict { .. }) | Self::Restored { .. } => ErrorKind::Conflict,
             Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
             Self::NotJoined(error) => error.kind(),
             Self::Wire(error) => error.kind(),

@@ -33,9 +33,9 @@ mod tests;
 pub mod validate;
 
 pub use actor::{Duty, SiteParts, SiteProgress, run};
-pub use claim::{Claim, ClaimPolicy, Standing, claim_from, own_claim};
+pub use claim::{Claim, ClaimPolicy, Standing, claim_from, claim_of, own_claim};
 pub use config::{DataConfig, PolicyConfig, SiteConfig, entity_id};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::SiteError;
 pub use identity::Identity;
-pub use memory::Memory;
+pub use memory::{Memory, Records};

@@ -1,12 +1,16 @@
 //! What the site must not forget, over its journal. Every write is durable when it returns; calls run where blocking
 //! is allowed.
 
-use almoner_journal::{Answered, Journal, JournalError};
+use almoner_journal::{Answered, Batch, Journal, JournalError};
 use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::SiteError;
+
+mod records;
+
+pub use records::Records;
 
 /// One site's durable memory in one federation.
 #[derive(Clone, Debug)]
@@ -172,15 +176,38 @@ impl Memory {
         self.put("model".into(), value).await
     }
 
+    /// How often the journal was copied since the first one; 0 for one that never was.
+    pub async fn generation(&self) -> Result<u64, SiteError> {
+        self.with(Journal::generation).await
+    }
+
+    /// Up to when a journal of this generation may have forgotten what was said, once that was settled.
+    pub async fn forgotten(&self, generation: u64) -> Result<Option<u64>, SiteError> {
+        let value = self.get("forgotten".into()).await?;
+        Ok(value.and_then(|value| forgotten(&value)).filter(|(of, _)| *of == generation).map(|(_, until)| until))
+    }
+
+    /// Settles it, together with the scalars that may have been opened in that time; whatever their limit.
+    pub async fn keep_forgotten(&self, generation: u64, until: u64, opened: &[(B256, u32)]) -> Result<(), SiteError> {
+        let mut ledger = self.get("scalars".into()).await?.unwrap_or_default();
+        let known: Vec<[u8; 32]> = scalars(&ledger).map(|(ctx, _)| ctx.0).collect();
+        for (ctx, count) in opened.iter().filter(|(ctx, _)| !known.contains(&ctx.0)) {
+            ledger.extend_from_slice(ctx.as_slice());
+            ledger.extend_from_slice(&count.to_be_bytes());
+        }
+        let mark = [generation.to_be_bytes(), until.to_be_bytes()].concat();
+        let (at, counted) = (self.key("forgotten"), self.key("scalars"));
+        self.with(move |journal| journal.commit(&Batch::new().state(&at, &mark).state(&counted, &ledger)).map(drop))
+            .await
+    }
+
     /// Notes that `count` scalars of this round's update may be opened; refuses beyond the limit. Once per round.
     pub async fn spend_scalars(&self, ctx: B256, count: u32, limit: u32) -> Result<(), SiteError> {
         let mut ledger = self.get("scalars".into()).await?.unwrap_or_default();
-        let entries = ledger.as_chunks::<SCALAR_ENTRY>().0;
-        if entries.iter().any(|entry| entry[..32] == ctx.0) {
+        if scalars(&ledger).any(|(round, _)| round == ctx) {
             return Ok(());
         }
-        let counted = |entry: &[u8; SCALAR_ENTRY]| u32::from_be_bytes([entry[32], entry[33], entry[34], entry[35]]);
-        let opened = entries.iter().map(counted).fold(0, u32::saturating_add);
+        let opened = scalars(&ledger).map(|(_, count)| count).fold(0, u32::saturating_add);
         check_ledger(opened, count, limit)?;
         ledger.extend_from_slice(ctx.as_slice());
         ledger.extend_from_slice(&count.to_be_bytes());
@@ -216,6 +243,21 @@ impl Memory {
         let federation = self.key(kind);
         self.with(move |journal| journal.answer_once(&federation, name.0, stage.number(), digest)).await
     }
+}
+
+/// Rounds and counts of a ledger of opened scalars.
+fn scalars(ledger: &[u8]) -> impl Iterator<Item = (B256, u32)> + '_ {
+    let entry = |entry: &[u8; SCALAR_ENTRY]| {
+        let count = u32::from_be_bytes([entry[32], entry[33], entry[34], entry[35]]);
+        (B256::from_slice(&entry[..32]), count)
+    };
+    ledger.as_chunks().0.iter().map(entry)
+}
+
+/// Generation and time.
+fn forgotten(value: &[u8]) -> Option<(u64, u64)> {
+    let (generation, until) = value.split_first_chunk()?;
+    Some((u64::from_be_bytes(*generation), u64::from_be_bytes(until.try_into().ok()?)))
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Agent {
             Role::Validator => (None, Some(section)),
         };
         let config = SiteConfig {
+            version: Default::default(),
             claim: ClaimPolicy::Never,
             coordinator: net.url.clone(),
             rpc: None,

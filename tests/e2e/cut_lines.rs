@@ -38,7 +38,13 @@ fn bad_lines(seed: u64) {
 /// The production aggregator at the end of a link.
 fn worker(url: &str) -> CancellationToken {
     let stop = CancellationToken::new();
-    let config = AggregatorConfig { coordinator: url.into(), gateways: Vec::new(), name: "worker".into(), lanes: 1 };
+    let config = AggregatorConfig {
+        version: Default::default(),
+        coordinator: url.into(),
+        gateways: Vec::new(),
+        name: "worker".into(),
+        lanes: 1,
+    };
     let parts = Parts {
         channel: endpoint(Endpoint::from_shared(url.to_owned()).unwrap()).connect_lazy(),
         store: Arc::new(GatewayStore::new(vec![url.parse().unwrap()]).unwrap()),

@@ -83,7 +83,7 @@ impl Actor {
             self.save_between_rounds()?;
         }
         self.send_seats(federation).await?;
-        let running = self.current.is_some();
+        let running = self.current.is_some() || self.stray.is_some();
         let campaign = self.campaign_of(federation)?;
         campaign.to_run = campaign.to_run.saturating_add(rounds);
         self.save_between_rounds()?;
@@ -123,7 +123,8 @@ impl Actor {
         let Some(campaign) = &mut self.campaign else { return Ok(()) };
         let waited = campaign.enough_since.is_some_and(|since| Duration::from_secs(now.saturating_sub(since)) >= wait);
         let due = campaign.next_round().is_some() && (campaign.all_ready() || waited);
-        if self.current.is_some() || !due || self.retry_at.is_some_and(|at| Instant::now() < at) {
+        if self.current.is_some() || self.stray.is_some() || !due || self.retry_at.is_some_and(|at| Instant::now() < at)
+        {
             return Ok(());
         }
         let committee = campaign.committee();

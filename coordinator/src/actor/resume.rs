@@ -12,12 +12,19 @@ use serde::de::DeserializeOwned;
 use super::{Actor, Current, millis};
 use crate::CoordinatorError;
 use crate::campaign::{Base, Campaign};
+use crate::chain::At;
 use crate::jobs::JobBoard;
 
 /// Journal keys.
-const CAMPAIGN: &str = "campaign";
-const ROUND: &str = "round";
-const STARTS: &str = "starts";
+pub(super) const CAMPAIGN: &str = "campaign";
+pub(super) const ROUND: &str = "round";
+pub(super) const STARTS: &str = "starts";
+/// A round of an earlier life that is to be ended.
+pub(super) const STRAY: &str = "stray";
+/// The generation of this journal that was brought up to date.
+pub(super) const BEGUN: &str = "begun";
+/// Starts that a journal may not know of, because they came after it was copied.
+const UNKNOWN_STARTS: u64 = 1 << 12;
 /// Leases of one life of the process; their numbers are never those of an earlier life, whose workers may still post.
 const LEASES: u32 = 40;
 
@@ -35,11 +42,18 @@ impl Actor {
 
     /// Takes up what an earlier life of this process wrote down.
     pub(crate) async fn restore(&mut self) -> Result<(), CoordinatorError> {
-        let starts = self.read::<u64>(STARTS)?.unwrap_or(0) + 1;
+        let mut starts = self.read::<u64>(STARTS)?.unwrap_or(0) + 1;
+        self.campaign = self.read::<Option<Campaign>>(CAMPAIGN)?.flatten();
+        let generation = self.journal.generation()?;
+        if generation != self.read::<u64>(BEGUN)?.unwrap_or(0) {
+            starts += UNKNOWN_STARTS;
+            self.begin_again(generation, starts).await?;
+            self.campaign = self.read::<Option<Campaign>>(CAMPAIGN)?.flatten();
+        }
         self.journal.state_put(STARTS, &encode(&starts)?)?;
         self.jobs = JobBoard::new(millis(self.config.lease), starts << LEASES);
-
-        self.campaign = self.read::<Option<Campaign>>(CAMPAIGN)?.flatten();
+        let stray = self.read::<Option<u64>>(STRAY)?.flatten();
+        self.stray = self.campaign.as_ref().zip(stray).map(|(c, round)| At { federation: c.number, round });
         let Some(campaign) = &self.campaign else { return Ok(()) };
         let Base { parent_ctx, root, cid, .. } = campaign.base.clone();
         let base = self.read_base(parent_ctx, root, cid).await?;
@@ -52,6 +66,7 @@ impl Actor {
         if let Some(current) = &mut self.current {
             current.locked = locked;
         }
+        self.refuse_older_than_chain().await?;
         let campaign = self.campaign_mut()?;
         campaign.base = base;
         tracing::info!(federation = campaign.number, round = campaign.last_round + 1, "taken up where it was left");
@@ -62,6 +77,20 @@ impl Actor {
         }
         self.log_failure("catching up", caught_up);
         Ok(())
+    }
+
+    /// A round is written down before it is opened, so no round on chain is news to us.
+    async fn refuse_older_than_chain(&self) -> Result<(), CoordinatorError> {
+        let Some(campaign) = &self.campaign else { return Ok(()) };
+        let federation = campaign.number;
+        let held = self.current.as_ref().map(|current| current.at().round).or(self.stray.map(|at| at.round));
+        let known = held.unwrap_or(campaign.last_round);
+        // Where the chain cannot be read now, it is when there is something to do.
+        let rounds = self.chain.ledger.rounds(federation).await.unwrap_or_default();
+        match rounds.last().map(|round| round.number).filter(|found| *found > known) {
+            Some(found) => Err(CoordinatorError::Stale { federation, known, found }),
+            None => Ok(()),
+        }
     }
 
     /// What the chain did without us comes first: an order that was carried out is not given again.
@@ -75,7 +104,7 @@ impl Actor {
         self.finish_round().await
     }
 
-    fn tell_where_it_stands(&self) {
+    pub(super) fn tell_where_it_stands(&self) {
         let Some(campaign) = &self.campaign else { return };
         let running = self.current.as_ref().map(|current| (current.at().round, current.round.state()));
         self.notices.publish(|notice| {
@@ -83,6 +112,8 @@ impl Actor {
             notice.round = campaign.last_round;
             match running {
                 Some((round, state)) => (notice.round, notice.state) = (round, state.to_string()),
+                // A round of an earlier life is ended first.
+                None if self.stray.is_some() => notice.next_round = 0,
                 None => notice.next_round = campaign.next_round().unwrap_or_default(),
             }
         });
@@ -102,6 +133,6 @@ impl Actor {
     }
 }
 
-fn encode(value: &impl Serialize) -> Result<Vec<u8>, CoordinatorError> {
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, CoordinatorError> {
     serde_json::to_vec(value).map_err(|error| CoordinatorError::Bug(error.to_string()))
 }

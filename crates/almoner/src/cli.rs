@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{RoleOptions, aggregator, audit, coordinator, demo, devnet, federation, key, participant, serve};
+use crate::commands::{
+    RoleOptions, aggregator, audit, completions, coordinator, demo, devnet, federation, key, model, participant, serve,
+};
 use crate::failure::{Failure, Kind};
 
 /// Federated learning that pays: hospitals train one model together under encryption, a contract pays each by the
@@ -25,25 +27,33 @@ enum Command {
     Audit(audit::Options),
     /// Serve a finished run: /rpc, /ipfs and /deployment.json.
     Serve(serve::Options),
-    /// Run the coordinator of a federation.
-    Coordinator(RoleOptions),
+    /// Run the coordinator of a federation; copy its journal, or put a copy back.
+    Coordinator(coordinator::Options),
     /// Run a worker on ciphertexts.
     Aggregator(RoleOptions),
-    /// Run a site: it trains, serves on the committee, or validates, as its settings say.
-    Participant(RoleOptions),
+    /// Run a site: it trains, serves on the committee, or validates, as its settings say. Set one up, check it, ask it.
+    Participant(participant::Options),
     /// Run an embedded chain.
     Devnet(RoleOptions),
-    /// Create, fund, launch, watch and stop a federation.
+    /// Create, fund, launch, watch and stop a federation; claim what it owes.
     Federation(federation::Options),
+    /// Take the trained model home, or judge it on rows of your own.
+    Model(model::Options),
     /// Make the key of an account.
     Key(key::Options),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Print or write the manual pages.
+    Man(completions::Man),
 }
 
 impl Command {
     /// What is logged unless `ALMONER_LOG` says otherwise. Daemons say what they do.
     fn log(&self, told: Told) -> &'static str {
         match (self, told) {
-            (Self::Coordinator(_) | Self::Aggregator(_) | Self::Participant(_) | Self::Devnet(_), _) => "info",
+            (Self::Aggregator(_) | Self::Devnet(_), _) => "info",
+            (Self::Coordinator(options), _) if options.is_daemon() => "info",
+            (Self::Participant(options), _) if options.is_daemon() => "info",
             (_, Told::Text) => "error",
             (_, Told::Json) => "off",
         }
@@ -86,7 +96,10 @@ pub fn main() -> ExitCode {
             Command::Participant(options) => participant::run(options).await,
             Command::Devnet(options) => devnet::run(options).await,
             Command::Federation(options) => federation::run(options).await,
+            Command::Model(options) => model::run(options).await,
             Command::Key(options) => key::run(&options),
+            Command::Completions(options) => options.run(Cli::command()),
+            Command::Man(options) => options.run(Cli::command()),
         }
     });
     match done {

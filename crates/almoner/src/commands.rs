@@ -2,6 +2,9 @@
 
 pub(crate) mod aggregator;
 pub(crate) mod audit;
+mod backup;
+mod claim;
+pub(crate) mod completions;
 pub(crate) mod coordinator;
 pub(crate) mod demo;
 mod demo_screen;
@@ -9,9 +12,12 @@ pub(crate) mod devnet;
 pub(crate) mod federation;
 mod files;
 pub(crate) mod key;
+pub(crate) mod model;
 pub(crate) mod participant;
+mod reach;
 pub(crate) mod serve;
 mod source;
 mod status;
+mod watch_bar;
 
 pub(crate) use files::RoleOptions;

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+#[path = "demo/cli.rs"]
+mod cli;
 #[path = "demo/data.rs"]
 mod data;
 #[path = "demo/node.rs"]

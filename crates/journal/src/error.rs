@@ -6,9 +6,20 @@ pub enum JournalError {
     /// Another process holds the file. Two processes of one role would answer twice.
     #[error("{path} is in use by another process")]
     InUse { path: String },
-    /// The file was written by a newer version, or is not a journal.
-    #[error("{path} has schema version {found}, this program knows {known}")]
+    /// The file was written by another version of this program. It is left as it is.
+    #[error(
+        "{path} has schema version {found}, this program knows {known}: run the version that wrote it, or a newer one"
+    )]
     Schema { path: String, found: i64, known: i64 },
+    #[error("{path} is not a journal")]
+    NotAJournal { path: String },
+    #[error("{path}: there is no such journal")]
+    Missing { path: String },
+    /// A copy takes nobody's place.
+    #[error("{path} exists: move it away, or choose another name")]
+    Exists { path: String },
+    #[error("{path}: {source}")]
+    Io { path: String, source: std::io::Error },
     /// This stage was already answered with something else: sending both could open two sums.
     #[error("stage {stage} of federation {federation} was already answered differently for this base model")]
     AnswerConflict { federation: String, stage: u8, logged: [u8; 32], asked: [u8; 32] },

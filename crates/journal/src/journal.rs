@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use crate::lock::Lock;
 use crate::{JournalError, schema};
 
 /// One role's durable memory. Clones share the file.
@@ -18,23 +19,29 @@ struct Inner {
     conn: Mutex<Connection>,
     commits: AtomicU64,
     commit_nanos: AtomicU64,
+    /// Let go last: until the file is closed nobody else may write.
+    _lock: Option<Lock>,
 }
 
 impl Journal {
-    /// Opens or creates the file. Refuses while another process has it open.
+    /// Opens or creates the file, for its owner only. Refuses while another process has it open; a
+    /// [`JournalReader`](crate::JournalReader) may look into it meanwhile.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref();
-        Self::with(Connection::open(path)?, path)
+        let lock = Lock::take(path)?;
+        create_private(path)?;
+        Self::with(Connection::open(path)?, path, Some(lock))
     }
 
     /// A journal that is forgotten with the process: for tests, and for keys whose transactions need no memory.
     pub fn memory() -> Result<Self, JournalError> {
-        Self::with(Connection::open_in_memory()?, Path::new(":memory:"))
+        Self::with(Connection::open_in_memory()?, Path::new(":memory:"), None)
     }
 
-    fn with(conn: Connection, path: &Path) -> Result<Self, JournalError> {
+    fn with(conn: Connection, path: &Path, lock: Option<Lock>) -> Result<Self, JournalError> {
         schema::prepare(&conn, path)?;
-        let inner = Inner { conn: Mutex::new(conn), commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0) };
+        let conn = Mutex::new(conn);
+        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -78,6 +85,16 @@ impl Journal {
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
         Ok(value)
     }
+}
+
+/// Seeds of a site's keys are in here. The log beside it takes over who may read.
+pub(crate) fn create_private(path: &Path) -> Result<(), JournalError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path);
+    opened.map(drop).map_err(|source| JournalError::Io { path: path.display().to_string(), source })
 }
 
 pub(crate) fn put(tx: &Transaction<'_>, key: &str, value: &[u8]) -> Result<(), JournalError> {

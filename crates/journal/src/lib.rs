@@ -5,16 +5,21 @@
 //! Calls block for as long as that takes: an async caller runs them where blocking is allowed.
 
 mod answers;
+mod backup;
 mod batch;
 mod error;
 mod events;
 mod journal;
+mod lock;
 mod outbox;
+mod reader;
 mod schema;
 
 pub use answers::Answered;
+pub use backup::restore;
 pub use batch::Batch;
 pub use error::JournalError;
 pub use events::{Event, MAX_EVENT_BYTES};
 pub use journal::Journal;
 pub use outbox::{OutboxEntry, OutboxStatus};
+pub use reader::{Given, JournalReader};

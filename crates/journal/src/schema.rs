@@ -35,29 +35,42 @@ CREATE TABLE outbox (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Sets the durability and the lock, and creates the tables where there are none.
+/// Sets the durability, and creates the tables where there are none.
 pub(crate) fn prepare(conn: &Connection, path: &Path) -> Result<(), JournalError> {
-    let shown = || path.display().to_string();
-    // A holder keeps the lock for as long as it lives, so waiting longer would not help.
-    conn.busy_timeout(Duration::from_millis(200))?;
-    // Exclusive before WAL: the lock is then held until the file is closed, and no shared-memory file is made.
-    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    // Readers do not hold writers up, save for moments when they open.
+    conn.busy_timeout(Duration::from_secs(5))?;
+    // Before anything is changed.
+    if version(conn, path)? != 0 {
+        check(conn, path)?;
+    }
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(|e| in_use(e, path))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.execute_batch("BEGIN EXCLUSIVE").map_err(|e| in_use(e, path))?;
-    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        0 => {
-            conn.execute_batch(TABLES)?;
-            conn.pragma_update(None, "user_version", VERSION)?;
-        }
-        VERSION => {}
-        found => {
-            return Err(JournalError::Schema { path: shown(), found, known: VERSION });
-        }
+    if version(conn, path)? == 0 {
+        conn.execute_batch(TABLES)?;
+        conn.pragma_update(None, "user_version", VERSION)?;
     }
     conn.execute_batch("COMMIT")?;
     Ok(())
+}
+
+/// Refuses a file of another version, which is left as it is.
+pub(crate) fn check(conn: &Connection, path: &Path) -> Result<(), JournalError> {
+    match version(conn, path)? {
+        VERSION => Ok(()),
+        found => Err(JournalError::Schema { path: path.display().to_string(), found, known: VERSION }),
+    }
+}
+
+fn version(conn: &Connection, path: &Path) -> Result<i64, JournalError> {
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| not_a_journal(error, path))
+}
+
+fn not_a_journal(error: rusqlite::Error, path: &Path) -> JournalError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => JournalError::NotAJournal { path: path.display().to_string() },
+        _ => JournalError::Sqlite(error),
+    }
 }
 
 fn in_use(error: rusqlite::Error, path: &Path) -> JournalError {
@@ -65,6 +78,6 @@ fn in_use(error: rusqlite::Error, path: &Path) -> JournalError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             JournalError::InUse { path: path.display().to_string() }
         }
-        _ => JournalError::Sqlite(error),
+        _ => not_a_journal(error, path),
     }
 }

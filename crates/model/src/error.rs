@@ -81,6 +81,9 @@ pub enum ModelError {
     /// The name is not a device.
     #[error("unknown device '{0}'; use 'auto' or 'cpu'")]
     UnknownDevice(String),
+    /// A file of weights that is not one of this model.
+    #[error("weights file: {0}")]
+    File(String),
     /// The numeric library reported a failure.
     #[error("tensor library: {0}")]
     Backend(String),

@@ -1,4 +1,4 @@
-use almoner_model::{ModelError, export_f32};
+use almoner_model::{ModelError, export_f32, import_f32};
 use almoner_protocol::encode_model;
 use safetensors::{Dtype, SafeTensors};
 
@@ -29,6 +29,24 @@ fn another_reader_finds_pytorch_names_shapes_and_values() {
     assert_eq!(of("2.weight"), (vec![1, 2], vec![8.0, 9.0]));
     assert_eq!(of("2.bias"), (vec![1], vec![10.0]));
     assert_eq!(export_f32(&spec, &flat[1..]), Err(ModelError::Parameters { expected: 11, got: 10 }));
+}
+
+#[test]
+fn what_was_exported_is_read_back_and_nothing_else_is() {
+    let spec = mlp(&[3, 2, 1]);
+    let flat: Vec<f32> = (0..11u8).map(|v| f32::from(v) - 5.5).collect();
+    let bytes = export_f32(&spec, &flat).unwrap();
+    assert_eq!(import_f32(&spec, &bytes).unwrap(), flat);
+    for (other, said) in [
+        (mlp(&[3, 3, 1]), "'0.weight' is F32 [2, 3], the model takes F32 [3, 3]"),
+        (mlp(&[3, 2, 2, 1]), "4 tensors, the model has 6"),
+    ] {
+        let error = import_f32(&other, &bytes).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(matches!(import_f32(&spec, &bytes[..bytes.len() - 1]), Err(ModelError::File(_))));
+    let broken = export_f32(&spec, &[f32::NAN; 11]).unwrap();
+    assert!(import_f32(&spec, &broken).unwrap_err().to_string().contains("not finite"));
 }
 
 /// The published base model is written by `almoner-protocol`; here a reader not of ours takes it.

@@ -11,6 +11,10 @@ pub enum Error {
     #[error("{0:?} is not a federation: write chain id:address of Federations:number")]
     FederationName(String),
 
+    /// Nothing else of the file is looked at.
+    #[error("version {found} of this file is not known, this program reads version {known}: run a newer almoner")]
+    FileVersion { found: u32, known: u32 },
+
     #[error("{list} list, item {item}: {reason}")]
     ListItem { list: &'static str, item: usize, reason: &'static str },
     #[error("{list} list: {reason}")]

@@ -9,6 +9,7 @@ mod committee;
 mod descriptor;
 mod direction;
 mod error;
+mod file_version;
 mod fixed;
 mod ids;
 mod leak;
@@ -33,6 +34,7 @@ pub use committee::{Committee, MAX_COMMITTEE, MIN_COMMITTEE};
 pub use descriptor::{RoundFacts, build_descriptor, check_descriptor, check_terms};
 pub use direction::{DEFAULT_NOISE, add_noise, quantise_direction};
 pub use error::Error;
+pub use file_version::FileVersion;
 pub use fixed::{
     MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model,
     quantise,

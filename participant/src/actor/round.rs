@@ -8,6 +8,7 @@ use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, wire};
 use almoner_protocol::B256;
 
 use super::due::{Duty, Roles, due};
+use super::restored::may_have_answered;
 use super::{Site, SiteProgress};
 use crate::SiteError;
 use crate::claim::own_claim;
@@ -73,7 +74,9 @@ impl Site {
             return Ok(work.terms.clone());
         }
         self.confirm(round).await?;
+        let until = self.forgotten_until(federation, rounds).await?;
         let checked = match self.ask_task(round).await {
+            Ok(()) if may_have_answered(rounds, round, until) => Err(SiteError::Restored { round: round.number }),
             Ok(()) => terms(&self.from, &self.config.policy, federation, rounds, round).await,
             Err(error) => Err(error),
         };

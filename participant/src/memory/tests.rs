@@ -69,3 +69,40 @@ async fn models_and_promises_read_back() {
     memory.keep_receipt(A, B).await.unwrap();
     assert_eq!(memory.receipt(A).await.unwrap(), Some(B));
 }
+
+#[tokio::test]
+async fn what_a_copy_forgot_is_settled_once_and_its_scalars_count() {
+    let memory = memory();
+    memory.spend_scalars(A, 3, 7).await.unwrap();
+    assert_eq!(memory.forgotten(1).await.unwrap(), None);
+    // Round A is known already; round B may have been played after the copy was made.
+    memory.keep_forgotten(1, 500, &[(A, 3), (B, 3)]).await.unwrap();
+    assert_eq!(memory.forgotten(1).await.unwrap(), Some(500));
+    assert_eq!(memory.forgotten(2).await.unwrap(), None, "a copy of the copy asks again");
+    let error = memory.spend_scalars(B256::repeat_byte(3), 3, 7).await.unwrap_err();
+    assert!(matches!(error, SiteError::Rule(almoner_protocol::Error::ScalarsSpent { opened: 6, .. })), "{error}");
+}
+
+#[tokio::test]
+async fn a_look_into_the_journal_shows_what_was_said_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, federation) =
+        (dir.path().join("site.db"), FederationId { chain_id: 1, federations: Address::ZERO, number: 1 });
+    let memory = Memory::new(Journal::open(&path).unwrap(), federation);
+    memory.upload_seed(A, drawn(3)).await.unwrap();
+    memory.keep_receipt(A, B).await.unwrap();
+    memory.keep_promise(B, &Promised { salt: B, entries: vec![1] }).await.unwrap();
+    memory.answer_once(A, Stage::Score, B).await.unwrap();
+    memory.open_once(B256::repeat_byte(9), &[Address::ZERO]).await.unwrap();
+    memory.spend_scalars(A, 3, 7).await.unwrap();
+    let records = Records::read(&almoner_journal::JournalReader::open(&path).unwrap(), federation).unwrap();
+    let expected = Records {
+        receipts: [A].into(),
+        promises: [B].into(),
+        answers: [A].into(),
+        scalars: vec![(A, 3)],
+        generation: 0,
+        forgotten_until: None,
+    };
+    assert_eq!((records.opened(), records), (3, expected));
+}

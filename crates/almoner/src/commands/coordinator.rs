@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::{Deployment, Ledger, Outbox, Sender, deploy};
-use almoner_coordinator::{CoordinatorConfig, Parts};
+use almoner_coordinator::{CoordinatorConfig, CoordinatorError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
+use almoner_protocol::FileVersion;
 use almoner_store::{EmbeddedStore, Url};
 use axum::Json;
 use axum::routing::get;
+use clap::{Args, Subcommand};
 use serde::Deserialize;
 use tokio::sync::broadcast;
 
+use super::backup::{Backup, Restore};
 use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
@@ -23,6 +26,8 @@ use crate::rpc_proxy;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CoordinatorFile {
+    #[serde(default, rename = "version")]
+    _version: FileVersion,
     listen: SocketAddr,
     /// JSON-RPC of a node.
     rpc: Url,
@@ -48,8 +53,53 @@ fn parse(text: &str) -> Result<CoordinatorFile, toml::de::Error> {
     toml::from_str(text)
 }
 
-pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
-    let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    order: Option<Order>,
+    #[command(flatten)]
+    role: Option<RoleOptions>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Copy the journal while the coordinator runs.
+    Backup(Backup),
+    /// Put a copy of the journal back. The coordinator takes from the chain what happened since, and ends a round that
+    /// it does not know.
+    Restore(Restore),
+}
+
+impl Options {
+    /// Without a further command it is the coordinator itself.
+    pub(crate) fn is_daemon(&self) -> bool {
+        self.order.is_none()
+    }
+}
+
+const RESTORED: &str = "when it is started it takes from chain and store what happened since, before it serves anybody; a \
+                        round that was running is ended";
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    match (options.order, options.role) {
+        (Some(Order::Backup(backup)), _) => {
+            let file = settings(&backup.config)?;
+            backup.run(&file.state, &[&file.key, &file.deployment, &file.store, &backup.config])
+        }
+        (Some(Order::Restore(restore)), _) => restore.run(&settings(&restore.config)?.state, RESTORED),
+        (None, Some(role)) => serve(role).await,
+        // The parser asks for --config where there is no further command.
+        (None, None) => Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --config FILE"))),
+    }
+}
+
+fn settings(path: &Path) -> Result<CoordinatorFile, Failure> {
+    parse(&read_text(path)?).blame(Kind::You, path.display().to_string())
+}
+
+async fn serve(options: RoleOptions) -> Result<(), Failure> {
+    let file = settings(&options.config)?;
     let key = load_key(&file.key)?;
     let listener = listen(file.listen).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
@@ -84,7 +134,11 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };
     say_up("coordinator", &url, options.json);
-    Ok(almoner_coordinator::run(config, parts, until_told()).await?)
+    almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
+        // A store that lacks what came after the copy, or a copy that is too old.
+        CoordinatorError::Restored(_) | CoordinatorError::Stale { .. } => Failure::new(Kind::You, error),
+        error => error.into(),
+    })
 }
 
 /// The contracts of this coordinator: those named by the file, or new ones.
@@ -110,6 +164,8 @@ mod tests {
         let sample = include_str!("../../../../docs/config/coordinator.toml");
         let file = parse(sample).unwrap();
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
+        let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
+        assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();
         assert!(error.contains("unknown field `ready_wait`"), "{error}");
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
-use almoner_protocol::{Address, U256};
+use almoner_protocol::{Address, FileVersion, U256};
 use serde::Deserialize;
 
 use super::files::{RoleOptions, listen, read_text, say_up, until_told};
@@ -14,6 +14,8 @@ use crate::failure::{Blame, Failure, Kind};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DevnetFile {
+    #[serde(default, rename = "version")]
+    _version: FileVersion,
     listen: SocketAddr,
     /// Its blocks.
     chain: PathBuf,

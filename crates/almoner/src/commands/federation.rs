@@ -1,13 +1,15 @@
 //! `almoner federation`: what a researcher orders from a coordinator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
     Blame as ProtoBlame, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, endpoint,
     researchers_client, wire,
 };
+use almoner_protocol::B256;
 use almoner_protocol::spec::FederationSpec;
+use almoner_store::Url;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio_stream::StreamExt;
@@ -15,7 +17,9 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::files::read_text;
-use super::status;
+use super::reach::Reached;
+use super::watch_bar::Bar;
+use super::{claim, status};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -46,6 +50,9 @@ enum Order {
         federation: u64,
         #[arg(long, default_value_t = 1)]
         rounds: u32,
+        /// The federation file, if it should still be the one that the federation was created from.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
         #[command(flatten)]
         at: At,
     },
@@ -57,6 +64,8 @@ enum Order {
     },
     /// Show where a federation stands, by the chain alone.
     Status(status::Options),
+    /// Have an account paid what it is due, through the coordinator; show it before and after, from the chain.
+    Claim(claim::Options),
     /// Finish the round in hand and open no further one.
     Stop {
         federation: u64,
@@ -103,7 +112,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
                 format!("{amount} base units are in the pot of federation {federation}"),
             );
         }
-        Order::Launch { federation, rounds, at } => {
+        Order::Launch { federation, rounds, file, at } => {
+            if let Some(file) = &file {
+                same_file(file, federation, &at).await?;
+            }
             let request = wire::LaunchRequest::from(LaunchRequest { federation, rounds });
             at.client().await?.launch(request).await.map_err(refused)?;
             say(at.json, federation, "launched", format!("federation {federation} runs {rounds} rounds"));
@@ -115,6 +127,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         }
         Order::Watch { federation, at } => watch(federation, &at).await?,
         Order::Status(options) => status::run(options).await?,
+        Order::Claim(options) => claim::run(options).await?,
     }
     Ok(())
 }
@@ -127,18 +140,45 @@ fn say(json: bool, federation: u64, done: &str, text: String) {
     }
 }
 
-/// Prints every change until a finished round has no successor.
+/// A federation cannot be changed under way: what its sites consented to stands on chain.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file}: its hash is {ours}, federation {federation} was created from {theirs}: a federation file cannot be changed \
+     under way; create another federation from it"
+)]
+struct OtherFile {
+    file: String,
+    federation: u64,
+    ours: B256,
+    theirs: B256,
+}
+
+async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure> {
+    let name = file.display().to_string();
+    let ours = FederationSpec::parse(&read_text(file)?).and_then(|spec| spec.hash()).blame(Kind::You, name.clone())?;
+    let url: Url = at.coordinator.parse().blame(Kind::You, format!("--coordinator {}", at.coordinator))?;
+    let theirs = Reached::at(&url, None, &[], federation).await?.record.params.specHash;
+    if ours != theirs {
+        return Err(Failure::new(Kind::You, OtherFile { file: name, federation, ours, theirs }));
+    }
+    Ok(())
+}
+
+/// Prints every change until a finished round has no successor. For people a bar shows how far the round is.
 async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
+    let bar = Bar::new(at.json);
     let request = wire::WatchRequest::from(WatchRequest { federation });
     let mut notices = at.client().await?.watch(request).await.map_err(refused)?.into_inner();
     let mut shown = (0, String::new());
     while let Some(notice) = notices.next().await {
         let RoundNotice { round, state, next_round, reason, .. } = notice.map_err(refused)?.try_into()?;
-        if (round, &state) != (shown.0, &shown.1) && round > 0 {
+        // Between rounds, after a restart, there is a round but nothing that became of it.
+        if (round, &state) != (shown.0, &shown.1) && round > 0 && !state.is_empty() {
             if at.json {
                 println!("{}", json!({ "schema": 1, "round": round, "state": state, "reason": reason }));
             } else {
-                println!("round {round}: {state}{}{reason}", if reason.is_empty() { "" } else { ": " });
+                let because = if reason.is_empty() { "" } else { ": " };
+                bar.show(round, &state, &format!("round {round}: {state}{because}{reason}"));
             }
             shown = (round, state.clone());
         }
@@ -149,7 +189,7 @@ async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
     Err(Failure::peer("the coordinator ended the stream; ask again"))
 }
 
-fn refused(status: Status) -> Failure {
+pub(super) fn refused(status: Status) -> Failure {
     let kind = match almoner_proto::kind_of(&status).blame() {
         ProtoBlame::You => Kind::You,
         ProtoBlame::Peer | ProtoBlame::Us => Kind::Peer,

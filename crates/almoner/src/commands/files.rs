@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use almoner_chain::SigningKey;
+use almoner_protocol::FileVersion;
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -32,7 +33,9 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     if length > MAX_FILE_BYTES {
         return Err(Failure::you(format!("{context}: {length} bytes, no file of settings is so long")));
     }
-    std::fs::read_to_string(path).blame(Kind::You, context)
+    let text = std::fs::read_to_string(path).blame(Kind::You, context.clone())?;
+    FileVersion::check(&text).blame(Kind::You, context)?;
+    Ok(text)
 }
 
 pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {

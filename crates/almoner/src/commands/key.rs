@@ -19,10 +19,15 @@ pub(crate) struct Options {
     json: bool,
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// A key that nobody has had before.
+pub(super) fn fresh_key() -> Result<SigningKey, Failure> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
-    let key = SigningKey::generate(&mut ChaCha20Rng::from_seed(seed));
+    Ok(SigningKey::generate(&mut ChaCha20Rng::from_seed(seed)))
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let key = fresh_key()?;
     key.save(&options.file).map_err(|error| Failure::new(Kind::You, error))?;
     if options.json {
         println!("{}", json!({ "schema": 1, "address": key.address(), "file": options.file }));

@@ -1,5 +1,11 @@
-//! `almoner participant`: a site's agent, behind its firewall. It only dials out.
+//! `almoner participant`: a site's agent, behind its firewall. It only dials out. Beside it, what an operator does with
+//! a site: one file per command in the folder.
 
+mod check;
+mod init;
+mod status;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +18,13 @@ use almoner_participant::{DataConfig, SiteConfig, SiteParts, SiteProgress, Syste
 use almoner_proto::{Kinded, endpoint};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::transport::Endpoint;
 
+use super::backup::{Backup, Restore};
 use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
@@ -24,9 +32,61 @@ use crate::failure::{Blame, Failure, Kind};
 /// Between two looks for a coordinator or a federation that is not there yet.
 const AGAIN: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
-    let context = options.config.display().to_string();
-    let config = SiteConfig::parse(&read_text(&options.config)?).blame(Kind::You, context)?;
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    order: Option<Order>,
+    #[command(flatten)]
+    agent: Option<RoleOptions>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Write settings and key of a new site; nothing is overwritten.
+    Init(init::Options),
+    /// Look whether a site could take part: settings, key, rows, clock, coordinator, chain, disk. Sends nothing.
+    Check(check::Options),
+    /// Show what a site has done and earned, while its agent runs or not.
+    Status(status::Options),
+    /// Copy the journal while the agent runs. A copy that is put back answers nothing that it may have answered.
+    Backup(Backup),
+    /// Put a copy of the journal back.
+    Restore(Restore),
+}
+
+impl Options {
+    /// Without a further command it is the agent itself.
+    pub(crate) fn is_daemon(&self) -> bool {
+        self.order.is_none()
+    }
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    match (options.order, options.agent) {
+        (Some(Order::Init(options)), _) => init::run(&options),
+        (Some(Order::Check(options)), _) => check::run(options).await,
+        (Some(Order::Status(options)), _) => status::run(options).await,
+        (Some(Order::Backup(backup)), _) => {
+            let config = settings(&backup.config)?;
+            backup.run(&config.state, &[&config.key, &backup.config])
+        }
+        (Some(Order::Restore(restore)), _) => restore.run(&settings(&restore.config)?.state, RESTORED),
+        (None, Some(agent)) => serve(agent).await,
+        // The parser asks for --config where there is no further command.
+        (None, None) => Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --config FILE"))),
+    }
+}
+
+const RESTORED: &str = "the site takes no part in rounds that began before its next start, nor in further ones from their \
+                        base models; their scalars count as opened";
+
+fn settings(path: &Path) -> Result<SiteConfig, Failure> {
+    SiteConfig::parse(&read_text(path)?).blame(Kind::You, path.display().to_string())
+}
+
+async fn serve(options: RoleOptions) -> Result<(), Failure> {
+    let config = settings(&options.config)?;
     let key = load_key(&config.key)?;
     // A second agent on one journal would answer twice: it is refused here.
     let journal = Journal::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;

@@ -1,6 +1,6 @@
 //! Where a coordinator says that its contracts are.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use almoner_chain::Deployment;
 use almoner_store::Url;
@@ -16,8 +16,20 @@ pub(super) fn join(base: &Url, path: &str) -> Url {
     url
 }
 
+/// What a coordinator says of itself.
+pub(super) struct Answer {
+    pub(super) deployment: Deployment,
+    /// Its clock, to the second.
+    pub(super) date: Option<SystemTime>,
+}
+
 /// Asks a coordinator where the contracts are.
 pub(super) async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> {
+    Ok(ask_deployment(base).await?.deployment)
+}
+
+/// As [`fetch_deployment`], with what else the answer says.
+pub(super) async fn ask_deployment(base: &Url) -> Result<Answer, Failure> {
     let url = join(base, "deployment.json");
     let context = format!("{url}: is a coordinator or `almoner serve` running there?");
     let loopback = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -27,6 +39,8 @@ pub(super) async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> 
     }
     let sent = client.build()?.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
     let mut answer = sent.blame(Kind::Peer, context.clone())?;
+    let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.blame(Kind::Peer, context.clone())? {
         if part.len() > MAX_DEPLOYMENT_BYTES - bytes.len() {
@@ -34,5 +48,7 @@ pub(super) async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> 
         }
         bytes.extend_from_slice(&part);
     }
-    serde_json::from_slice(&bytes).blame(Kind::Peer, format!("{url}: not the addresses of a deployment"))
+    let deployment = serde_json::from_slice(&bytes);
+    let deployment = deployment.blame(Kind::Peer, format!("{url}: not the addresses of a deployment"))?;
+    Ok(Answer { deployment, date })
 }

@@ -57,7 +57,8 @@ fn sums(record: &FederationRecord, rounds: &[RoundRecord]) -> (u128, u128) {
     (funded, rounds.iter().filter_map(|round| round.paid).sum())
 }
 
-fn state(status: RoundStatus) -> &'static str {
+/// A status in a word.
+pub(super) fn state(status: RoundStatus) -> &'static str {
     match status {
         RoundStatus::Running => "running",
         RoundStatus::Proposed => "proposed",

@@ -149,6 +149,7 @@ impl Localnet {
 
     fn start_aggregator(&mut self) -> Result<(), Failure> {
         let config = AggregatorConfig {
+            version: Default::default(),
             coordinator: self.url.clone(),
             gateways: Vec::new(),
             name: "aggregator".into(),

@@ -8,7 +8,7 @@ use almoner_participant::{
     DataConfig, Entropy, PolicyConfig, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress, SystemEntropy,
 };
 use almoner_proto::{Kinded, endpoint};
-use almoner_protocol::{Address, U256};
+use almoner_protocol::{Address, FileVersion, U256};
 use tokio::sync::broadcast;
 use tonic::transport::Endpoint;
 
@@ -83,6 +83,7 @@ impl Localnet {
         let section =
             || DataConfig { csv: file.clone(), columns: Vec::new(), label: "label".into(), features: Vec::new() };
         let config = SiteConfig {
+            version: FileVersion::default(),
             coordinator: url.clone(),
             rpc: None,
             gateways: Vec::new(),

@@ -57,6 +57,19 @@ fn help_of_every_command() {
         ("help-federation-launch.txt", &["federation", "launch", "--help"]),
         ("help-federation-status.txt", &["federation", "status", "--help"]),
         ("help-key.txt", &["key", "--help"]),
+        ("help-coordinator-backup.txt", &["coordinator", "backup", "--help"]),
+        ("help-coordinator-restore.txt", &["coordinator", "restore", "--help"]),
+        ("help-participant-init.txt", &["participant", "init", "--help"]),
+        ("help-participant-check.txt", &["participant", "check", "--help"]),
+        ("help-participant-status.txt", &["participant", "status", "--help"]),
+        ("help-participant-backup.txt", &["participant", "backup", "--help"]),
+        ("help-participant-restore.txt", &["participant", "restore", "--help"]),
+        ("help-federation-claim.txt", &["federation", "claim", "--help"]),
+        ("help-model.txt", &["model", "--help"]),
+        ("help-model-export.txt", &["model", "export", "--help"]),
+        ("help-model-evaluate.txt", &["model", "evaluate", "--help"]),
+        ("help-completions.txt", &["completions", "--help"]),
+        ("help-man.txt", &["man", "--help"]),
     ] {
         let output = almoner(arguments);
         assert!(output.status.success() && output.stderr.is_empty());

@@ -17,13 +17,13 @@ use serde_json::Value;
 
 use super::almoner;
 
-const HOSPITALS: usize = 3;
+pub(super) const HOSPITALS: usize = 3;
 /// If the federation stands still, the test fails instead of waiting for ever.
 const GUARD: Duration = Duration::from_secs(300);
 
 /// Everything that was started; nothing outlives the test.
 #[derive(Clone, Default)]
-struct Children(Arc<Mutex<Vec<Child>>>);
+pub(super) struct Children(Arc<Mutex<Vec<Child>>>);
 
 impl Children {
     fn kill_all(&self) {
@@ -34,7 +34,7 @@ impl Children {
     }
 
     /// SIGKILL, and gone.
-    fn kill(&self, id: u32) {
+    pub(super) fn kill(&self, id: u32) {
         let mut children = self.0.lock().unwrap();
         let child = children.iter_mut().find(|child| child.id() == id).unwrap();
         child.kill().unwrap();
@@ -42,9 +42,9 @@ impl Children {
     }
 }
 
-struct House {
-    home: tempfile::TempDir,
-    children: Children,
+pub(super) struct House {
+    pub(super) home: tempfile::TempDir,
+    pub(super) children: Children,
 }
 
 impl Drop for House {
@@ -54,18 +54,18 @@ impl Drop for House {
 }
 
 /// A running role and what it says, a JSON document a line.
-struct Daemon {
-    id: u32,
+pub(super) struct Daemon {
+    pub(super) id: u32,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Daemon {
-    fn next(&mut self) -> Value {
+    pub(super) fn next(&mut self) -> Value {
         let line = self.lines.next().expect("the process goes on").expect("text");
         serde_json::from_str(&line).expect("a JSON document a line")
     }
 
-    fn until(&mut self, event: &str) -> Value {
+    pub(super) fn until(&mut self, event: &str) -> Value {
         loop {
             let said = self.next();
             assert_ne!(said["event"], "refused", "{said}");
@@ -77,7 +77,7 @@ impl Daemon {
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default() };
         let children = house.children.clone();
         std::thread::spawn(move || {
@@ -87,14 +87,14 @@ impl House {
         house
     }
 
-    fn room(&self, name: &str) -> PathBuf {
+    pub(super) fn room(&self, name: &str) -> PathBuf {
         let dir = self.home.path().join(name);
         fs::create_dir_all(&dir).unwrap();
         dir
     }
 
     /// Starts a role in its room.
-    fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
+    pub(super) fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
         let mut child = Command::new(env!("CARGO_BIN_EXE_almoner"))
             .args(arguments)
             .arg("--json")
@@ -110,7 +110,7 @@ impl House {
         Daemon { id, lines }
     }
 
-    fn daemon(&self, room: &Path, role: &str, settings: &str) -> (Daemon, String) {
+    pub(super) fn daemon(&self, room: &Path, role: &str, settings: &str) -> (Daemon, String) {
         let file = room.join("settings.toml");
         fs::write(&file, settings).unwrap();
         let mut daemon = self.start(room, &[role, "--config", "settings.toml"]);
@@ -121,7 +121,7 @@ impl House {
     }
 
     /// Starts a site; it is up once it has joined.
-    fn site(&self, name: &str, section: &str, coordinator: &str, holder: &Holder) -> Daemon {
+    pub(super) fn site(&self, name: &str, section: &str, coordinator: &str, holder: &Holder) -> Daemon {
         let room = self.room(name);
         key(&room.join("site.key"));
         fs::write(room.join("rows.csv"), csv(holder)).unwrap();
@@ -136,14 +136,14 @@ impl House {
 }
 
 /// Makes a key file and returns its account.
-fn key(file: &Path) -> String {
+pub(super) fn key(file: &Path) -> String {
     let made = almoner(&["key", file.to_str().unwrap(), "--json"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let said: Value = serde_json::from_slice(&made.stdout).unwrap();
     said["address"].as_str().unwrap().to_owned()
 }
 
-fn csv(holder: &Holder) -> String {
+pub(super) fn csv(holder: &Holder) -> String {
     let data = &holder.data;
     let mut text: String = (0..data.features()).map(|column| format!("x{column},")).collect();
     text.push_str("y\n");
@@ -156,14 +156,14 @@ fn csv(holder: &Holder) -> String {
     text
 }
 
-fn order(coordinator: &str, arguments: &[&str]) -> Value {
+pub(super) fn order(coordinator: &str, arguments: &[&str]) -> Value {
     let output = almoner(&[&["federation"], arguments, &["--coordinator", coordinator, "--json"]].concat());
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A port nobody listens at now: a coordinator that is started again must be where it was.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

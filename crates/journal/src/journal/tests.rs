@@ -1,4 +1,4 @@
-use crate::{Answered, Batch, Journal, JournalError, MAX_EVENT_BYTES, OutboxStatus};
+use crate::{Answered, Batch, Given, Journal, JournalError, JournalReader, MAX_EVENT_BYTES, OutboxStatus, restore};
 
 const ACCOUNT: &[u8] = b"account";
 
@@ -43,13 +43,104 @@ fn a_second_holder_is_refused() {
 }
 
 #[test]
+fn another_name_of_the_same_file_is_the_same_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, link) = (dir.path().join("role.sqlite"), dir.path().join("link.sqlite"));
+    let _first = Journal::open(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(Journal::open(&link), Err(JournalError::InUse { .. })));
+}
+
+#[test]
+fn a_reader_looks_on_while_the_holder_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("site.sqlite");
+    assert!(matches!(JournalReader::open(&path), Err(JournalError::Missing { .. })));
+    let journal = Journal::open(&path).unwrap();
+    let reader = JournalReader::open(&path).unwrap();
+    assert!(reader.is_held());
+    journal.commit(&Batch::new().state("f/a", b"1").state("f/b", b"2").state("g/a", b"3")).unwrap();
+    journal.answer_once("f", [7; 32], 6, [1; 32]).unwrap();
+    let seen = reader.state_under("f/").unwrap();
+    assert_eq!(seen, [("f/a".to_owned(), b"1".to_vec()), ("f/b".to_owned(), b"2".to_vec())]);
+    assert_eq!(reader.answers("f").unwrap(), [Given { about: [7; 32], stage: 6 }]);
+    // It writes nothing, and being looked at does not let a second writer in.
+    assert!(reader.conn().execute("DELETE FROM state", []).is_err());
+    assert!(matches!(Journal::open(&path), Err(JournalError::InUse { .. })));
+    drop(journal);
+    let alone = JournalReader::open(&path).unwrap();
+    assert!(!alone.is_held());
+    assert_eq!(alone.state_under("g/").unwrap().len(), 1);
+}
+
+#[test]
+fn a_copy_made_meanwhile_is_whole_and_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    let [live, copy, back] = ["live.db", "copy.db", "back.db"].map(|name| dir.path().join(name));
+    let journal = Journal::open(&live).unwrap();
+    journal.append(b"before").unwrap();
+    journal.answer_once("f", [7; 32], 6, [1; 32]).unwrap();
+    assert_eq!(JournalReader::open(&live).unwrap().copy_to(&copy).unwrap(), 1);
+    journal.append(b"after").unwrap();
+    assert_eq!(journal.generation().unwrap(), 0, "the journal itself goes on");
+    let again = JournalReader::open(&live).unwrap().copy_to(&copy);
+    assert!(matches!(again, Err(JournalError::Exists { .. })), "a copy is not overwritten");
+
+    assert_eq!(restore(&copy, &back).unwrap(), 2);
+    let restored = Journal::open(&back).unwrap();
+    assert_eq!(restored.generation().unwrap(), 2);
+    assert_eq!(restored.replay().unwrap().iter().map(|e| e.body.as_slice()).collect::<Vec<_>>(), [b"before"]);
+    assert!(matches!(restored.answer_once("f", [7; 32], 6, [2; 32]), Err(JournalError::AnswerConflict { .. })));
+    // A copy that somebody put into place by hand says what it is, too.
+    assert_eq!(Journal::open(&copy).unwrap().generation().unwrap(), 1);
+}
+
+#[test]
+fn a_copy_takes_nobodys_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let [live, copy] = ["live.db", "copy.db"].map(|name| dir.path().join(name));
+    let journal = Journal::open(&live).unwrap();
+    JournalReader::open(&live).unwrap().copy_to(&copy).unwrap();
+    assert!(matches!(restore(&copy, &live), Err(JournalError::InUse { .. })));
+    drop(journal);
+    assert!(matches!(restore(&copy, &live), Err(JournalError::Exists { .. })));
+    std::fs::write(dir.path().join("lost.db-wal"), "the log of a lost file").unwrap();
+    assert!(
+        matches!(restore(&copy, dir.path().join("lost.db")), Err(JournalError::Exists { path }) if path.ends_with("lost.db-wal"))
+    );
+    std::fs::write(dir.path().join("text.db"), "no journal, and long enough to be looked at as one".repeat(20))
+        .unwrap();
+    let text = restore(dir.path().join("text.db"), dir.path().join("new.db"));
+    assert!(matches!(text, Err(JournalError::NotAJournal { .. })), "{text:?}");
+}
+
+#[test]
+fn only_the_owner_may_read_it_and_its_copies() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let [live, copy] = ["live.db", "copy.db"].map(|name| dir.path().join(name));
+    let journal = Journal::open(&live).unwrap();
+    journal.append(b"seed").unwrap();
+    JournalReader::open(&live).unwrap().copy_to(&copy).unwrap();
+    for file in [&live, &copy, &dir.path().join("live.db-wal")] {
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[test]
 fn a_newer_file_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("role.sqlite");
     let newer = rusqlite::Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
-    assert!(matches!(Journal::open(&path), Err(JournalError::Schema { found: 99, .. })));
+    let refused = Journal::open(&path).unwrap_err();
+    assert!(matches!(refused, JournalError::Schema { found: 99, .. }));
+    assert!(refused.to_string().contains("run the version that wrote it"), "{refused}");
+    assert!(matches!(JournalReader::open(&path), Err(JournalError::Schema { found: 99, .. })));
+    assert!(matches!(restore(&path, dir.path().join("new")), Err(JournalError::Schema { found: 99, .. })));
+    let version = rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0));
+    assert_eq!(version, Ok(99));
 }
 
 #[test]

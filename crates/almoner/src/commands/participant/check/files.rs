@@ -1,0 +1,107 @@
+//! The site's own half: settings, key, journal, device, rows, room on the disk.
+
+use std::path::{Path, PathBuf};
+
+use almoner_journal::{JournalError, JournalReader};
+use almoner_model::{ComputeDevice, Dataset};
+use almoner_participant::data::{Limits, load, read_csv};
+use almoner_participant::validate::LEAST_ROWS;
+use almoner_participant::{DataConfig, SiteConfig};
+use almoner_protocol::Address;
+use almoner_protocol::spec::FederationSpec;
+
+use super::table::Table;
+use crate::commands::files::{load_key, read_text};
+use crate::failure::{Blame, Failure, Kind};
+
+const MIB: u64 = 1 << 20;
+/// Without this much a write may fail in the middle of a round.
+const LEAST_ROOM: u64 = 64 * MIB;
+const GOOD_ROOM: u64 = 1024 * MIB;
+
+pub(super) fn settings(path: &Path, table: &mut Table) -> Option<SiteConfig> {
+    let context = path.display().to_string();
+    let read = read_text(path).and_then(|text| SiteConfig::parse(&text).blame(Kind::You, context.clone()));
+    let config = table.take("settings", read, "mend the file; a sample is docs/config/site.toml")?;
+    table.fine("settings", context);
+    Some(config)
+}
+
+/// Key, journal and device; the account, if there is one.
+pub(super) fn own(config: &SiteConfig, table: &mut Table) -> Option<Address> {
+    let key = table.take("key", load_key(&config.key), "a key file that only this user may read: chmod 600");
+    let account = key.map(|key| key.address());
+    if let Some(account) = account {
+        table.fine("key", format!("{account} in {}", config.key.display()));
+    }
+    journal(&config.state, table);
+    match ComputeDevice::open(config.device) {
+        Ok(_) => table.fine("device", config.device.to_string()),
+        Err(error) => table.fail("device", &Failure::new(Kind::You, error), "device = \"cpu\" always works"),
+    }
+    account
+}
+
+fn journal(path: &Path, table: &mut Table) {
+    let shown = path.display();
+    let opened = JournalReader::open(path).and_then(|journal| Ok((journal.is_held(), journal.generation()?)));
+    match opened {
+        Ok((_, generation)) if generation > 0 => {
+            let remedy =
+                "nothing: it answers nothing in rounds that began before its first use; later ones are as ever";
+            table.warn("journal", format!("{shown} was restored from a copy (generation {generation})"), remedy);
+        }
+        Ok((true, _)) => table.fine("journal", format!("{shown}, in use: the agent runs")),
+        Ok((false, _)) => table.fine("journal", shown.to_string()),
+        Err(JournalError::Missing { .. }) => table.fine("journal", format!("{shown} is made at the first start")),
+        Err(error) => {
+            let failure = Failure::new(Kind::You, anyhow::Error::from(error).context(format!("state = {path:?}")));
+            table.fail("journal", &failure, "run the version that wrote it; never put an older copy in its place");
+        }
+    }
+}
+
+pub(super) fn rows(config: &SiteConfig, spec: Option<&FederationSpec>, table: &mut Table) {
+    let sections = [("[participant]", &config.participant, 2), ("[validator]", &config.validator, LEAST_ROWS)];
+    for (name, section, least) in sections {
+        let Some(section) = section else { continue };
+        let read = read(section, spec).blame(Kind::You, name);
+        let remedy = "the line and column are named above; every value must be a number, every label in range";
+        let Some(rows) = table.take("rows", read, remedy) else { continue };
+        let (have, features) = (rows.rows(), rows.features());
+        let fits =
+            if spec.is_some() { "as the federation's model takes them" } else { "not held against a federation" };
+        let found = format!("{name} {}: {have} rows of {features} features, {fits}", section.csv.display());
+        match have < least {
+            true => table.warn("rows", found, format!("a site of this kind needs at least {least} rows")),
+            false => table.fine("rows", found),
+        }
+    }
+}
+
+fn read(section: &DataConfig, spec: Option<&FederationSpec>) -> Result<Dataset, almoner_participant::data::DataError> {
+    let (source, limits) = (section.source(), Limits::default());
+    match spec {
+        Some(spec) => load(&source, &limits, &spec.data),
+        None => read_csv(&source, &limits, 0.0..=1.0),
+    }
+}
+
+/// Room for the journal and its log: the last model and what belongs to a round, several times over.
+pub(super) fn disk(config: &SiteConfig, spec: Option<&FederationSpec>, table: &mut Table) {
+    let folder = config.state.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let stat = rustix::fs::statvfs(&folder).blame(Kind::You, format!("state = {:?}", config.state));
+    let Some(stat) = table.take("disk", stat, "make the folder, or name another for the journal") else { return };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let model = spec.and_then(|spec| spec.model.parameters().ok()).map_or(0, |parameters| 16 * u64::from(parameters));
+    let found = format!("{} MiB free in {}", free / MIB, folder.display());
+    if free < LEAST_ROOM + model {
+        let failure = Failure::you(found);
+        table.fail("disk", &failure, format!("at least {} MiB are needed", (LEAST_ROOM + model) / MIB));
+    } else if free < GOOD_ROOM + model {
+        table.warn("disk", found, "a gigabyte leaves room for logs and many rounds");
+    } else {
+        table.fine("disk", found);
+    }
+}

@@ -1,0 +1,124 @@
+//! `almoner participant status`: what this site has done and earned. The journal is read beside the agent that holds
+//! it; the money is what the chain says.
+
+use almoner_journal::JournalReader;
+use almoner_participant::{Records, Standing, claim_of};
+use almoner_protocol::{Address, FederationId, U256, default_scalars_max};
+use almoner_store::Url;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{parse, settings};
+use crate::commands::files::{RoleOptions, load_key};
+use crate::commands::reach::Reached;
+use crate::commands::status::state;
+use crate::failure::{Blame, Failure, Kind};
+use crate::tokens::tokens;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    of: RoleOptions,
+}
+
+struct Status {
+    account: Address,
+    running: bool,
+    records: Records,
+    limit: u32,
+    earned: U256,
+    standing: Standing,
+    reached: Reached,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let config = settings(&options.of.config)?;
+    let account = load_key(&config.key)?.address();
+    let journal = JournalReader::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
+    let coordinator: Url = parse(&config.coordinator, "coordinator")?;
+    let gateways: Result<Vec<Url>, Failure> = config.gateways.iter().map(|url| parse(url, "gateways")).collect();
+    let reached = Reached::at(&coordinator, config.rpc.as_deref(), &gateways?, config.federation).await?;
+    let deployment = reached.ledger.deployment();
+    let (chain_id, federations) = (deployment.chain_id, deployment.federations);
+    let federation = FederationId { chain_id, federations, number: config.federation };
+    let records = Records::read(&journal, federation).blame(Kind::You, format!("state = {:?}", config.state))?;
+    let parameters = reached.spec().await?.model.parameters()?;
+    let own = config.policy.scalars_max.unwrap_or_else(|| default_scalars_max(parameters));
+    let claim = claim_of(&reached.ledger, reached.store.as_ref(), config.federation, account, &reached.rounds).await;
+    let standing = Standing::before(&reached.ledger, config.federation, account).await;
+    let status = Status {
+        account,
+        running: journal.is_held(),
+        records,
+        limit: own.min(reached.record.params.scalarsMax),
+        earned: claim.blame(Kind::Peer, "the payout list")?.map_or(U256::ZERO, |claim| claim.cumulative),
+        standing: standing.blame(Kind::Peer, "the chain")?,
+        reached,
+    };
+    if options.of.json {
+        println!("{}", status.document());
+    } else {
+        status.print();
+    }
+    Ok(())
+}
+
+impl Status {
+    fn document(&self) -> Value {
+        let round = |round: &almoner_chain::RoundRecord| {
+            json!({
+                "round": round.number,
+                "status": state(round.status),
+                "uploaded": self.records.receipts.contains(&round.ctx),
+                "promised": self.records.promises.contains(&round.ctx),
+                "answered": self.records.answers.contains(&round.ctx),
+            })
+        };
+        json!({
+            "schema": 1,
+            "federation": self.reached.record.number,
+            "account": self.account,
+            "agent_running": self.running,
+            "restored": self.records.generation,
+            "forgotten_until": self.records.forgotten_until,
+            "rounds": self.reached.rounds.iter().map(round).collect::<Vec<_>>(),
+            "took_part": self.took_part(),
+            "earned": self.earned.to_string(),
+            "claimed": self.standing.claimed.to_string(),
+            "balance": self.standing.balance.to_string(),
+            "scalars": { "opened": self.records.opened(), "limit": self.limit },
+        })
+    }
+
+    /// Rounds in which the site did something.
+    fn took_part(&self) -> usize {
+        let records = &self.records;
+        let did = |round: &&almoner_chain::RoundRecord| {
+            [&records.receipts, &records.promises, &records.answers].iter().any(|rounds| rounds.contains(&round.ctx))
+        };
+        self.reached.rounds.iter().filter(did).count()
+    }
+
+    fn print(&self) {
+        let running = if self.running { "the agent runs" } else { "the agent does not run" };
+        println!("{} in federation {}: {running}", self.account, self.reached.record.number);
+        if let (1.., until) = (self.records.generation, self.records.forgotten_until) {
+            let until = until.map_or_else(|| "its next start".to_owned(), |until| format!("block time {until}"));
+            println!("  the journal was restored from a copy: nothing is answered that was asked before {until}");
+        }
+        println!("  took part in {} of {} rounds", self.took_part(), self.reached.rounds.len());
+        for round in &self.reached.rounds {
+            let did = [
+                ("uploaded", &self.records.receipts),
+                ("promised", &self.records.promises),
+                ("answered", &self.records.answers),
+            ];
+            let did: Vec<&str> =
+                did.iter().filter(|(_, rounds)| rounds.contains(&round.ctx)).map(|(word, _)| *word).collect();
+            println!("    round {}: {:<9} {}", round.number, state(round.status), did.join(", "));
+        }
+        let [earned, claimed, balance] = [self.earned, self.standing.claimed, self.standing.balance].map(tokens);
+        println!("  earned {earned}, claimed {claimed}, balance {balance} tokens");
+        println!("  scalars of its updates opened: {} of at most {}", self.records.opened(), self.limit);
+    }
+}
