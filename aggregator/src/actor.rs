@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use almoner_proto::{Job, Kinded, LeaseRequest, aggregators_client, kind_of, result_messages, wire};
+use almoner_proto::{Job, JobKind, Kinded, LeaseRequest, aggregators_client, kind_of, result_messages, wire};
 use almoner_store::Store;
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -57,6 +57,15 @@ async fn work(worker: String, lane: usize, parts: Parts) {
     }
 }
 
+fn name(kind: &JobKind) -> &'static str {
+    match kind {
+        JobKind::Audit => "audit",
+        JobKind::Inner { .. } => "inner",
+        JobKind::Sum => "sum",
+        JobKind::Open { .. } => "open",
+    }
+}
+
 /// One lease; whether there was work.
 async fn turn(
     client: &mut AggregatorsClient<Channel>,
@@ -66,8 +75,10 @@ async fn turn(
     let request = LeaseRequest { worker: worker.to_owned() };
     let reply = client.lease(wire::LeaseRequest::from(request)).await?.into_inner();
     let Some(job) = Job::from_wire(reply)? else { return Ok(false) };
+    almoner_failpoint::reached(|| format!("leased:{}", name(&job.kind)));
     let started = tokio::time::Instant::now();
     let result = perform(&job, store).await?;
+    almoner_failpoint::reached(|| format!("done:{}", name(&job.kind)));
     tracing::debug!(
         lease = job.lease,
         kind = ?job.kind,

@@ -210,6 +210,9 @@ impl Actor {
         let effects = current.round.step(event, now).map_err(CoordinatorError::Rejected)?;
         // Durable before anything that follows is sent or acknowledged.
         self.save_round()?;
+        almoner_failpoint::reached(|| {
+            self.current.as_ref().map_or("".into(), |c| format!("round:{}", c.round.state()))
+        });
         Ok(effects)
     }
 

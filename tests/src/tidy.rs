@@ -15,7 +15,7 @@ const COLUMNS: [&[&str]; 6] = [
     &["almoner-coordinator", "almoner-participant", "almoner-aggregator", "almoner-audit", "almoner-devnet"],
     &["almoner-proto", "almoner-store", "almoner-chain", "almoner-model", "almoner-journal"],
     &["almoner-protocol"],
-    &["almoner-crypto"],
+    &["almoner-crypto", "almoner-failpoint"],
 ];
 
 /// What is used within a column, and why.

@@ -167,7 +167,7 @@ impl Actor {
     }
 
     /// On a chain that obeys, the challenge window passes at once.
-    async fn pass_window(&mut self) -> Result<(), CoordinatorError> {
+    pub(super) async fn pass_window(&mut self) -> Result<(), CoordinatorError> {
         if self.config.time_travel {
             let window = self.current_mut()?.round.descriptor().challengeWindow;
             almoner_chain::advance_time(self.chain.ledger.provider(), window + 1).await?;

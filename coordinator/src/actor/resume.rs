@@ -5,6 +5,7 @@
 //! theirs again when the stream of notices breaks, and the round orders its work again.
 
 use almoner_journal::Batch;
+use almoner_protocol::round::State;
 use almoner_protocol::{B256, Bytes, Stage, decode_list, decode_model};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,6 +102,9 @@ impl Actor {
         self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         self.follow().await?;
         self.give_orders_again().await?;
+        if self.current.as_ref().is_some_and(|current| current.round.state() == State::Proposed) {
+            self.pass_window().await?;
+        }
         self.finish_round().await
     }
 

@@ -100,9 +100,11 @@ impl ChainFile {
         record.extend_from_slice(body);
         self.file.write_all(&record)?;
         match self.durability {
-            Durability::Fsync => self.file.sync_data(),
-            Durability::Buffered => Ok(()),
+            Durability::Fsync => self.file.sync_data()?,
+            Durability::Buffered => {}
         }
+        almoner_failpoint::reached(|| "block".into());
+        Ok(())
     }
 }
 

@@ -34,7 +34,8 @@ impl Journal {
             };
         }
         // The primary key decides if two threads come here together: the later one fails instead of overwriting.
-        self.write(|tx| {
+        let name = || format!("once:{}:{stage}", federation.split('/').nth(1).unwrap_or(federation));
+        self.write(name, |tx| {
             tx.execute(
                 "INSERT INTO answer (federation, base_root, stage, digest) VALUES (?1, ?2, ?3, ?4)",
                 (federation, base_root, stage, digest),

@@ -28,7 +28,8 @@ impl<'a> Batch<'a> {
 impl Journal {
     /// Writes the whole batch in one transaction; returns the sequence numbers of its events.
     pub fn commit(&self, batch: &Batch<'_>) -> Result<Vec<u64>, JournalError> {
-        self.write(|tx| {
+        let name = || batch.state.first().map_or_else(|| "event".into(), |(key, _)| journal::name_of_state(key));
+        self.write(name, |tx| {
             for (key, value) in &batch.state {
                 journal::put(tx, key, value)?;
             }

@@ -17,7 +17,7 @@ pub struct Event {
 impl Journal {
     /// Writes one event down; durable when this returns. Sequence numbers grow and are never used twice.
     pub fn append(&self, body: &[u8]) -> Result<u64, JournalError> {
-        self.write(|tx| insert(tx, body))
+        self.write(|| "event".into(), |tx| insert(tx, body))
     }
 
     /// Every event, in the order it was appended.

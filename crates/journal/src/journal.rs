@@ -62,7 +62,7 @@ impl Journal {
 
     /// Puts a value under `key`, replacing what was there.
     pub fn state_put(&self, key: &str, value: &[u8]) -> Result<(), JournalError> {
-        self.write(|tx| put(tx, key, value))
+        self.write(|| name_of_state(key), |tx| put(tx, key, value))
     }
 
     pub(crate) fn conn(&self) -> MutexGuard<'_, Connection> {
@@ -70,9 +70,10 @@ impl Journal {
         self.inner.conn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `change` in one transaction; on an error nothing of it remains.
+    /// Runs `change` in one transaction; on an error nothing of it remains. `name` is what a test may stop after.
     pub(crate) fn write<T>(
         &self,
+        name: impl FnOnce() -> String,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
         let mut conn = self.conn();
@@ -83,6 +84,7 @@ impl Journal {
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.inner.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
+        almoner_failpoint::reached(name);
         Ok(value)
     }
 }
@@ -95,6 +97,11 @@ pub(crate) fn create_private(path: &Path) -> Result<(), JournalError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let opened = options.open(path);
     opened.map(drop).map_err(|source| JournalError::Io { path: path.display().to_string(), source })
+}
+
+/// `campaign` is one by itself; of `FEDERATION/member-key/3` the middle says what it is.
+pub(crate) fn name_of_state(key: &str) -> String {
+    format!("state:{}", key.split('/').nth(1).unwrap_or(key))
 }
 
 pub(crate) fn put(tx: &Transaction<'_>, key: &str, value: &[u8]) -> Result<(), JournalError> {

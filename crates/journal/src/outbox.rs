@@ -28,32 +28,38 @@ impl Journal {
     /// Writes a transaction down as pending. `account` names the key and the chain.
     pub fn outbox_insert(&self, account: &[u8], nonce: u64, hash: [u8; 32], raw: &[u8]) -> Result<(), JournalError> {
         let nonce = sql_nonce(nonce)?;
-        self.write(|tx| {
-            tx.execute(
-                "INSERT INTO outbox (account, nonce, hash, raw, status) VALUES (?1, ?2, ?3, ?4, ?5)
+        self.write(
+            || "outbox:insert".into(),
+            |tx| {
+                tx.execute(
+                    "INSERT INTO outbox (account, nonce, hash, raw, status) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO UPDATE SET status = excluded.status",
-                (account, nonce, hash, raw, code(OutboxStatus::Pending)),
-            )?;
-            Ok(())
-        })
+                    (account, nonce, hash, raw, code(OutboxStatus::Pending)),
+                )?;
+                Ok(())
+            },
+        )
     }
 
     /// Settles a nonce: `mined` (if any) is in a block, so whatever else was signed for it never will be.
     pub fn outbox_settle(&self, account: &[u8], nonce: u64, mined: Option<[u8; 32]>) -> Result<(), JournalError> {
         let nonce = sql_nonce(nonce)?;
-        self.write(|tx| {
-            tx.execute(
-                "UPDATE outbox SET status = ?3 WHERE account = ?1 AND nonce = ?2",
-                (account, nonce, code(OutboxStatus::Dropped)),
-            )?;
-            if let Some(hash) = mined {
+        self.write(
+            || "outbox:settle".into(),
+            |tx| {
                 tx.execute(
-                    "UPDATE outbox SET status = ?4 WHERE account = ?1 AND nonce = ?2 AND hash = ?3",
-                    (account, nonce, hash, code(OutboxStatus::Mined)),
+                    "UPDATE outbox SET status = ?3 WHERE account = ?1 AND nonce = ?2",
+                    (account, nonce, code(OutboxStatus::Dropped)),
                 )?;
-            }
-            Ok(())
-        })
+                if let Some(hash) = mined {
+                    tx.execute(
+                        "UPDATE outbox SET status = ?4 WHERE account = ?1 AND nonce = ?2 AND hash = ?3",
+                        (account, nonce, hash, code(OutboxStatus::Mined)),
+                    )?;
+                }
+                Ok(())
+            },
+        )
     }
 
     /// Transactions of `account` from `nonce` on that were not dropped, by nonce.

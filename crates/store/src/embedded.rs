@@ -102,6 +102,7 @@ impl EmbeddedStore {
             let mut batch = Batch::new(&inner.dirs);
             let result = work(&mut batch)?;
             batch.finish()?;
+            almoner_failpoint::reached(|| "store".into());
             Ok(result)
         })
         .await

@@ -43,6 +43,16 @@ struct CoordinatorFile {
     beaconless: bool,
     #[serde(default = "half_a_minute")]
     ready_wait_s: u64,
+    /// How long a worker may hold a block range before it is offered again.
+    #[serde(default = "a_minute")]
+    lease_s: u64,
+    /// Move the chain's clock over the challenge window: for trials on a devnet with `control`; no other node obeys.
+    #[serde(default)]
+    time_travel: bool,
+}
+
+fn a_minute() -> u64 {
+    60
 }
 
 fn half_a_minute() -> u64 {
@@ -117,6 +127,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let config = CoordinatorConfig {
         ready_wait: Duration::from_secs(file.ready_wait_s),
         beaconless: file.beaconless,
+        lease: Duration::from_secs(file.lease_s),
+        time_travel: file.time_travel,
         ..CoordinatorConfig::default()
     };
     let url = format!("http://{}", listener.local_addr()?);
