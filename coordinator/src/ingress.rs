@@ -39,6 +39,11 @@ pub(crate) enum Ingress {
         ctx: B256,
         reply: Reply<UploadSizes>,
     },
+    /// Whether this manifest is a member's own, in the running round.
+    Known {
+        manifest: Signed<Contribution>,
+        reply: Reply<()>,
+    },
     /// The files are in the store under the manifest's CIDs.
     Contribution {
         manifest: Signed<Contribution>,

@@ -35,6 +35,10 @@ impl Actor {
             }
             Ingress::Task { federation, round, reply } => answer(reply, self.task(federation, round)),
             Ingress::UploadSizes { ctx, reply } => answer(reply, self.upload_sizes(ctx)),
+            Ingress::Known { manifest, reply } => {
+                let result = self.check_known(&manifest);
+                answer(reply, result);
+            }
             Ingress::Contribution { manifest, reply } => self.contribution(manifest, reply).await,
             Ingress::Round { event, reply } => {
                 let result = self.apply(*event).await;
@@ -144,6 +148,19 @@ impl Actor {
             return Err(CoordinatorError::Invalid("upload: the model is above this coordinator's upload limit".into()));
         }
         Ok(sizes)
+    }
+
+    /// Asked before anything of an upload is kept: whoever is kept waiting for must be somebody.
+    fn check_known(&mut self, manifest: &Signed<Contribution>) -> Result<(), CoordinatorError> {
+        let Signed { message, signature } = manifest;
+        self.running(message.ctx)?;
+        let deployment = self.chain.ledger.deployment();
+        let hash = signing_hash(message, &domain(deployment.chain_id, deployment.rounds));
+        expect_signer("contribution", message.participant, hash, signature)?;
+        match self.campaign_mut()?.is_member(message.participant) {
+            true => Ok(()),
+            false => Err(CoordinatorError::NotFound(format!("contribution: {} has no seat", message.participant))),
+        }
     }
 
     async fn contribution(&mut self, manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>>) {

@@ -7,7 +7,7 @@ use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
     AcknowledgementsReply, AcknowledgementsRequest, ClaimRequest, FieldError, JoinRequest, PromiseRequest,
     ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest,
-    UploadHeader, UploadReader, UploadReceipt, WatchRequest, wire, words_to_bytes,
+    UploadHeader, UploadOffsetReply, UploadReader, UploadReceipt, WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
@@ -20,6 +20,7 @@ use super::{Mailbox, NoticeStream, notices, refuse};
 use crate::CoordinatorError;
 use crate::claims::Waiting;
 use crate::ingress::{Ingress, UploadSizes};
+use crate::partials::{Keep, Partials};
 
 /// Largest bundle of sealed shares: a full committee's blobs.
 const MAX_BUNDLE: u64 = (MAX_COMMITTEE as u64) * (1 << 15);
@@ -29,6 +30,7 @@ pub(crate) struct SitesService {
     pub(crate) claims: mpsc::Sender<Waiting>,
     pub(crate) notices: watch::Receiver<RoundNotice>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) partials: Arc<Partials>,
 }
 
 impl std::fmt::Debug for SitesService {
@@ -51,18 +53,8 @@ impl SitesService {
         empty()
     }
 
-    /// Reads one file of an upload into the store; what it is called is what it hashes to.
-    async fn file<S>(
-        &self,
-        reader: &mut UploadReader<S>,
-        length: u64,
-        claimed: &[u8],
-        field: &str,
-    ) -> Result<(), CoordinatorError>
-    where
-        S: Stream<Item = Result<wire::UploadChunk, Status>> + Unpin,
-    {
-        let bytes = reader.file(length).await?;
+    /// Puts one file of an upload into the store; what it is called is what it hashes to.
+    async fn file(&self, bytes: bytes::Bytes, claimed: &[u8], field: &str) -> Result<(), CoordinatorError> {
         let cid = self.store.put(bytes).await?;
         if cid.to_bytes() != claimed {
             return Err(CoordinatorError::Invalid(format!("contribution.{field}: the bytes received have CID {cid}")));
@@ -72,7 +64,7 @@ impl SitesService {
 
     async fn receive(&self, stream: Streaming<wire::UploadChunk>) -> Result<wire::UploadReceipt, Status> {
         let (header, mut reader) = UploadReader::open(stream).await.map_err(|e| refuse(e.into()))?;
-        let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes } = header;
+        let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes, offset } = header;
         let ctx = contribution.message.ctx;
         let sizes = self.mailbox.ask(|reply| Ingress::UploadSizes { ctx, reply }).await?;
         let claimed = UploadSizes { ciphertext: ciphertext_bytes, check: check_bytes, shares: shares_bytes };
@@ -82,15 +74,25 @@ impl SitesService {
                 sizes.ciphertext, sizes.check, sizes.shares
             ))));
         }
+        let manifest = contribution.clone();
+        let known = self.mailbox.ask(|reply| Ingress::Known { manifest, reply }).await;
+        let keep = if known.is_ok() { Keep::WhatArrived } else { Keep::Nothing };
         let manifest = &contribution.message;
+        let arriving = self.partials.receive(manifest, offset, keep);
+        let mut arriving =
+            arriving.ok_or_else(|| refuse(CoordinatorError::NotNow("upload header: ask again for the offset")))?;
+        reader.rest_into(&mut arriving.bytes).await.map_err(|e| refuse(e.into()))?;
+        reader.finish().await.map_err(|e| refuse(e.into()))?;
+        let mut all = arriving.whole();
         for (length, cid, field) in [
             (ciphertext_bytes, &manifest.ciphertextCid, "ciphertextCid"),
             (check_bytes, &manifest.checkCid, "checkCid"),
             (shares_bytes, &manifest.sharesCid, "sharesCid"),
         ] {
-            self.file(&mut reader, length, cid, field).await.map_err(refuse)?;
+            // They are as long together as the header says, and that was compared with what the round takes.
+            let length = usize::try_from(length).unwrap_or(usize::MAX).min(all.len());
+            self.file(all.split_to(length), cid, field).await.map_err(refuse)?;
         }
-        reader.finish().await.map_err(|e| refuse(e.into()))?;
         let receipt = self.mailbox.ask(|reply| Ingress::Contribution { manifest: contribution, reply }).await?;
         Ok(UploadReceipt(receipt).into())
     }
@@ -129,6 +131,17 @@ impl Sites for SitesService {
         request: Request<Streaming<wire::UploadChunk>>,
     ) -> Result<Response<wire::UploadReceipt>, Status> {
         self.receive(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn upload_offset(
+        &self,
+        request: Request<wire::UploadHeader>,
+    ) -> Result<Response<wire::UploadOffsetReply>, Status> {
+        let UploadHeader { contribution, .. } = parse(request)?;
+        let manifest = contribution.clone();
+        self.mailbox.ask(|reply| Ingress::Known { manifest, reply }).await?;
+        let offset = self.partials.offset(&contribution.message);
+        Ok(Response::new(UploadOffsetReply { offset }.into()))
     }
 
     async fn promise(&self, request: Request<wire::PromiseRequest>) -> Result<Response<wire::Empty>, Status> {
