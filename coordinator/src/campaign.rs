@@ -129,6 +129,10 @@ impl Campaign {
         Ok(members.into_iter().chain(validators).collect())
     }
 
+    pub(crate) fn is_member(&self, account: Address) -> bool {
+        self.members.binary_search_by_key(&account, ListItem::key).is_ok()
+    }
+
     pub(crate) fn seats(&self) -> (Vec<Member>, Vec<Validator>) {
         (self.members.clone(), self.validators.clone())
     }
@@ -170,7 +174,7 @@ impl Campaign {
             return Err(CoordinatorError::NotNow("ready.round: readiness is not being asked for this round"));
         }
         let account = ready.message.member;
-        if self.members.binary_search_by_key(&account, ListItem::key).is_err() {
+        if !self.is_member(account) {
             return Err(CoordinatorError::NotFound(format!("ready.member: {account} has no seat")));
         }
         self.offers.insert(account, Offer { ready, key: key.into() });

@@ -13,6 +13,7 @@ mod error;
 mod ingress;
 mod jobs;
 mod notice;
+mod partials;
 mod progress;
 mod run;
 mod service;

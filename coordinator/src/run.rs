@@ -17,6 +17,7 @@ use crate::actor::Actor;
 use crate::chain::Chain;
 use crate::claims;
 use crate::notice::Notices;
+use crate::partials::{Partials, sweep};
 use crate::service::{AggregatorsService, Mailbox, ResearchersService, SitesService};
 use crate::{CoordinatorConfig, CoordinatorError, Progress};
 
@@ -59,7 +60,10 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     actor.restore().await?;
 
     let mailbox = Mailbox(mailbox);
-    let sites = SitesService { mailbox: mailbox.clone(), claims, notices: notice.clone(), store: store.clone() };
+    let partials = Arc::new(Partials::default());
+    let _sweeper = AbortOnDropHandle::new(tokio::spawn(sweep(partials.clone(), notice.clone())));
+    let sites =
+        SitesService { mailbox: mailbox.clone(), claims, notices: notice.clone(), store: store.clone(), partials };
     let researchers = ResearchersService { mailbox: mailbox.clone(), notices: notice };
     let aggregators = AggregatorsService { mailbox };
     let (health, health_service) = tonic_health::server::health_reporter();

@@ -7,4 +7,4 @@ mod upload;
 
 pub use build::{Contributed, Salted, build_contribution, deal_shares, seal_contribution};
 pub use train::train_update;
-pub use upload::{check_receipt, upload};
+pub use upload::{Attempt, check_receipt, upload};

@@ -14,10 +14,17 @@ fn pieces(mut bytes: Bytes) -> impl Iterator<Item = Bytes> + Send {
     std::iter::from_fn(move || (!bytes.is_empty()).then(|| bytes.split_to(bytes.len().min(MAX_CHUNK))))
 }
 
-/// The messages of an upload: its header, then the bytes of ciphertext, check words and sealed shares.
+/// The messages of an upload: its header, then the bytes of ciphertext, check words and sealed shares that are not
+/// there yet.
 pub fn upload_messages(header: UploadHeader, files: [Bytes; 3]) -> impl Iterator<Item = UploadChunk> + Send {
+    let mut there = usize::try_from(header.offset).unwrap_or(usize::MAX);
     let first = upload_chunk::Part::Header(header.into());
-    let data = files.into_iter().flat_map(pieces).map(upload_chunk::Part::Data);
+    let missing = files.map(|mut file| {
+        let cut = there.min(file.len());
+        there -= cut;
+        file.split_off(cut)
+    });
+    let data = missing.into_iter().flat_map(pieces).map(upload_chunk::Part::Data);
     std::iter::once(first).chain(data).map(|part| UploadChunk { part: Some(part) })
 }
 
@@ -46,7 +53,8 @@ impl<S: Stream<Item = Result<UploadChunk, Status>> + Unpin> UploadReader<S> {
             return Err(refused("upload", "does not begin with its header"));
         };
         let header = UploadHeader::try_from(header)?;
-        let left = header.total();
+        // The conversion has compared them.
+        let left = header.total().saturating_sub(header.offset);
         Ok((header, Self { stream, rest: Bytes::new(), left }))
     }
 
@@ -85,6 +93,15 @@ impl<S: Stream<Item = Result<UploadChunk, Status>> + Unpin> UploadReader<S> {
             file.extend_from_slice(&data);
         }
         Ok(file.freeze())
+    }
+
+    /// Whatever is left, behind what is in `all` already. After an error `all` holds what has arrived.
+    pub async fn rest_into(&mut self, all: &mut BytesMut) -> Result<(), WireError> {
+        while self.left > 0 || !self.rest.is_empty() {
+            let Some(data) = self.next(u64::MAX).await? else { return Err(refused("upload", "ended early")) };
+            all.extend_from_slice(&data);
+        }
+        Ok(())
     }
 
     /// Insists that the stream ends here.

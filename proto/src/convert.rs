@@ -11,7 +11,9 @@ mod researchers;
 mod sites;
 
 pub use aggregators::{Job, JobKind, JobUpload, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS};
-pub use artefacts::{RoundNotice, StageArtefact, Task, TaskRequest, UploadHeader, UploadReceipt, WatchRequest};
+pub use artefacts::{
+    RoundNotice, StageArtefact, Task, TaskRequest, UploadHeader, UploadOffsetReply, UploadReceipt, WatchRequest,
+};
 pub use claims::{ClaimReply, ClaimRequest};
 pub use field::{Amount, Signature, Signed, words_from_bytes, words_to_bytes};
 pub use researchers::{CreateReply, CreateRequest, FundRequest, LaunchRequest, StopRequest};

@@ -23,8 +23,8 @@ pub use convert::{
     AcknowledgementsReply, AcknowledgementsRequest, Amount, ClaimReply, ClaimRequest, CreateReply, CreateRequest,
     FundRequest, Job, JobKind, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS,
     PromiseRequest, ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signature,
-    Signed, StageAckMessage, StageArtefact, StopRequest, SumAnswer, Task, TaskRequest, UploadHeader, UploadReceipt,
-    WatchRequest, words_from_bytes, words_to_bytes,
+    Signed, StageAckMessage, StageArtefact, StopRequest, SumAnswer, Task, TaskRequest, UploadHeader, UploadOffsetReply,
+    UploadReceipt, WatchRequest, words_from_bytes, words_to_bytes,
 };
 pub use error::{FieldError, WireError};
 pub use limits::{

@@ -7,7 +7,7 @@ use almoner_crypto::seal::MemberKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_participant::committee::{judged, recompute_admission, revealed};
-use almoner_participant::contribute::{Contributed, build_contribution, train_update, upload};
+use almoner_participant::contribute::{Attempt, Contributed, build_contribution, train_update, upload};
 use almoner_participant::fetch::{Sources, Terms, terms};
 use almoner_participant::{Entropy, Identity, Memory, PolicyConfig, SeededEntropy, SiteError, entity_id};
 use almoner_proto::wire::sites_client::SitesClient;
@@ -191,9 +191,14 @@ impl Hand {
         recompute_admission(terms, &revealed, &judged, None).unwrap()
     }
 
+    /// Goes on with an upload whose line broke.
+    pub(crate) async fn upload_again(&mut self, terms: &Terms, contributed: Contributed) -> Result<B256, SiteError> {
+        upload(&mut self.client, &self.identity, terms.coordinator, contributed, Attempt::Again).await
+    }
+
     /// Signs and uploads; the receipt is checked.
     pub(crate) async fn upload(&mut self, terms: &Terms, contributed: Contributed) -> Result<B256, SiteError> {
-        upload(&mut self.client, &self.identity, terms.coordinator, contributed).await
+        upload(&mut self.client, &self.identity, terms.coordinator, contributed, Attempt::First).await
     }
 
     /// Uploads under a manifest that was signed before.
@@ -203,7 +208,7 @@ impl Hand {
         files: [bytes::Bytes; 3],
     ) -> Result<(), tonic::Status> {
         let [ciphertext_bytes, check_bytes, shares_bytes] = files.each_ref().map(|file| file.len() as u64);
-        let header = UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes };
+        let header = UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes, offset: 0 };
         let messages = tokio_stream::iter(almoner_proto::upload_messages(header, files));
         self.client.upload(messages).await.map(|_| ())
     }

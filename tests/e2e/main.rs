@@ -21,6 +21,7 @@
 //! | `claims.rs` | whoever claims what is not due, or claims twice | the relay's look at the proof, and at what was paid |
 //! | `clock.rs` | the host's clock, which jumps | the later of clock and block time |
 //! | `terms.rs` | whoever founds a federation that breaks a rule, or joins one its rows do not fit | the rules at launch; saying why a site does not join |
+//! | `broken_upload.rs` | nobody: an upload whose line breaks | going on at the offset; keeping nothing of strangers |
 //! | `killed.rs` | nobody: the coordinator is killed in every state of a round | taking up what was written down |
 //! | `races.rs` | nobody: a block between two questions | reading the events again; asking the contract at all |
 //!
@@ -34,6 +35,7 @@
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
 mod agent;
+mod broken_upload;
 mod claims;
 mod clock;
 mod copied;

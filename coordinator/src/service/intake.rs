@@ -2,6 +2,8 @@
 //! before there is a receipt every word must be below its bound, and the files those of the manifest's roots and CIDs.
 //! The audit of the round asks it all again: what came by the chain was not seen here.
 
+use std::sync::Arc;
+
 use almoner_crypto::encrypt::{DATA_BLOCK_BYTES, DATA_WORD, check_data_block};
 use almoner_crypto::sum::validate_check_file;
 use almoner_crypto::tree::{kind, vector_root};
@@ -15,6 +17,7 @@ use tonic::{Status, Streaming};
 use super::{Mailbox, refuse};
 use crate::CoordinatorError;
 use crate::ingress::{Ingress, UploadSizes};
+use crate::partials::Partials;
 
 /// Bytes of a check word.
 const CHECK_WORD: usize = 8;
@@ -22,11 +25,12 @@ const CHECK_WORD: usize = 8;
 /// Takes a whole upload and answers with its receipt.
 pub(super) async fn receive(
     mailbox: &Mailbox,
+    partials: &Arc<Partials>,
     store: &dyn Store,
     stream: Streaming<wire::UploadChunk>,
 ) -> Result<wire::UploadReceipt, Status> {
     let (header, mut reader) = UploadReader::open(stream).await.map_err(|e| refuse(e.into()))?;
-    let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes } = header;
+    let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes, offset } = header;
     let manifest = contribution.message.clone();
     let asked = contribution.clone();
     let sizes = mailbox.ask(|reply| Ingress::UploadSizes { manifest: asked, reply }).await?;
@@ -37,15 +41,21 @@ pub(super) async fn receive(
             sizes.ciphertext, sizes.check, sizes.shares
         ))));
     }
+    let arriving = partials.receive(&manifest, offset);
+    let mut arriving =
+        arriving.ok_or_else(|| refuse(CoordinatorError::NotNow("upload header: ask again for the offset")))?;
+    reader.rest_into(&mut arriving.bytes).await.map_err(|e| refuse(e.into()))?;
+    reader.finish().await.map_err(|e| refuse(e.into()))?;
+    let mut all = arriving.whole();
     for (length, file) in [
         (ciphertext_bytes, File::Ciphertext { root: manifest.ciphertextRoot }),
         (check_bytes, File::Check { root: manifest.checkRoot }),
         (shares_bytes, File::Shares),
     ] {
-        let bytes = reader.file(length).await.map_err(|e| refuse(e.into()))?;
-        keep(store, bytes, file, &manifest).await.map_err(refuse)?;
+        // They are as long together as the header says, and that was compared with what the round takes.
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(all.len());
+        keep(store, all.split_to(length), file, &manifest).await.map_err(refuse)?;
     }
-    reader.finish().await.map_err(|e| refuse(e.into()))?;
     let receipt = mailbox.ask(|reply| Ingress::Contribution { manifest: contribution, reply }).await?;
     Ok(UploadReceipt(receipt).into())
 }

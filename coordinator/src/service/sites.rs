@@ -7,7 +7,7 @@ use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
     AcknowledgementsReply, AcknowledgementsRequest, ClaimRequest, FieldError, JoinRequest, PromiseRequest,
     ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest,
-    WatchRequest, wire, words_to_bytes,
+    UploadHeader, UploadOffsetReply, WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
@@ -20,6 +20,7 @@ use super::{Mailbox, NoticeStream, intake, notices, refuse};
 use crate::CoordinatorError;
 use crate::claims::Waiting;
 use crate::ingress::Ingress;
+use crate::partials::Partials;
 
 /// Largest bundle of sealed shares: a full committee's blobs.
 const MAX_BUNDLE: u64 = (MAX_COMMITTEE as u64) * (1 << 15);
@@ -29,6 +30,7 @@ pub(crate) struct SitesService {
     pub(crate) claims: mpsc::Sender<Waiting>,
     pub(crate) notices: watch::Receiver<RoundNotice>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) partials: Arc<Partials>,
 }
 
 impl std::fmt::Debug for SitesService {
@@ -84,7 +86,20 @@ impl Sites for SitesService {
         &self,
         request: Request<Streaming<wire::UploadChunk>>,
     ) -> Result<Response<wire::UploadReceipt>, Status> {
-        intake::receive(&self.mailbox, self.store.as_ref(), request.into_inner()).await.map(Response::new)
+        intake::receive(&self.mailbox, &self.partials, self.store.as_ref(), request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn upload_offset(
+        &self,
+        request: Request<wire::UploadHeader>,
+    ) -> Result<Response<wire::UploadOffsetReply>, Status> {
+        let UploadHeader { contribution, .. } = parse(request)?;
+        let manifest = contribution.clone();
+        self.mailbox.ask(|reply| Ingress::UploadSizes { manifest, reply }).await?;
+        let offset = self.partials.offset(&contribution.message);
+        Ok(Response::new(UploadOffsetReply { offset }.into()))
     }
 
     async fn promise(&self, request: Request<wire::PromiseRequest>) -> Result<Response<wire::Empty>, Status> {

@@ -17,7 +17,7 @@ use crate::committee::{
     HeldShares, Judged, Revealed, answer_scores, answer_sum, check_acknowledgements, check_revealed, forms, judged,
     open_shares, recompute_admission, revealed, signed_scores, signed_sum, valid_set,
 };
-use crate::contribute::{build_contribution, train_update, upload};
+use crate::contribute::{Attempt, build_contribution, train_update, upload};
 use crate::fetch::{Terms, scalars_limit};
 use crate::memory::Promised;
 use crate::validate::{build_direction, signed_promise, signed_reveal};
@@ -79,7 +79,11 @@ impl Site {
         let randomness = self.memory().upload_seed(ctx, draw).await?;
         let (building, account) = (terms.clone(), self.from.identity.account());
         let contributed = compute(move || build_contribution(&building, account, &update, &randomness)).await?;
-        let manifest = upload(&mut self.client, &self.from.identity, terms.coordinator, contributed).await?;
+        let attempt = match &mut self.work {
+            Some(work) => std::mem::replace(&mut work.attempt, Attempt::Again),
+            None => Attempt::First,
+        };
+        let manifest = upload(&mut self.client, &self.from.identity, terms.coordinator, contributed, attempt).await?;
         self.memory().keep_receipt(terms.ctx, manifest).await
     }
 

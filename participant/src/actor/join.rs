@@ -31,6 +31,9 @@ impl Site {
             }
             match self.consent(federation, role, &data).await {
                 Err(error) if matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::Conflict && self.may_be_seated(role).await? => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let error = Arc::new(error);
                     tracing::error!(role, %error, "this site does not join");
@@ -42,6 +45,18 @@ impl Site {
             self.asked.insert(role);
         }
         Ok(())
+    }
+
+    /// Seats are fixed before they are on chain, one after another: until a round is opened, ours may be among them.
+    async fn may_be_seated(&self, role: u8) -> Result<bool, SiteError> {
+        let (ledger, number) = (&self.from.ledger, self.config.federation);
+        if ledger.rounds(number).await?.is_empty() {
+            return Ok(true);
+        }
+        let Some(federation) = ledger.federation(number).await? else { return Ok(true) };
+        let account = self.from.identity.account();
+        let seats = if role == MEMBER { &federation.members } else { &federation.validators };
+        Ok(seats.iter().any(|seat| seat.account == account))
     }
 
     /// Consents, after reading what to.

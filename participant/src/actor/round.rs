@@ -13,6 +13,7 @@ use super::{Site, SiteProgress};
 use crate::SiteError;
 use crate::claim::own_claim;
 use crate::committee::{HeldShares, Revealed};
+use crate::contribute::Attempt;
 use crate::fetch::{Terms, check_task, terms};
 
 /// What this process knows of the round; all of it can be found again.
@@ -21,13 +22,14 @@ pub(super) struct Work {
     /// `None`: the site refuses this round.
     terms: Option<Arc<Terms>>,
     over: BTreeSet<Duty>,
+    pub(super) attempt: Attempt,
     pub(super) revealed: Option<Arc<Revealed>>,
     pub(super) held: Option<Arc<HeldShares>>,
 }
 
 impl Work {
     fn new(ctx: B256, terms: Option<Arc<Terms>>) -> Self {
-        Self { ctx, terms, over: BTreeSet::new(), revealed: None, held: None }
+        Self { ctx, terms, over: BTreeSet::new(), attempt: Attempt::First, revealed: None, held: None }
     }
 }
 

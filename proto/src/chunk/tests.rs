@@ -10,6 +10,7 @@ fn header() -> UploadHeader {
         ciphertext_bytes: 200 * 12_288,
         check_bytes: 65_536,
         shares_bytes: 99,
+        offset: 0,
     }
 }
 
@@ -35,6 +36,31 @@ async fn an_upload_reads_back() {
         assert_eq!(body.file(file.len() as u64).await.unwrap(), file);
     }
     body.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_where_it_was() {
+    let all = files().concat();
+    let (ciphertext, check) = (200 * 12_288, 65_536);
+    for offset in [0, 1, MAX_CHUNK, ciphertext, ciphertext + 5, ciphertext + check, all.len() - 1, all.len()] {
+        let header = UploadHeader { offset: offset as u64, ..header() };
+        let messages: Vec<_> = upload_messages(header, files()).collect();
+        let (_, mut body) = UploadReader::open(stream(messages)).await.unwrap();
+        let mut arrived = BytesMut::from(&all[..offset]);
+        body.rest_into(&mut arrived).await.unwrap();
+        body.finish().await.unwrap();
+        assert!(arrived == all, "from {offset} on");
+    }
+}
+
+#[tokio::test]
+async fn what_arrived_before_a_line_broke_is_there() {
+    let mut messages: Vec<_> = upload_messages(header(), files()).take(2).map(Ok).collect();
+    messages.push(Err(Status::unavailable("cut")));
+    let (_, mut body) = UploadReader::open(tokio_stream::iter(messages)).await.unwrap();
+    let mut arrived = BytesMut::new();
+    assert!(matches!(body.rest_into(&mut arrived).await, Err(WireError::Status(_))));
+    assert_eq!(arrived.len(), MAX_CHUNK);
 }
 
 /// Reads a damaged upload to the end.

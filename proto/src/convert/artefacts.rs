@@ -164,6 +164,8 @@ pub struct UploadHeader {
     pub ciphertext_bytes: u64,
     pub check_bytes: u64,
     pub shares_bytes: u64,
+    /// Bytes of the three files, one after the other, that are not sent again.
+    pub offset: u64,
 }
 
 impl UploadHeader {
@@ -182,12 +184,15 @@ impl TryFrom<wire::UploadHeader> for UploadHeader {
         let message: Contribution = fields.abi("contribution", &wire.contribution, 1024)?;
         fields.within("contribution.blocks", message.blocks, 1, MAX_BLOCKS)?;
         let data = u64::from(message.blocks) * BLOCK_BYTES;
-        Ok(Self {
+        let header = Self {
             contribution: Signed { message, signature: fields.signature(&wire.signature)? },
             ciphertext_bytes: fields.within("ciphertext_bytes", wire.ciphertext_bytes, data, data)?,
             check_bytes: fields.within("check_bytes", wire.check_bytes, CHECK_BYTES, CHECK_BYTES)?,
             shares_bytes: fields.within("shares_bytes", wire.shares_bytes, 1, MAX_SHARES)?,
-        })
+            offset: wire.offset,
+        };
+        fields.within("offset", header.offset, 0, header.total())?;
+        Ok(header)
     }
 }
 
@@ -199,7 +204,26 @@ impl From<UploadHeader> for wire::UploadHeader {
             ciphertext_bytes: header.ciphertext_bytes,
             check_bytes: header.check_bytes,
             shares_bytes: header.shares_bytes,
+            offset: header.offset,
         }
+    }
+}
+
+/// How much of an upload a coordinator has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadOffsetReply {
+    pub offset: u64,
+}
+
+impl From<wire::UploadOffsetReply> for UploadOffsetReply {
+    fn from(wire: wire::UploadOffsetReply) -> Self {
+        Self { offset: wire.offset }
+    }
+}
+
+impl From<UploadOffsetReply> for wire::UploadOffsetReply {
+    fn from(reply: UploadOffsetReply) -> Self {
+        Self { offset: reply.offset }
     }
 }
 

@@ -52,6 +52,7 @@ fn header() -> UploadHeader {
         ciphertext_bytes: 2 * 12_288,
         check_bytes: 65_536,
         shares_bytes: 70_000,
+        offset: 1,
     }
 }
 
@@ -173,6 +174,9 @@ fn lengths_follow_from_the_manifest() {
     let mut wire: wire::UploadHeader = header().into();
     wire.shares_bytes = 1 << 40;
     assert_eq!(refused::<UploadHeader, _>(wire), "shares_bytes");
+    let mut wire: wire::UploadHeader = header().into();
+    wire.offset = header().total() + 1;
+    assert_eq!(refused::<UploadHeader, _>(wire), "offset");
 }
 
 #[test]

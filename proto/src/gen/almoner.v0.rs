@@ -109,6 +109,15 @@ pub struct UploadHeader {
     pub check_bytes: u64,
     #[prost(uint64, tag = "5")]
     pub shares_bytes: u64,
+    /// Bytes of the three files that are here already, as UploadOffset said; the data begin after them.
+    #[prost(uint64, tag = "6")]
+    pub offset: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadOffsetReply {
+    /// 0: from the beginning
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadReceipt {
@@ -568,6 +577,31 @@ pub mod sites_client {
             req.extensions_mut().insert(GrpcMethod::new("almoner.v0.Sites", "Upload"));
             self.inner.client_streaming(req, path, codec).await
         }
+        /// How many bytes of this very upload are here already, after its line broke.
+        pub async fn upload_offset(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UploadHeader>,
+        ) -> std::result::Result<
+            tonic::Response<super::UploadOffsetReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/almoner.v0.Sites/UploadOffset",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("almoner.v0.Sites", "UploadOffset"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn promise(
             &mut self,
             request: impl tonic::IntoRequest<super::PromiseRequest>,
@@ -783,6 +817,14 @@ pub mod sites_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::UploadChunk>>,
         ) -> std::result::Result<tonic::Response<super::UploadReceipt>, tonic::Status>;
+        /// How many bytes of this very upload are here already, after its line broke.
+        async fn upload_offset(
+            &self,
+            request: tonic::Request<super::UploadHeader>,
+        ) -> std::result::Result<
+            tonic::Response<super::UploadOffsetReply>,
+            tonic::Status,
+        >;
         async fn promise(
             &self,
             request: tonic::Request<super::PromiseRequest>,
@@ -1124,6 +1166,49 @@ pub mod sites_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/almoner.v0.Sites/UploadOffset" => {
+                    #[allow(non_camel_case_types)]
+                    struct UploadOffsetSvc<T: Sites>(pub Arc<T>);
+                    impl<T: Sites> tonic::server::UnaryService<super::UploadHeader>
+                    for UploadOffsetSvc<T> {
+                        type Response = super::UploadOffsetReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UploadHeader>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sites>::upload_offset(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UploadOffsetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

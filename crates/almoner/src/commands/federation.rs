@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use almoner_model::initial_weights;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
     Blame as ProtoBlame, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, endpoint,
     researchers_client, wire,
 };
-use almoner_protocol::B256;
 use almoner_protocol::spec::FederationSpec;
+use almoner_protocol::{B256, base_from_f32};
 use almoner_store::Url;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -97,8 +98,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Order::Create { file, at } => {
             let spec = read_text(&file)?;
             // Its mistakes are told here, by key, before anybody is asked.
-            FederationSpec::parse(&spec).blame(Kind::You, file.display().to_string())?;
-            let request = wire::CreateRequest::from(CreateRequest { spec, initial: Vec::new() });
+            let parsed = FederationSpec::parse(&spec).blame(Kind::You, file.display().to_string())?;
+            let initial = first_model(&parsed)?;
+            let request = wire::CreateRequest::from(CreateRequest { spec, initial });
             let federation = at.client().await?.create(request).await.map_err(refused)?.into_inner().federation;
             say(at.json, federation, "created", format!("federation {federation} is open"));
         }
@@ -130,6 +132,19 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Order::Claim(options) => claim::run(options).await?,
     }
     Ok(())
+}
+
+/// Where training starts. A network of several layers would stay at zero for ever: every gradient there is zero. One
+/// layer starts at zero, and so does a model too long for the order, which only serves to be measured.
+fn first_model(spec: &FederationSpec) -> Result<Vec<i32>, Failure> {
+    const MOST: u32 = (7 << 20) / 4;
+    let layers = spec.model.tensors().len() / 2;
+    if layers < 2 || spec.model.parameters()? > MOST {
+        return Ok(Vec::new());
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
+    Ok(base_from_f32(&initial_weights(&spec.model, seed)?, spec.rule.frac_bits)?)
 }
 
 fn say(json: bool, federation: u64, done: &str, text: String) {
@@ -195,4 +210,17 @@ pub(super) fn refused(status: Status) -> Failure {
         ProtoBlame::Peer | ProtoBlame::Us => Kind::Peer,
     };
     Failure::new(kind, anyhow::anyhow!("the coordinator: {}", status.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_layers_do_not_start_at_zero() {
+        let first = |text| first_model(&FederationSpec::parse(text).unwrap()).unwrap();
+        let deep = first(include_str!("../../../../docs/config/breast-cancer.toml"));
+        assert!(deep.len() == 513 && deep.iter().filter(|weight| **weight == 0).count() < 10);
+        assert!(first(include_str!("../../../../docs/config/heart.toml")).is_empty());
+    }
 }

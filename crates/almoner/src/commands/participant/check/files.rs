@@ -66,7 +66,8 @@ pub(super) fn rows(config: &SiteConfig, spec: Option<&FederationSpec>, table: &m
     for (name, section, least) in sections {
         let Some(section) = section else { continue };
         let read = read(section, spec).blame(Kind::You, name);
-        let remedy = "the line and column are named above; every value must be a number, every label in range";
+        let remedy =
+            "a CSV file of numbers, with every label in range; where a value is wrong, its line and column are named";
         let Some(rows) = table.take("rows", read, remedy) else { continue };
         let (have, features) = (rows.rows(), rows.features());
         let fits =
