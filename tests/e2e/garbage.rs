@@ -21,6 +21,11 @@ use crate::worker::Worker;
 /// One of the three files of an upload.
 type FileOf = fn(&mut Contributed) -> &mut Bytes;
 
+/// What is said of a file that is not what it should be.
+type TextOf<'a> = &'a dyn Fn(&Bytes) -> String;
+/// What is made of a file.
+type Spoil = fn(&Bytes) -> Bytes;
+
 fn flipped(bytes: &Bytes) -> Bytes {
     let mut bytes = bytes.to_vec();
     let last = bytes.len() - 1;
@@ -61,7 +66,7 @@ fn files_off_their_commitment_and_words_out_of_range_are_refused_at_upload() {
                 let root = B256::from(vector_root(kind, word, bytes));
                 format!("{name}Root: the bytes received have root {root}")
             };
-            let files: [(FileOf, &dyn Fn(&Bytes) -> String); 3] = [
+            let files: [(FileOf, TextOf<'_>); 3] = [
                 (|c| &mut c.ciphertext, &|bytes| root("ciphertext", kind::CIPHERTEXT, 6, bytes)),
                 (|c| &mut c.check, &|bytes| root("check", kind::CHECK, 8, bytes)),
                 (|c| &mut c.shares, &cid),
@@ -178,7 +183,7 @@ pub(crate) async fn spoiled(
 #[test]
 fn what_comes_past_the_coordinator_is_named_by_its_verdict() {
     three_honest();
-    let spoil: [(AuditVerdict, fn(&Bytes) -> Bytes); 2] =
+    let spoil: [(AuditVerdict, Spoil); 2] =
         [(AuditVerdict::CiphertextRoot, flipped), (AuditVerdict::Malformed, out_of_range)];
     for (verdict, spoil) in spoil {
         run(async {

@@ -190,12 +190,12 @@ fn a_federation_of_processes_outlives_its_coordinator() {
         &rooms[0],
         "devnet",
         &format!(
-            "listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n[[funded]]\naccount = \"{account}\"\nether = 1000\n"
+            "listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\ncontrol = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n"
         ),
     );
     let settings = format!(
         "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n",
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n",
         free_port()
     );
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
@@ -203,7 +203,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
 
     let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
     let file = house.home.path().join("federation.toml");
-    fs::write(&file, sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")).unwrap();
+    fs::write(&file, sample).unwrap();
     assert_eq!(order(&url, &["create", file.to_str().unwrap()])["federation"], 1);
     order(&url, &["fund", "1", "2000000000000000000000"]);
     let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
