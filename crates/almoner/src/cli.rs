@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{RoleOptions, aggregator, audit, coordinator, demo, devnet, federation, key, participant, serve};
+use crate::commands::{
+    RoleOptions, aggregator, audit, bench, coordinator, demo, devnet, federation, key, participant, serve,
+};
 use crate::failure::{Failure, Kind};
 
 /// Federated learning that pays: hospitals train one model together under encryption, a contract pays each by the
@@ -37,6 +39,8 @@ enum Command {
     Federation(federation::Options),
     /// Make the key of an account.
     Key(key::Options),
+    /// Measure what a round costs.
+    Bench(bench::Options),
 }
 
 impl Command {
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
             Command::Devnet(options) => devnet::run(options).await,
             Command::Federation(options) => federation::run(options).await,
             Command::Key(options) => key::run(&options),
+            Command::Bench(options) => bench::run(options).await,
         }
     });
     match done {

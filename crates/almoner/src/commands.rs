@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregator;
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod coordinator;
 pub(crate) mod demo;
 mod demo_screen;

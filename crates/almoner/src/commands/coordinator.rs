@@ -37,6 +37,9 @@ struct CoordinatorFile {
     beaconless: bool,
     #[serde(default = "half_a_minute")]
     ready_wait_s: u64,
+    /// Move the chain's clock over the challenge window: for trials on a node that obeys.
+    #[serde(default)]
+    time_travel: bool,
 }
 
 fn half_a_minute() -> u64 {
@@ -66,6 +69,7 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let config = CoordinatorConfig {
         ready_wait: Duration::from_secs(file.ready_wait_s),
         beaconless: file.beaconless,
+        time_travel: file.time_travel,
         ..CoordinatorConfig::default()
     };
     let url = format!("http://{}", listener.local_addr()?);

@@ -17,6 +17,9 @@ struct DevnetFile {
     listen: SocketAddr,
     /// Its blocks.
     chain: PathBuf,
+    /// Whoever reaches it may move its clock: for trials.
+    #[serde(default)]
+    control: bool,
     /// Accounts that have ether from the start; they cannot be changed later.
     funded: Vec<Funded>,
 }
@@ -41,7 +44,8 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let context = file.chain.display().to_string();
     let config = DevnetConfig::new(accounts, system_clock());
     let devnet = tokio::task::spawn_blocking(move || Devnet::open(&file.chain, &config)).await?;
-    let router = devnet.blame(Kind::You, context)?.router(Access::Public);
+    let access = if file.control { Access::Control } else { Access::Public };
+    let router = devnet.blame(Kind::You, context)?.router(access);
     say_up("devnet", &format!("http://{}/rpc", listener.local_addr()?), options.json);
     Ok(axum::serve(listener, router).with_graceful_shutdown(until_told().cancelled_owned()).await?)
 }

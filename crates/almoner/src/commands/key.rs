@@ -20,9 +20,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
-    let key = SigningKey::generate(&mut ChaCha20Rng::from_seed(seed));
+    let key = generate()?;
     key.save(&options.file).map_err(|error| Failure::new(Kind::You, error))?;
     if options.json {
         println!("{}", json!({ "schema": 1, "address": key.address(), "file": options.file }));
@@ -30,4 +28,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         println!("{} in {}: back it up, it is the account that is paid", key.address(), options.file.display());
     }
     Ok(())
+}
+
+pub(super) fn generate() -> Result<SigningKey, Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
+    Ok(SigningKey::generate(&mut ChaCha20Rng::from_seed(seed)))
 }
