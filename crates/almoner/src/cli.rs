@@ -6,7 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    RoleOptions, aggregator, audit, completions, coordinator, demo, devnet, federation, key, model, participant, serve,
+    RoleOptions, aggregator, audit, bench, completions, coordinator, demo, devnet, federation, key, model, participant,
+    serve,
 };
 use crate::failure::{Failure, Kind};
 
@@ -45,6 +46,8 @@ enum Command {
     Completions(completions::Completions),
     /// Print or write the manual pages.
     Man(completions::Man),
+    /// Measure what a round costs.
+    Bench(bench::Options),
 }
 
 impl Command {
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
             Command::Key(options) => key::run(&options),
             Command::Completions(options) => options.run(Cli::command()),
             Command::Man(options) => options.run(Cli::command()),
+            Command::Bench(options) => bench::run(options).await,
         }
     });
     match done {

@@ -3,6 +3,7 @@
 pub(crate) mod aggregator;
 pub(crate) mod audit;
 mod backup;
+pub(crate) mod bench;
 mod claim;
 pub(crate) mod completions;
 pub(crate) mod coordinator;

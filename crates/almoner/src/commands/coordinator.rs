@@ -122,6 +122,9 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let deployment = contracts(&file.deployment, &sender, unusable).await?;
     let ledger = Ledger::with_provider(provider, deployment.clone());
     ledger.verify().await.blame(Kind::You, format!("deployment = {:?}", file.deployment))?;
+    if file.time_travel {
+        obeys(&ledger, &file.rpc).await?;
+    }
 
     let described = get(move || std::future::ready(Json(deployment.clone())));
     let config = CoordinatorConfig {
@@ -151,6 +154,14 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         CoordinatorError::Restored(_) | CoordinatorError::Stale { .. } => Failure::new(Kind::You, error),
         error => error.into(),
     })
+}
+
+/// Whether the chain's clock can be moved; a node that is away may come back and obey.
+async fn obeys(ledger: &Ledger, rpc: &Url) -> Result<(), Failure> {
+    let Err(error) = almoner_chain::advance_time(ledger.provider(), 0).await else { return Ok(()) };
+    let kind = if error.is_retryable() { Kind::Peer } else { Kind::You };
+    let context = format!("time_travel = true: only for trials on a chain of one's own, {rpc} does not obey");
+    Err::<(), _>(error).blame(kind, context)
 }
 
 /// The contracts of this coordinator: those named by the file, or new ones.

@@ -1,0 +1,72 @@
+//! `almoner bench`: what a round costs, measured on the processes that hospitals run.
+//!
+//! Chain, coordinator, aggregator, a validator and every site are processes of this very executable, with the journal,
+//! the store and the chain on disk as in production. What the same bytes cost a bare machine is measured beside them.
+
+mod disk;
+mod floors;
+mod house;
+mod payload;
+mod report;
+mod rounds;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::failure::{Failure, Kind};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Seconds, bytes and memory of a round, all roles as processes, beside the floors of this machine.
+    Rounds(RoundsOptions),
+}
+
+#[derive(Debug, Args)]
+struct RoundsOptions {
+    /// Sizes of the model, in parameters; the nearest 30-h-1 perceptron is used.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
+    params: Vec<u32>,
+    /// Sites that train; one more process validates.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=64))]
+    sites: u16,
+    /// Rounds that count; one more is run first and dropped.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Where the processes keep their files, left there afterwards; without it a temporary folder. Never one in memory.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let What::Rounds(options) = options.what;
+    let home = tempfile::Builder::new().prefix("almoner-bench-").tempdir()?;
+    let dir = options.dir.clone().unwrap_or_else(|| home.path().to_owned());
+    std::fs::create_dir_all(&dir).map_err(|error| Failure::new(Kind::You, error))?;
+    disk::refuse_memory(&dir)?;
+    let mut rows = Vec::new();
+    for &params in &options.params {
+        if params < 32 {
+            return Err(Failure::you(format!("--params {params}: the smallest perceptron has 33 parameters")));
+        }
+        let plan = rounds::Plan { hidden: params / 32, sites: options.sites, rounds: options.rounds };
+        let row = rounds::measure(&plan, &dir.join(params.to_string())).await?;
+        if !options.json {
+            report::text(&row);
+        }
+        rows.push(row);
+    }
+    if options.json {
+        println!("{}", report::document(&rows));
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! What a round has to move, by formula: every upload once, the sum once, the model to every site once.
+
+use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES};
+use almoner_crypto::ring::N;
+use almoner_crypto::seal::SEALED_BYTES;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payload {
+    pub(super) ciphertext: usize,
+    pub(super) check: usize,
+    pub(super) shares: usize,
+    pub(super) sum: usize,
+    pub(super) model: usize,
+    pub(super) sites: usize,
+}
+
+impl Payload {
+    pub(super) fn new(parameters: usize, sites: usize) -> Self {
+        let blocks = parameters.div_ceil(N);
+        // A sealed share comes with its path in the tree of shares.
+        let path = 32 * sites.next_power_of_two().ilog2() as usize;
+        Self {
+            ciphertext: blocks * DATA_BLOCK_BYTES,
+            check: CHECK_BYTES,
+            shares: sites * (SEALED_BYTES + path),
+            sum: blocks * N * 8 + CHECK_BYTES,
+            model: parameters * 4,
+            sites,
+        }
+    }
+
+    /// What one site sends.
+    pub(super) fn upload(&self) -> usize {
+        self.ciphertext + self.check + self.shares
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.sites * (self.upload() + self.model) + self.sum
+    }
+}
