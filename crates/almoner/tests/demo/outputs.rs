@@ -57,6 +57,7 @@ fn help_of_every_command() {
         ("help-federation-launch.txt", &["federation", "launch", "--help"]),
         ("help-federation-status.txt", &["federation", "status", "--help"]),
         ("help-key.txt", &["key", "--help"]),
+        ("help-bench-rounds.txt", &["bench", "rounds", "--help"]),
     ] {
         let output = almoner(arguments);
         assert!(output.status.success() && output.stderr.is_empty());
