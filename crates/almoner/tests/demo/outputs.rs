@@ -70,6 +70,7 @@ fn help_of_every_command() {
         ("help-model-evaluate.txt", &["model", "evaluate", "--help"]),
         ("help-completions.txt", &["completions", "--help"]),
         ("help-man.txt", &["man", "--help"]),
+        ("help-bench-rounds.txt", &["bench", "rounds", "--help"]),
     ] {
         let output = almoner(arguments);
         assert!(output.status.success() && output.stderr.is_empty());
