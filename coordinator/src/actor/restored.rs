@@ -77,7 +77,7 @@ impl Actor {
         let (campaign, none) = (encode(&self.campaign)?, encode(&None::<()>)?);
         self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(STRAY, &none))?;
         self.stray = None;
-        self.tell_where_it_stands();
+        self.tell_where_it_stands().await;
         Ok(())
     }
 

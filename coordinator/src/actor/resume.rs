@@ -4,6 +4,7 @@
 //! Not written down are consents that wait for the launch, offers to serve and work that is leased out: sites say
 //! theirs again when the stream of notices breaks, and the round orders its work again.
 
+use almoner_chain::RoundStatus;
 use almoner_journal::Batch;
 use almoner_protocol::round::State;
 use almoner_protocol::{B256, Bytes, Stage, decode_list, decode_model};
@@ -71,7 +72,7 @@ impl Actor {
         let campaign = self.campaign_mut()?;
         campaign.base = base;
         tracing::info!(federation = campaign.number, round = campaign.last_round + 1, "taken up where it was left");
-        self.tell_where_it_stands();
+        self.tell_where_it_stands().await;
         let caught_up = self.catch_up().await;
         if caught_up.is_err() {
             self.try_again_soon();
@@ -108,8 +109,12 @@ impl Actor {
         self.finish_round().await
     }
 
-    pub(super) fn tell_where_it_stands(&self) {
+    pub(super) async fn tell_where_it_stands(&self) {
         let Some(campaign) = &self.campaign else { return };
+        let ended = match self.current {
+            Some(_) => None,
+            None => self.how_it_ended(At { federation: campaign.number, round: campaign.last_round }).await,
+        };
         let running = self.current.as_ref().map(|current| (current.at().round, current.round.state()));
         self.notices.publish(|notice| {
             notice.federation = campaign.number;
@@ -118,9 +123,27 @@ impl Actor {
                 Some((round, state)) => (notice.round, notice.state) = (round, state.to_string()),
                 // A round of an earlier life is ended first.
                 None if self.stray.is_some() => notice.next_round = 0,
-                None => notice.next_round = campaign.next_round().unwrap_or_default(),
+                None => {
+                    notice.next_round = campaign.next_round().unwrap_or_default();
+                    notice.state = ended.map(|state| state.to_string()).unwrap_or_default();
+                }
             }
         });
+    }
+
+    /// Sites ask for their pay once they hear that the last round is over; whoever died before saying so says it now.
+    async fn how_it_ended(&self, At { federation, round }: At) -> Option<State> {
+        if round == 0 {
+            return None;
+        }
+        let record = self.chain.ledger.round(federation, round).await;
+        let record = record.inspect_err(|error| tracing::warn!(%error, "how the last round ended is not known yet"));
+        match record.ok()??.status {
+            RoundStatus::Final => Some(State::Settled),
+            RoundStatus::Void => Some(State::Void),
+            RoundStatus::Expired => Some(State::Expired),
+            RoundStatus::Running | RoundStatus::Proposed => None,
+        }
     }
 
     /// A model of ours, by its CID.
