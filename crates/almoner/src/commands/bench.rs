@@ -31,7 +31,7 @@ enum What {
 #[derive(Debug, Args)]
 struct RoundsOptions {
     /// Sizes of the model, in parameters; the nearest 30-h-1 perceptron is used.
-    #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
     params: Vec<u32>,
     /// Sites that train; one more process validates.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=64))]
