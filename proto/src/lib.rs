@@ -4,7 +4,6 @@
 //! `wire` is what travels and is trusted by nobody; the structs of the same names at the root have been checked,
 //! field by field, against the bounds written in the `.proto` file.
 
-mod caller;
 mod chunk;
 mod convert;
 mod error;
@@ -17,7 +16,6 @@ mod status;
 #[path = "gen/almoner.v0.rs"]
 pub mod wire;
 
-pub use caller::{CALLER, claimed_caller, with_caller};
 pub use chunk::{ResultReader, UploadReader, result_messages, upload_messages};
 pub use convert::{
     AcknowledgementsReply, AcknowledgementsRequest, Amount, ClaimReply, ClaimRequest, CreateReply, CreateRequest,
