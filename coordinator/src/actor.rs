@@ -17,7 +17,7 @@ use almoner_journal::Journal;
 use almoner_proto::{Job, Signed};
 use almoner_protocol::round::{Event, Posted, Rejection, Round, State};
 use almoner_protocol::types::{Descriptor, LockItem, OpenCids, Receipt};
-use almoner_protocol::{Address, Bytes, Stage};
+use almoner_protocol::{Address, B256, Bytes, Stage};
 use almoner_store::Store;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
@@ -76,6 +76,8 @@ pub(crate) struct Actor {
     /// An order failed; all outstanding ones are given again then.
     retry_at: Option<Instant>,
     started: Instant,
+    /// Root of the public matrix that was computed last, and of which seed and number of parameters.
+    matrix: Option<(([u8; 32], u32), B256)>,
     /// When the chain was last read without a transaction of ours.
     followed_at: Instant,
 }
@@ -111,6 +113,7 @@ impl Actor {
             receipt_waiters: BTreeMap::new(),
             retry_at: None,
             started: Instant::now(),
+            matrix: None,
             followed_at: Instant::now(),
         }
     }

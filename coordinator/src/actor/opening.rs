@@ -208,8 +208,19 @@ impl Actor {
         Ok(())
     }
 
+    /// The same in all rounds of an epoch: the last one is remembered.
+    async fn matrix_root(&mut self, seed: [u8; 32], parameters: u32) -> Result<B256, CoordinatorError> {
+        if let Some((_, root)) = self.matrix.filter(|(of, _)| *of == (seed, parameters)) {
+            return Ok(root);
+        }
+        let root = tokio::task::spawn_blocking(move || matrix_root(seed, parameters)).await;
+        let root = root.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+        self.matrix = Some(((seed, parameters), root));
+        Ok(root)
+    }
+
     /// The epoch's seed and matrix root; draws and registers them if this is the epoch's first round.
-    async fn epoch(&self, at: At, epoch: u32, parameters: u32) -> Result<([u8; 32], B256), CoordinatorError> {
+    async fn epoch(&mut self, at: At, epoch: u32, parameters: u32) -> Result<([u8; 32], B256), CoordinatorError> {
         let record = match self.chain.ledger.epoch(at.federation, epoch).await? {
             Some(record) => record,
             None => {
@@ -220,9 +231,7 @@ impl Actor {
         };
         let deployment = self.chain.ledger.deployment();
         let seed = epoch_seed(deployment.chain_id, deployment.federations, at.federation, epoch, record.beacon);
-        let root = tokio::task::spawn_blocking(move || matrix_root(seed, parameters))
-            .await
-            .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+        let root = self.matrix_root(seed, parameters).await?;
         match record.matrix_root {
             Some(registered) if registered == root => {}
             Some(registered) => {

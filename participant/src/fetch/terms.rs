@@ -1,6 +1,6 @@
 //! A round as this site verified it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use almoner_chain::{FederationRecord, RoundRecord};
 use almoner_crypto::matrix::{self, EpochSeed};
@@ -137,8 +137,24 @@ pub async fn terms(
 async fn matrix(from: &Sources, descriptor: &Descriptor) -> Result<(EpochSeed, B256), SiteError> {
     let seed = seed_of(from, descriptor).await?;
     let blocks = u64::from(descriptor.scale.parameters.div_ceil(N as u32));
-    let root = tokio::task::spawn_blocking(move || matrix::matrix_root(&seed, blocks)).await;
-    Ok((seed, B256::new(root.map_err(|_| SiteError::Stopped)?)))
+    let root = tokio::task::spawn_blocking(move || matrix_root(seed, blocks)).await;
+    Ok((seed, root.map_err(|_| SiteError::Stopped)?))
+}
+
+/// It is the same in all rounds of an epoch, and costs as much as hashing a ciphertext: the last one is remembered.
+fn matrix_root(seed: EpochSeed, blocks: u64) -> B256 {
+    static LAST: Mutex<Option<(EpochSeed, u64, B256)>> = Mutex::new(None);
+    // Replaced whole, so a panic elsewhere leaves a usable value.
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = *last();
+    if let Some((of, length, root)) = known
+        && (of, length) == (seed, blocks)
+    {
+        return root;
+    }
+    let root = B256::new(matrix::matrix_root(&seed, blocks));
+    *last() = Some((seed, blocks, root));
+    root
 }
 
 /// The epoch's seed alone.
