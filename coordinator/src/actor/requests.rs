@@ -149,7 +149,6 @@ impl Actor {
         Ok(sizes)
     }
 
-    /// Asked before anything of an upload is kept: whoever is kept waiting for must be somebody.
     async fn contribution(&mut self, manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>>) {
         let account = manifest.message.participant;
         self.receipt_waiters.entry(account).or_default().push(reply);

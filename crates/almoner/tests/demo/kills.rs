@@ -5,7 +5,7 @@
 //!
 //! A run that fails leaves its script under `target/kills/`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -326,8 +326,8 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, deadly: bool) -
 
     let mut earned = BTreeMap::new();
     let sites = HOSPITALS + 1;
-    let mut last_round = BTreeMap::new();
-    while last_round.len() < sites {
+    let mut paid = BTreeSet::new();
+    while paid.len() < sites {
         match cast.hear("the last round") {
             Heard::Killed(name, point) => {
                 println!("  killed {name:<12} after {point}");
@@ -340,7 +340,7 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, deadly: bool) -
                 }
                 // Said once no further round is planned.
                 if said["event"] == "paid" && earned.contains_key(&name) {
-                    last_round.insert(name, ());
+                    paid.insert(name);
                 }
             }
             Heard::GaveUp(..) => unreachable!("hear() panics"),
