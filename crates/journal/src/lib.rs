@@ -19,7 +19,7 @@ pub use answers::Answered;
 pub use backup::restore;
 pub use batch::Batch;
 pub use error::JournalError;
-pub use events::{Event, MAX_EVENT_BYTES};
+pub use events::MAX_EVENT_BYTES;
 pub use journal::Journal;
 pub use outbox::{OutboxEntry, OutboxStatus};
 pub use reader::{Given, JournalReader};
