@@ -76,6 +76,7 @@ impl Agent {
             entity: holder.name.clone(),
             key: "unused".into(),
             state: "unused".into(),
+            metrics: None,
             device: DeviceChoice::Cpu,
             participant,
             validator,
