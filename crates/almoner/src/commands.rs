@@ -13,6 +13,7 @@ pub(crate) mod devnet;
 pub(crate) mod federation;
 mod files;
 pub(crate) mod key;
+mod metrics;
 pub(crate) mod model;
 pub(crate) mod participant;
 mod reach;

@@ -19,6 +19,7 @@ use tokio::sync::broadcast;
 
 use super::backup::{Backup, Restore};
 use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
+use super::metrics;
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -38,6 +39,8 @@ struct CoordinatorFile {
     store: PathBuf,
     /// Addresses of the contracts; deployed and written where there is no such file.
     deployment: PathBuf,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
+    metrics: Option<SocketAddr>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -135,8 +138,9 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         ..CoordinatorConfig::default()
     };
     let url = format!("http://{}", listener.local_addr()?);
-    // Nobody follows it here; the log says what happens.
-    let (progress, _) = broadcast::channel(16);
+    let (progress, told) = broadcast::channel(256);
+    let watched = metrics::serve(file.metrics, "coordinator").await?;
+    tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
         store: Arc::new(store),
@@ -148,7 +152,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         progress,
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };
-    say_up("coordinator", &url, options.json);
+    say_up("coordinator", &url, &watched, options.json);
+    watched.ready();
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
         CoordinatorError::Restored(_) | CoordinatorError::Stale { .. } => Failure::new(Kind::You, error),

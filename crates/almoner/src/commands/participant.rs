@@ -26,6 +26,7 @@ use tonic::transport::Endpoint;
 
 use super::backup::{Backup, Restore};
 use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
+use super::metrics;
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -93,6 +94,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
     let store: Arc<dyn Store> = Arc::new(gateways(&config)?);
     let stop = until_told();
+    let watched = metrics::serve(config.metrics, "participant").await?;
     let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };
     let (ledger, spec) = looked_up?;
@@ -103,6 +105,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let training = read(&config.participant, "participant")?;
     let evaluation = read(&config.validator, "validator")?;
     let (progress, told) = broadcast::channel(256);
+    tokio::spawn(metrics::follow_site(progress.subscribe()));
     if options.json {
         tokio::spawn(print(told));
     }
@@ -118,7 +121,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         evaluation,
         progress,
     };
-    say_up("participant", &config.coordinator, options.json);
+    say_up("participant", &config.coordinator, &watched, options.json);
+    watched.ready();
     let served = almoner_participant::run(config, parts, stop).await;
     served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
 }

@@ -91,6 +91,7 @@ impl Localnet {
             entity: holder.name.clone(),
             key: file.clone(),
             state: file.clone(),
+            metrics: None,
             device: DeviceChoice::Cpu,
             claim: self.claim,
             participant: training.is_some().then(section),
