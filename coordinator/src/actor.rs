@@ -213,18 +213,22 @@ impl Actor {
 
     fn step(&mut self, event: Event) -> Result<Vec<almoner_protocol::round::Effect>, CoordinatorError> {
         let now = self.now();
-        let Some(current) = &mut self.current else {
+        let Some(current) = &self.current else {
             return Err(CoordinatorError::NotNow("no round is running"));
         };
         let passing = matches!(event, Event::TimePassed);
         let happened = Happened { now, event };
         let written = resume::encode(&happened)?;
-        let effects = current.round.step(happened.event, now).map_err(CoordinatorError::Rejected)?;
+        let mut round = current.round.clone();
+        let effects = round.step(happened.event, now).map_err(CoordinatorError::Rejected)?;
         if passing && effects.is_empty() {
             return Ok(effects);
         }
-        // Durable before anything that follows is sent or acknowledged.
+        // Durable before anything that follows is sent or acknowledged; what could not be written did not happen.
         self.journal.append(&written)?;
+        if let Some(current) = &mut self.current {
+            current.round = round;
+        }
         almoner_failpoint::reached(|| {
             self.current.as_ref().map_or("".into(), |c| format!("round:{}", c.round.state()))
         });

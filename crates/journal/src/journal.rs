@@ -1,9 +1,9 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::lock::Lock;
 use crate::{JournalError, schema};
@@ -19,6 +19,7 @@ struct Inner {
     conn: Mutex<Connection>,
     commits: AtomicU64,
     commit_nanos: AtomicU64,
+    path: PathBuf,
     /// Let go last: until the file is closed nobody else may write.
     _lock: Option<Lock>,
 }
@@ -41,7 +42,8 @@ impl Journal {
     fn with(conn: Connection, path: &Path, lock: Option<Lock>) -> Result<Self, JournalError> {
         schema::prepare(&conn, path)?;
         let conn = Mutex::new(conn);
-        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), _lock: lock };
+        let path = path.to_owned();
+        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), path, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -76,16 +78,30 @@ impl Journal {
         name: impl FnOnce() -> String,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        let mut conn = self.conn();
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = change(&tx)?;
         let start = Instant::now();
-        tx.commit()?;
+        let value = self.transact(change).map_err(|error| self.named(error))?;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.inner.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
         almoner_failpoint::reached(name);
         Ok(value)
+    }
+
+    fn transact<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        let mut conn = self.conn();
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = change(&tx)?;
+        tx.commit()?;
+        Ok(value)
+    }
+
+    fn named(&self, error: JournalError) -> JournalError {
+        match error {
+            JournalError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                JournalError::Full { path: self.inner.path.display().to_string() }
+            }
+            error => error,
+        }
     }
 }
 

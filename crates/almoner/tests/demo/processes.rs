@@ -64,6 +64,14 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    /// Listens to what was started, and has it end with the house.
+    pub(super) fn of(house: &House, mut child: Child) -> Self {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let id = child.id();
+        house.children.0.lock().unwrap().push(child);
+        Self { id, lines }
+    }
+
     pub(super) fn next(&mut self) -> Value {
         let line = self.lines.next().expect("the process goes on").expect("text");
         serde_json::from_str(&line).expect("a JSON document a line")
@@ -99,7 +107,7 @@ impl House {
 
     /// Starts a role in its room.
     pub(super) fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_almoner"))
+        let child = Command::new(env!("CARGO_BIN_EXE_almoner"))
             .args(arguments)
             .arg("--json")
             .current_dir(room)
@@ -112,10 +120,7 @@ impl House {
             })
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let id = child.id();
-        self.children.0.lock().unwrap().push(child);
-        Daemon { id, lines }
+        Daemon::of(self, child)
     }
 
     pub(super) fn daemon(&self, room: &Path, role: &str, settings: &str) -> (Daemon, String) {

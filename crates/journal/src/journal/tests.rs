@@ -194,3 +194,19 @@ fn the_outbox_keeps_every_transaction_of_a_nonce_until_one_is_mined() {
     journal.outbox_settle(ACCOUNT, 5, None).unwrap();
     assert!(journal.outbox_pending(ACCOUNT).unwrap().is_empty());
 }
+
+#[test]
+fn a_full_disk_is_named_and_leaves_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("role.sqlite");
+    let journal = Journal::open(&path).unwrap();
+    journal.state_put("k", b"v").unwrap();
+    // SQLite says the same when the disk has no room and when it may not take more of it.
+    let pages: i64 = journal.conn().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    journal.conn().pragma_update(None, "max_page_count", pages).unwrap();
+    let refused = journal.commit(&Batch::new().state("k", b"w").append(&vec![7; 1 << 16]));
+    assert!(matches!(&refused, Err(JournalError::Full { path }) if path.ends_with("role.sqlite")), "{refused:?}");
+    assert_eq!((journal.state_get("k").unwrap().unwrap(), events(&journal).len()), (b"v".to_vec(), 0));
+    journal.conn().pragma_update(None, "max_page_count", 1 << 20).unwrap();
+    journal.append(&vec![7; 1 << 16]).unwrap();
+}
