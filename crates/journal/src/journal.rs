@@ -76,7 +76,28 @@ impl Journal {
         name: impl FnOnce() -> String,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
+        self.write_with(&mut self.conn(), name, change)
+    }
+
+    /// A write that outlives this process, however it ends, but perhaps not the machine: nothing is waited for.
+    pub(crate) fn write_unsynced<T>(
+        &self,
+        name: impl FnOnce() -> String,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         let mut conn = self.conn();
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        let written = self.write_with(&mut conn, name, change);
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        written
+    }
+
+    fn write_with<T>(
+        &self,
+        conn: &mut Connection,
+        name: impl FnOnce() -> String,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = change(&tx)?;
         let start = Instant::now();

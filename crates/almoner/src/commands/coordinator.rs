@@ -146,6 +146,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         journal,
         clock: system_clock(),
         progress,
+        enrolment: None,
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };
     say_up("coordinator", &url, options.json);
