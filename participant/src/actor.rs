@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::{Ledger, RoundStatus, SigningKey};
+use almoner_identity::StateKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
@@ -45,6 +46,8 @@ pub struct SiteParts {
     pub ledger: Ledger,
     pub journal: Journal,
     pub key: SigningKey,
+    /// What the journal's secrets are sealed with; None where the key is a plain file.
+    pub seal: Option<StateKey>,
     pub entropy: Arc<dyn Entropy>,
     /// Rows to train on; needed where the configuration has a participant.
     pub training: Option<Dataset>,
@@ -141,7 +144,7 @@ impl Site {
             return Err(SiteError::Config("[validator] and rows to judge by come together".into()));
         }
         let identity = Identity::new(parts.key, parts.ledger.deployment(), config.federation);
-        let memory = Memory::new(parts.journal, identity.federation());
+        let memory = Memory::sealed(parts.journal, identity.federation(), parts.seal);
         Ok(Self {
             client: sites_client(parts.channel, MAX_PARAMETERS),
             device: ComputeDevice::open(config.device)?,

@@ -11,6 +11,8 @@ use serde_json::Value;
 mod cli;
 #[path = "demo/data.rs"]
 mod data;
+#[path = "demo/enrol.rs"]
+mod enrol;
 #[path = "demo/kills.rs"]
 mod kills;
 #[path = "demo/node.rs"]

@@ -36,6 +36,8 @@ pub enum IdentityError {
     Unsealed { what: String },
     #[error("{path} is not a vault: {reason}")]
     NotAVault { path: PathBuf, reason: String },
+    #[error("{path} does not hold a coordinator's enrolment secrets")]
+    NotSecrets { path: PathBuf },
     #[error("{path}: vault version {found}, this program knows {known}: run a newer almoner")]
     Version { path: PathBuf, found: u64, known: u64 },
     #[error("{path} may be read by others: chmod 600 it")]

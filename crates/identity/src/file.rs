@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::vault::VERSION;
-use crate::{IdentityError, Vault};
+use crate::{IdentityError, Server, Vault};
 
 /// Far above every file of ours.
 const MAX_BYTES: u64 = 64 << 10;
@@ -38,6 +38,24 @@ pub fn write_vault(path: &Path, vault: &Vault) -> Result<(), IdentityError> {
     let mut text = serde_json::to_vec_pretty(vault).map_err(failed)?;
     text.push(b'\n');
     write_private(path, &text)
+}
+
+/// A secret that somebody has put into a file; refused if others may read it.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
+    read_private(path, Private::Owner)
+}
+
+/// The coordinator's secrets, one line of hexadecimal.
+pub fn read_server(path: &Path) -> Result<Server, IdentityError> {
+    let text = read_secret(path)?;
+    let bytes = Zeroizing::new(hexadecimal::decode(text.trim()).unwrap_or_default());
+    Server::from_bytes(&bytes).map_err(|_| IdentityError::NotSecrets { path: path.to_owned() })
+}
+
+pub fn write_server(path: &Path, server: &Server) -> Result<(), IdentityError> {
+    let mut text = Zeroizing::new(hexadecimal::encode(&server.to_bytes()));
+    text.push('\n');
+    write_private(path, text.as_bytes())
 }
 
 /// Writes a file for its owner's eyes under another name first; nobody ever finds half of it, or finds it open.
@@ -93,22 +111,36 @@ pub(crate) fn read_private(path: &Path, private: Private) -> Result<Zeroizing<St
 
 /// Bytes as hexadecimal in JSON.
 pub(crate) mod hexadecimal {
+    use std::fmt::Write;
+
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        to.serialize_str(&text)
+        to.serialize_str(&encode(bytes))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        let pairs = text.as_bytes().chunks(2);
-        let byte = |pair: &[u8]| {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
-            // `from_str_radix` alone would take a sign.
-            pair.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u8::from_str_radix(pair, 16).ok())?
-        };
-        pairs.map(|pair| byte(pair).ok_or_else(|| D::Error::custom("not hexadecimal"))).collect()
+        decode(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("not hexadecimal"))
+    }
+
+    pub(crate) fn encode(bytes: &[u8]) -> String {
+        // Room for all of it: a string that grows leaves copies behind.
+        let mut text = String::with_capacity(bytes.len() * 2 + 1);
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let byte = |[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
+        if !rest.is_empty() {
+            return None;
+        }
+        pairs.iter().map(byte).collect()
     }
 }

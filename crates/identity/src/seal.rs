@@ -58,6 +58,10 @@ const MARK: &[u8; 8] = b"\xffsealed0";
 pub struct StateKey(pub(crate) Key);
 
 impl StateKey {
+    pub fn from_bytes(key: [u8; 32]) -> Self {
+        Self(Zeroizing::new(key))
+    }
+
     /// Seals a value under its name: it opens under no other.
     pub fn seal(
         &self,

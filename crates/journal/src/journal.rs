@@ -60,6 +60,14 @@ impl Journal {
         Ok(self.conn().query_row("SELECT value FROM state WHERE key = ?1", [key], |row| row.get(0)).optional()?)
     }
 
+    /// Every key there is, in order.
+    pub fn state_keys(&self) -> Result<Vec<String>, JournalError> {
+        let conn = self.conn();
+        let mut rows = conn.prepare_cached("SELECT key FROM state ORDER BY key")?;
+        let keys = rows.query_map([], |row| row.get(0))?;
+        Ok(keys.collect::<Result<_, _>>()?)
+    }
+
     /// Puts a value under `key`, replacing what was there.
     pub fn state_put(&self, key: &str, value: &[u8]) -> Result<(), JournalError> {
         self.write(|| name_of_state(key), |tx| put(tx, key, value))

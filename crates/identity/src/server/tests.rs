@@ -107,6 +107,12 @@ fn secrets_read_back_and_belong_to_their_records() {
         assert!(Server::from_bytes(&bytes[..cut]).is_err());
     }
     assert!(!format!("{server:?}").contains("oprf"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("enrolment.key");
+    crate::write_server(&path, &server).unwrap();
+    assert_eq!(crate::read_server(&path).unwrap().fingerprint(), server.fingerprint());
+    crate::write_private(&path, b"0123\n").unwrap();
+    assert!(matches!(crate::read_server(&path), Err(IdentityError::NotSecrets { .. })));
 }
 
 #[test]
