@@ -26,6 +26,7 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use crate::fetch::Sources;
+use crate::memory::check_sealed;
 use crate::{Claim, Entropy, Identity, Memory, SiteConfig, SiteError};
 
 use collect::Asked;
@@ -130,6 +131,9 @@ struct Site {
 
 /// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
 pub async fn run(config: SiteConfig, parts: SiteParts, shutdown: CancellationToken) -> Result<(), SiteError> {
+    let (journal, seal) = (parts.journal.clone(), parts.seal.clone());
+    let checked = tokio::task::spawn_blocking(move || check_sealed(&journal, seal.as_ref())).await;
+    checked.map_err(|_| SiteError::Stopped)??;
     let mut site = Site::new(config, parts)?;
     shutdown.run_until_cancelled(site.live()).await.unwrap_or(Ok(()))
 }

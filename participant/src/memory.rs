@@ -13,6 +13,7 @@ mod records;
 mod sealed;
 
 pub use records::Records;
+pub(crate) use sealed::check_sealed;
 pub use sealed::seal_secrets;
 
 /// One site's durable memory in one federation.

@@ -25,7 +25,7 @@ pub struct Vault {
     pub(crate) almoner_vault: u64,
     #[serde(with = "crate::file::hexadecimal")]
     account: Vec<u8>,
-    /// One, or two while a password is being changed: which of them holds is the coordinator's to say.
+    /// One, or more while a password is being changed: which of them holds is the coordinator's to say.
     password: Vec<Wrapped>,
     recovery: Wrapped,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,19 +32,28 @@ impl Memory {
     }
 }
 
+/// Whether every secret of a journal is as it has to be for a site that has this key, or none: found out before a round
+/// begins and not in the middle of it.
+pub(crate) fn check_sealed(journal: &Journal, key: Option<&StateKey>) -> Result<(), SiteError> {
+    for (name, value) in secrets(journal)? {
+        match key {
+            Some(key) => drop(key.open(&name, &value)?),
+            None if StateKey::is_sealed(&value) => return Err(SiteError::VaultNeeded),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 /// Seals whatever secret lies open in a journal, from before its site had a vault. Returns how many there were.
 pub fn seal_secrets(journal: &Journal, key: &StateKey) -> Result<usize, SiteError> {
     let mut rng = system_rng()?;
     let mut sealed: Vec<(String, Vec<u8>)> = Vec::new();
-    for name in journal.state_keys()? {
-        if !name.split('/').nth(1).is_some_and(|word| SECRETS.contains(&word)) {
-            continue;
-        }
-        let value = Zeroizing::new(journal.state_get(&name)?.unwrap_or_default());
+    for (name, value) in secrets(journal)? {
         if StateKey::is_sealed(&value) {
-            // Of another vault, it would be found out in the middle of a round.
+            // One of another vault is left alone, and told.
             key.open(&name, &value)?;
-        } else if !value.is_empty() {
+        } else {
             let value = key.seal(&name, &value, &mut rng)?;
             sealed.push((name, value));
         }
@@ -54,6 +63,19 @@ pub fn seal_secrets(journal: &Journal, key: &StateKey) -> Result<usize, SiteErro
         journal.commit(&batch)?;
     }
     Ok(sealed.len())
+}
+
+/// Those that are not erased, by name.
+fn secrets(journal: &Journal) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, SiteError> {
+    let mut found = Vec::new();
+    for name in journal.state_keys()? {
+        if name.split('/').nth(1).is_some_and(|word| SECRETS.contains(&word)) {
+            let value = Zeroizing::new(journal.state_get(&name)?.unwrap_or_default());
+            found.push((name, value));
+        }
+    }
+    found.retain(|(_, value)| !value.is_empty());
+    Ok(found)
 }
 
 impl From<IdentityError> for SiteError {

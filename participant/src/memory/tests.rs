@@ -112,7 +112,7 @@ async fn with_a_vault_the_journal_shows_no_secret() {
     let dir = tempfile::tempdir().unwrap();
     let (path, federation) =
         (dir.path().join("site.db"), FederationId { chain_id: 1, federations: Address::ZERO, number: 1 });
-    let key = testing_key(1);
+    let key = state_key(1);
     let draw = |text: &[u8; 32]| {
         let text = *text;
         move || Ok(Zeroizing::new(text))
@@ -128,6 +128,7 @@ async fn with_a_vault_the_journal_shows_no_secret() {
     let memory = Memory::sealed(journal.clone(), federation, Some(key.clone()));
     let error = memory.site_seed(drawn(9)).await.unwrap_err();
     assert!(error.to_string().contains("participant login"), "{error}");
+    assert!(check_sealed(&journal, None).is_ok() && check_sealed(&journal, Some(&key)).is_err());
     assert_eq!((seal_secrets(&journal, &key).unwrap(), seal_secrets(&journal, &key).unwrap()), (1, 0));
     assert_eq!(*memory.site_seed(drawn(9)).await.unwrap(), *secrets[0]);
     assert_eq!(*memory.member_key(3, draw(secrets[1])).await.unwrap(), *secrets[1]);
@@ -141,7 +142,10 @@ async fn with_a_vault_the_journal_shows_no_secret() {
     let without = Memory::new(journal.clone(), federation);
     assert!(matches!(without.site_seed(drawn(9)).await, Err(SiteError::VaultNeeded)));
     assert!(matches!(without.promised(A).await, Err(SiteError::VaultNeeded)));
-    assert!(seal_secrets(&journal, &testing_key(2)).is_err());
+    check_sealed(&journal, Some(&key)).unwrap();
+    assert!(matches!(check_sealed(&journal, None), Err(SiteError::VaultNeeded)));
+    assert!(check_sealed(&journal, Some(&state_key(2))).is_err());
+    assert!(seal_secrets(&journal, &state_key(2)).is_err());
     drop((memory, without, journal));
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -151,6 +155,6 @@ async fn with_a_vault_the_journal_shows_no_secret() {
     }
 }
 
-fn testing_key(byte: u8) -> StateKey {
+fn state_key(byte: u8) -> StateKey {
     StateKey::from_bytes([byte; 32])
 }

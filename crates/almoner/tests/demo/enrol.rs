@@ -140,9 +140,23 @@ fn an_enrolled_site_runs_with_nobody_there_and_is_paid() {
     fs::remove_file(place.coordinator.join("enrolment.key")).unwrap();
     shows_nothing(&place.coordinator, &[&plain, PASSWORD, &invitation, keys.trim()]);
 
+    // With the password instead, a site waits for a coordinator that is away.
+    let [coordinator, first] = [&place.daemons[0], &sites[0]].map(|daemon| daemon.id);
+    place.house.children.kill(coordinator);
+    place.house.children.kill(first);
+    secret(&room.join("password"), PASSWORD);
+    place.settle(&room, "password");
+    let mut waiting = place.house.start(&room, &["participant", "--config", "settings.toml"]);
+    let settings = fs::read_to_string(place.coordinator.join("settings.toml")).unwrap();
+    secret(&place.coordinator.join("enrolment.key"), &keys);
+    place.daemons[0] = place.house.daemon(&place.coordinator, "coordinator", &settings).0;
+    assert_eq!(waiting.next()["role"], "participant");
+    fs::remove_file(place.coordinator.join("enrolment.key")).unwrap();
+
     // The coordinator is gone; without its secrets it does not start over as if nobody had enrolled.
     let coordinator = place.daemons.remove(0);
     place.house.children.kill(coordinator.id);
+    place.settle(&room, "site.unlock");
     said(&room, &[&unlock[..], &["another.unlock"]].concat());
     let start = ["coordinator", "--config", "settings.toml"];
     refused(

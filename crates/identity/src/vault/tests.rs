@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -90,4 +91,21 @@ fn a_damaged_or_later_file_is_named() {
     // An account that is not the one it was made for opens nothing.
     let other: Vault = serde_json::from_str(&text.replace(&"03".repeat(20), &"04".repeat(20))).unwrap();
     assert!(other.open(&Opener::Password(&export(1))).is_err());
+}
+
+proptest! {
+    /// Whatever is changed in the file, it gives the right key or none.
+    #[test]
+    fn a_changed_file_gives_no_other_key(at in 0usize..2000, to in 32u8..127) {
+        let (vault, recovery, _) = made();
+        let mut text = serde_json::to_vec(&vault).unwrap();
+        let at = at % text.len();
+        text[at] = to;
+        if let Ok(vault) = serde_json::from_slice::<Vault>(&text) {
+            for opener in [Opener::Password(&export(1)), Opener::Recovery(&recovery)] {
+                let key = vault.open(&opener).map(|open| *open.evm_key());
+                prop_assert!(key.is_err() || key.is_ok_and(|key| key == KEY));
+            }
+        }
+    }
 }

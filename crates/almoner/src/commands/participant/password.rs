@@ -160,7 +160,7 @@ pub(crate) async fn unlock_file(options: UnlockFileOptions) -> Result<(), Failur
     let mut rng = system_rng()?;
     let secret: UnlockSecret = Code::draw(&mut rng);
     let text = secret.to_text();
-    write_private(out, format!("{}\n", text.as_str()).as_bytes()).map_err(yours)?;
+    write_private(out, text.as_bytes()).map_err(yours)?;
     write_vault(&config.key, &vault.with_unlock(&open, &secret, &mut rng).map_err(yours)?).map_err(yours)?;
     if options.json {
         let account = Address::from(*open.account());
