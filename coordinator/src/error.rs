@@ -8,6 +8,8 @@ use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
 use almoner_protocol::round::{Blame, Rejection};
 use almoner_store::StoreError;
 
+use crate::EnrolmentError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     #[error(transparent)]
@@ -16,6 +18,8 @@ pub enum CoordinatorError {
     Rule(#[from] almoner_protocol::Error),
     #[error(transparent)]
     Wire(#[from] WireError),
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
     #[error("store: {0}")]
     Store(#[from] StoreError),
     #[error("chain: {0}")]
@@ -97,6 +101,7 @@ impl Kinded for CoordinatorError {
                 },
             },
             Self::Wire(error) => error.kind(),
+            Self::Enrolment(error) => error.kind(),
             Self::Rule(_) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,

@@ -9,6 +9,7 @@ mod campaign;
 mod chain;
 mod claims;
 mod config;
+mod enrolment;
 mod error;
 mod ingress;
 mod jobs;
@@ -20,7 +21,8 @@ mod service;
 mod work;
 
 pub use config::CoordinatorConfig;
+pub use enrolment::{Desk, Enrolment, EnrolmentError, Issuer};
 pub use error::CoordinatorError;
 pub use jobs::{BlockRange, JobBoard};
 pub use progress::{Paid, Progress, Settlement};
-pub use run::{Parts, run};
+pub use run::{Clock, Parts, run};

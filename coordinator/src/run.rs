@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use almoner_chain::{Ledger, Sender, SigningKey};
 use almoner_journal::Journal;
-use almoner_proto::{FILE_DESCRIPTOR_SET, aggregators_server, researchers_server, server, sites_server};
+use almoner_proto::{
+    FILE_DESCRIPTOR_SET, aggregators_server, enrolment_server, researchers_server, server, sites_server,
+};
 use almoner_store::{Store, gateway};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
@@ -18,14 +20,14 @@ use crate::chain::Chain;
 use crate::claims;
 use crate::notice::Notices;
 use crate::partials::{Partials, sweep};
-use crate::service::{AggregatorsService, Mailbox, ResearchersService, SitesService};
-use crate::{CoordinatorConfig, CoordinatorError, Progress};
+use crate::service::{AggregatorsService, EnrolmentService, Mailbox, ResearchersService, SitesService};
+use crate::{CoordinatorConfig, CoordinatorError, Desk, Enrolment, Progress};
 
 /// Messages waiting for the loop; a full mailbox makes callers wait.
 const MAILBOX: usize = 256;
 
 /// Unix seconds.
-pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What a coordinator works with.
 pub struct Parts {
@@ -38,6 +40,8 @@ pub struct Parts {
     pub journal: Journal,
     pub clock: Clock,
     pub progress: broadcast::Sender<Progress>,
+    /// What passwords are checked with; without it nobody enrols here.
+    pub enrolment: Option<Enrolment>,
     /// Served beside gRPC and `/ipfs`: the embedded chain's `/rpc`, the deployment.
     pub beside: axum::Router,
 }
@@ -50,12 +54,13 @@ impl std::fmt::Debug for Parts {
 
 /// Serves until `shutdown`. Returns an error only if serving itself fails.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
-    let Parts { listener, store, ledger, sender, key, journal, clock, progress, beside } = parts;
+    let Parts { listener, store, ledger, sender, key, journal, clock, progress, enrolment, beside } = parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
     let (notices, notice) = Notices::new();
     let chain = Chain::new(ledger, sender, progress.clone());
     let relay = claims::run(chain.clone(), notice.clone(), asked, shutdown.clone());
+    let desk = enrolment.map(|enrolment| Desk::open(enrolment, journal.clone(), clock.clone())).transpose()?;
     let mut actor = Actor::new(config, chain, key, store.clone(), journal, clock, notices, progress);
     actor.restore().await?;
 
@@ -73,11 +78,14 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         .build_v1()
         .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
     // A reveal carries a byte per parameter; the largest model bounds it, the round itself checks the exact length.
-    let routes = Routes::new(sites_server(sites, almoner_protocol::MAX_PARAMETERS))
+    let mut routes = Routes::new(sites_server(sites, almoner_protocol::MAX_PARAMETERS))
         .add_service(researchers_server(researchers))
         .add_service(aggregators_server(aggregators))
         .add_service(health_service)
         .add_service(reflection);
+    if let Some(desk) = desk {
+        routes = routes.add_service(enrolment_server(EnrolmentService::new(desk)));
+    }
     let router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
 
     let stop = shutdown.clone();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::{Ledger, RoundStatus, SigningKey};
+use almoner_identity::StateKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
@@ -25,6 +26,7 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use crate::fetch::Sources;
+use crate::memory::check_sealed;
 use crate::{Claim, Entropy, Identity, Memory, SiteConfig, SiteError};
 
 use collect::Asked;
@@ -45,6 +47,8 @@ pub struct SiteParts {
     pub ledger: Ledger,
     pub journal: Journal,
     pub key: SigningKey,
+    /// What the journal's secrets are sealed with; None where the key is a plain file.
+    pub seal: Option<StateKey>,
     pub entropy: Arc<dyn Entropy>,
     /// Rows to train on; needed where the configuration has a participant.
     pub training: Option<Dataset>,
@@ -127,6 +131,9 @@ struct Site {
 
 /// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
 pub async fn run(config: SiteConfig, parts: SiteParts, shutdown: CancellationToken) -> Result<(), SiteError> {
+    let (journal, seal) = (parts.journal.clone(), parts.seal.clone());
+    let checked = tokio::task::spawn_blocking(move || check_sealed(&journal, seal.as_ref())).await;
+    checked.map_err(|_| SiteError::Stopped)??;
     let mut site = Site::new(config, parts)?;
     shutdown.run_until_cancelled(site.live()).await.unwrap_or(Ok(()))
 }
@@ -141,7 +148,7 @@ impl Site {
             return Err(SiteError::Config("[validator] and rows to judge by come together".into()));
         }
         let identity = Identity::new(parts.key, parts.ledger.deployment(), config.federation);
-        let memory = Memory::new(parts.journal, identity.federation());
+        let memory = Memory::sealed(parts.journal, identity.federation(), parts.seal);
         Ok(Self {
             client: sites_client(parts.channel, MAX_PARAMETERS),
             device: ComputeDevice::open(config.device)?,

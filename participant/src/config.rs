@@ -29,8 +29,11 @@ pub struct SiteConfig {
     pub federation: u64,
     /// Name of the legal entity. A validator's scores of its own entity do not count.
     pub entity: String,
-    /// Key file, readable by its owner only.
+    /// Key file, readable by its owner only, or the vault that `almoner participant enrol` makes of it.
     pub key: PathBuf,
+    /// What the vault is opened with when nobody is there to type: a file with an unlock secret, or with the password.
+    /// Without it ALMONER_UNLOCK, then the service manager's credential `almoner-unlock`.
+    pub unlock: Option<PathBuf>,
     /// Journal file: what this site has answered. A plain copy of it must never be put back.
     pub state: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
@@ -162,6 +165,7 @@ mod tests {
         let config = SiteConfig::parse(SAMPLE).unwrap();
         assert_eq!((config.federation, config.entity.as_str()), (1, "St Bride's Hospital"));
         assert_eq!((config.claim, config.rpc, config.validator), (ClaimPolicy::WhenIdle, None, None));
+        assert_eq!(config.unlock, None);
         let source = config.participant.unwrap().source();
         assert_eq!((source.columns, source.label.as_str(), source.features.len()), (Columns::Header, "malignant", 0));
         assert_eq!(config.policy, PolicyConfig { accept_leak: false, scalars_max: None, min_cohort: Some(3) });

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -26,6 +28,11 @@ impl Entropy for SystemEntropy {
         getrandom::fill(bytes.as_mut_slice()).map_err(|_| SiteError::Entropy)?;
         Ok(bytes)
     }
+}
+
+/// A generator that the operating system has seeded: for nonces and handshakes, which no run repeats.
+pub fn system_rng() -> Result<ChaCha20Rng, SiteError> {
+    Ok(ChaCha20Rng::from_seed(*SystemEntropy.draw("rng", &[])?))
 }
 
 /// Everything from one seed, for tests and demonstrations that have to come out the same. INSECURE: whoever knows the

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use almoner_chain::LedgerError;
 use almoner_crypto::CryptoError;
+use almoner_identity::IdentityError;
 use almoner_journal::JournalError;
 use almoner_model::ModelError;
 use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
@@ -29,6 +30,13 @@ pub enum SiteError {
     Journal(#[from] JournalError),
     #[error("no randomness from the operating system")]
     Entropy,
+    #[error(transparent)]
+    Identity(IdentityError),
+    /// The journal is sealed, and the site was started with a plain key.
+    #[error("the journal was sealed with the site's vault: key = the vault's file")]
+    VaultNeeded,
+    #[error("the coordinator enrols nobody: its operator names a file for it, enrolment = \"enrolment.key\"")]
+    NoEnrolment,
     #[error("a computation was stopped before it finished")]
     Stopped,
     /// For the operator to mend; until then there is nothing for the site to do.
@@ -124,6 +132,9 @@ impl Kinded for SiteError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) => ErrorKind::Invalid,
+            // A coordinator that answers nonsense; all else about a vault is its operator's to mend.
+            Self::Identity(IdentityError::Message(_)) => ErrorKind::PeerFault,
+            Self::Identity(_) | Self::VaultNeeded | Self::NoEnrolment => ErrorKind::Invalid,
             Self::Journal(JournalError::AnswerConflict { .. }) | Self::Restored { .. } => ErrorKind::Conflict,
             Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
             Self::NotJoined(error) => error.kind(),

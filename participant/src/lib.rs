@@ -12,6 +12,7 @@
 //! | `committee` | acknowledges stages and answers for the shares it holds |
 //! | `validate` | promises and reveals a direction |
 //! | `claim` | finds what it has earned, with the proof, and sees that it is paid |
+//! | `enrol` | registers a password and logs in, for what its vault opens with |
 //! | `actor` | waits, and does what is due |
 //!
 //! The steps are functions of plain values, so that tests can act as a site that misbehaves; no misbehaviour is built
@@ -23,6 +24,7 @@ pub mod committee;
 mod config;
 pub mod contribute;
 pub mod data;
+mod enrol;
 mod entropy;
 mod error;
 pub mod fetch;
@@ -35,7 +37,8 @@ pub mod validate;
 pub use actor::{Duty, SiteParts, SiteProgress, run};
 pub use claim::{Claim, ClaimPolicy, Standing, claim_from, claim_of, own_claim};
 pub use config::{DataConfig, PolicyConfig, SiteConfig, entity_id};
-pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use enrol::{Admitted, Dialog};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy, system_rng};
 pub use error::SiteError;
 pub use identity::Identity;
-pub use memory::{Memory, Records};
+pub use memory::{Memory, Records, seal_secrets};

@@ -1,6 +1,7 @@
 //! What the site must not forget, over its journal. Every write is durable when it returns; calls run where blocking
 //! is allowed.
 
+use almoner_identity::StateKey;
 use almoner_journal::{Answered, Batch, Journal, JournalError};
 use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger};
 use sha2::{Digest, Sha256};
@@ -9,14 +10,19 @@ use zeroize::Zeroizing;
 use crate::SiteError;
 
 mod records;
+mod sealed;
 
 pub use records::Records;
+pub(crate) use sealed::check_sealed;
+pub use sealed::seal_secrets;
 
 /// One site's durable memory in one federation.
 #[derive(Clone, Debug)]
 pub struct Memory {
     journal: Journal,
     federation: String,
+    /// What secrets are sealed with, where the site has a vault.
+    seal: Option<StateKey>,
 }
 
 /// A direction as promised: it must be revealed as it was.
@@ -37,7 +43,12 @@ const SCALAR_ENTRY: usize = 36;
 
 impl Memory {
     pub fn new(journal: Journal, federation: FederationId) -> Self {
-        Self { journal, federation: federation.to_string() }
+        Self::sealed(journal, federation, None)
+    }
+
+    /// A memory whose secrets are sealed in the journal.
+    pub fn sealed(journal: Journal, federation: FederationId, seal: Option<StateKey>) -> Self {
+        Self { journal, federation: federation.to_string(), seal }
     }
 
     async fn with<T: Send + 'static>(
@@ -66,7 +77,7 @@ impl Memory {
     }
 
     async fn seed(&self, what: String) -> Result<Option<Zeroizing<[u8; 32]>>, SiteError> {
-        let Some(value) = self.get(what).await?.map(Zeroizing::new) else { return Ok(None) };
+        let Some(value) = self.secret(what).await? else { return Ok(None) };
         let mut seed = Zeroizing::new([0; 32]);
         if value.len() != 32 {
             return Err(JournalError::Corrupt("a seed of another length").into());
@@ -85,7 +96,7 @@ impl Memory {
             return Ok(seed);
         }
         let seed = draw()?;
-        self.put(what, seed.to_vec()).await?;
+        self.put_secret(what, seed.as_slice()).await?;
         Ok(seed)
     }
 
@@ -140,8 +151,8 @@ impl Memory {
     }
 
     pub async fn promised(&self, ctx: B256) -> Result<Option<Promised>, SiteError> {
-        let value = self.get(format!("direction/{ctx}")).await?;
-        let read = |value: Vec<u8>| {
+        let value = self.secret(format!("direction/{ctx}")).await?;
+        let read = |value: Zeroizing<Vec<u8>>| {
             let (salt, entries) = value.split_at_checked(32)?;
             let entries = entries.iter().map(|byte| byte.cast_signed()).collect();
             Some(Promised { salt: B256::from_slice(salt), entries })
@@ -150,9 +161,9 @@ impl Memory {
     }
 
     pub async fn keep_promise(&self, ctx: B256, promised: &Promised) -> Result<(), SiteError> {
-        let mut value = promised.salt.to_vec();
+        let mut value = Zeroizing::new(promised.salt.to_vec());
         value.extend(promised.entries.iter().map(|entry| entry.cast_unsigned()));
-        self.put(format!("direction/{ctx}"), value).await
+        self.put_secret(format!("direction/{ctx}"), &value).await
     }
 
     /// The last base model this site verified: its root and its values.

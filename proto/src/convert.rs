@@ -6,6 +6,7 @@
 mod aggregators;
 mod artefacts;
 mod claims;
+mod enrolment;
 mod field;
 mod researchers;
 mod sites;
@@ -15,6 +16,10 @@ pub use artefacts::{
     RoundNotice, StageArtefact, Task, TaskRequest, UploadHeader, UploadOffsetReply, UploadReceipt, WatchRequest,
 };
 pub use claims::{ClaimReply, ClaimRequest};
+pub use enrolment::{
+    Admission, LoginFinishRequest, LoginStartReply, LoginStartRequest, RegisterFinishReply, RegisterFinishRequest,
+    RegisterStartReply, RegisterStartRequest,
+};
 pub use field::{Amount, Signature, Signed, words_from_bytes, words_to_bytes};
 pub use researchers::{CreateReply, CreateRequest, FundRequest, LaunchRequest, StopRequest};
 pub use sites::{

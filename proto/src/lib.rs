@@ -18,16 +18,18 @@ pub mod wire;
 
 pub use chunk::{ResultReader, UploadReader, result_messages, upload_messages};
 pub use convert::{
-    AcknowledgementsReply, AcknowledgementsRequest, Amount, ClaimReply, ClaimRequest, CreateReply, CreateRequest,
-    FundRequest, Job, JobKind, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS,
-    PromiseRequest, ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signature,
-    Signed, StageAckMessage, StageArtefact, StopRequest, SumAnswer, Task, TaskRequest, UploadHeader, UploadOffsetReply,
-    UploadReceipt, WatchRequest, words_from_bytes, words_to_bytes,
+    AcknowledgementsReply, AcknowledgementsRequest, Admission, Amount, ClaimReply, ClaimRequest, CreateReply,
+    CreateRequest, FundRequest, Job, JobKind, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, LoginFinishRequest,
+    LoginStartReply, LoginStartRequest, MAX_DIRECTIONS, MAX_UPLOADS, PromiseRequest, ReadyRequest, RegisterFinishReply,
+    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, RevealRequest, RoundNotice, ScoreAnswer,
+    SealedShare, SealedSharesRequest, Signature, Signed, StageAckMessage, StageArtefact, StopRequest, SumAnswer, Task,
+    TaskRequest, UploadHeader, UploadOffsetReply, UploadReceipt, WatchRequest, words_from_bytes, words_to_bytes,
 };
 pub use error::{FieldError, WireError};
 pub use limits::{
     CONNECTION_WINDOW, MAX_CHUNK, MAX_MESSAGE, RANGE_BLOCKS, STREAM_WINDOW, aggregators_client, aggregators_server,
-    endpoint, range_leaves, researchers_client, researchers_server, server, sites_client, sites_server,
+    endpoint, enrolment_client, enrolment_server, range_leaves, researchers_client, researchers_server, server,
+    sites_client, sites_server,
 };
 pub use status::{Blame, ErrorKind, Kinded, kind_of, status};
 

@@ -6,6 +6,8 @@ use tonic::transport::{Channel, Endpoint, Server};
 
 use crate::wire::aggregators_client::AggregatorsClient;
 use crate::wire::aggregators_server::{Aggregators, AggregatorsServer};
+use crate::wire::enrolment_client::EnrolmentClient;
+use crate::wire::enrolment_server::{Enrolment, EnrolmentServer};
 use crate::wire::researchers_client::ResearchersClient;
 use crate::wire::researchers_server::{Researchers, ResearchersServer};
 use crate::wire::sites_client::SitesClient;
@@ -88,4 +90,15 @@ pub fn aggregators_client(channel: Channel) -> AggregatorsClient<Channel> {
 
 pub fn aggregators_server<T: Aggregators>(service: T) -> AggregatorsServer<T> {
     AggregatorsServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_JOB)
+}
+
+/// Of everything about enrolment a certificate is the longest, and it has strangers for callers.
+const MAX_ENROLMENT: usize = 128 << 10;
+
+pub fn enrolment_client(channel: Channel) -> EnrolmentClient<Channel> {
+    EnrolmentClient::new(channel).max_decoding_message_size(MAX_ENROLMENT)
+}
+
+pub fn enrolment_server<T: Enrolment>(service: T) -> EnrolmentServer<T> {
+    EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROLMENT)
 }

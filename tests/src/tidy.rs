@@ -13,7 +13,7 @@ const COLUMNS: [&[&str]; 6] = [
     &["almoner-tests"],
     &["almoner"],
     &["almoner-coordinator", "almoner-participant", "almoner-aggregator", "almoner-audit", "almoner-devnet"],
-    &["almoner-proto", "almoner-store", "almoner-chain", "almoner-model", "almoner-journal"],
+    &["almoner-proto", "almoner-store", "almoner-chain", "almoner-model", "almoner-journal", "almoner-identity"],
     &["almoner-protocol"],
     &["almoner-crypto", "almoner-failpoint"],
 ];
@@ -31,12 +31,14 @@ const ROLES: [&str; 3] = ["almoner-coordinator", "almoner-participant", "almoner
 const NO_MODEL: [&str; 3] = ["almoner-coordinator", "almoner-aggregator", "almoner-audit"];
 
 /// Outside crates that only some of ours may name.
-const RESERVED: [(&str, &[&str]); 9] = [
+const RESERVED: [(&str, &[&str]); 11] = [
     ("aes", &["almoner-crypto"]),
     ("ctr", &["almoner-crypto"]),
     ("chacha20", &["almoner-crypto"]),
     ("hpke", &["almoner-crypto"]),
     ("subtle", &["almoner-crypto"]),
+    ("opaque-ke", &["almoner-identity"]),
+    ("chacha20poly1305", &["almoner-identity"]),
     ("burn", &["almoner-model"]),
     ("rusqlite", &["almoner-journal"]),
     ("revm", &["almoner-devnet"]),

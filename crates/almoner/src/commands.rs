@@ -10,6 +10,7 @@ pub(crate) mod coordinator;
 pub(crate) mod demo;
 mod demo_screen;
 pub(crate) mod devnet;
+mod enrolment;
 pub(crate) mod federation;
 mod files;
 pub(crate) mod key;
@@ -20,6 +21,7 @@ mod reach;
 pub(crate) mod serve;
 mod source;
 mod status;
+mod vault;
 mod watch_bar;
 
 pub(crate) use files::RoleOptions;

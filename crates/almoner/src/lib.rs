@@ -7,4 +7,5 @@ pub mod failure;
 mod files;
 pub mod localnet;
 mod rpc_proxy;
+mod terminal;
 mod tokens;

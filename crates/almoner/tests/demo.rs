@@ -11,6 +11,8 @@ use serde_json::Value;
 mod cli;
 #[path = "demo/data.rs"]
 mod data;
+#[path = "demo/enrol.rs"]
+mod enrol;
 #[path = "demo/full_disk.rs"]
 mod full_disk;
 #[path = "demo/kills.rs"]

@@ -39,6 +39,11 @@ impl SigningKey {
         }
     }
 
+    /// For whoever puts it away under lock and key.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.signer.to_bytes().0)
+    }
+
     pub fn address(&self) -> Address {
         self.signer.address()
     }
@@ -61,7 +66,7 @@ impl SigningKey {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(failed)?;
-        let secret = Zeroizing::new(self.signer.to_bytes().0);
+        let secret = self.to_bytes();
         let mut line = Zeroizing::new([b'\n'; 65]);
         hex::encode_to_slice(secret.as_slice(), &mut line[..64])
             .map_err(|error| LedgerError::Key(error.to_string()))?;

@@ -11,6 +11,9 @@ pub enum JournalError {
         "{path} has schema version {found}, this program knows {known}: run the version that wrote it, or a newer one"
     )]
     Schema { path: String, found: i64, known: i64 },
+    /// Its role has not been started since this program was installed.
+    #[error("{path} is of an earlier version: start its role once, then ask again")]
+    Older { path: String },
     #[error("{path} is not a journal")]
     NotAJournal { path: String },
     #[error("{path}: there is no such journal")]

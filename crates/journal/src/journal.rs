@@ -62,6 +62,14 @@ impl Journal {
         Ok(self.conn().query_row("SELECT value FROM state WHERE key = ?1", [key], |row| row.get(0)).optional()?)
     }
 
+    /// Every key there is, in order.
+    pub fn state_keys(&self) -> Result<Vec<String>, JournalError> {
+        let conn = self.conn();
+        let mut rows = conn.prepare_cached("SELECT key FROM state ORDER BY key")?;
+        let keys = rows.query_map([], |row| row.get(0))?;
+        Ok(keys.collect::<Result<_, _>>()?)
+    }
+
     /// Puts a value under `key`, replacing what was there.
     pub fn state_put(&self, key: &str, value: &[u8]) -> Result<(), JournalError> {
         self.write(|| name_of_state(key), |tx| put(tx, key, value))
@@ -78,20 +86,34 @@ impl Journal {
         name: impl FnOnce() -> String,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
+        self.write_with(&mut self.conn(), name, change)
+    }
+
+    /// A write that outlives this process, however it ends, but perhaps not the machine: nothing is waited for.
+    pub(crate) fn write_unsynced<T>(
+        &self,
+        name: impl FnOnce() -> String,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut conn = self.conn();
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        let written = self.write_with(&mut conn, name, change);
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        written
+    }
+
+    fn write_with<T>(
+        &self,
+        conn: &mut Connection,
+        name: impl FnOnce() -> String,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         let start = Instant::now();
-        let value = self.transact(change).map_err(|error| self.named(error))?;
+        let value = transact(conn, change).map_err(|error| self.named(error))?;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.inner.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
         almoner_failpoint::reached(name);
-        Ok(value)
-    }
-
-    fn transact<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>) -> Result<T, JournalError> {
-        let mut conn = self.conn();
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = change(&tx)?;
-        tx.commit()?;
         Ok(value)
     }
 
@@ -103,6 +125,16 @@ impl Journal {
             error => error,
         }
     }
+}
+
+fn transact<T>(
+    conn: &mut Connection,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = change(&tx)?;
+    tx.commit()?;
+    Ok(value)
 }
 
 /// Seeds of a site's keys are in here. The log beside it takes over who may read.

@@ -7,6 +7,7 @@
 mod answers;
 mod backup;
 mod batch;
+mod enrolment;
 mod error;
 mod events;
 mod journal;
@@ -18,6 +19,7 @@ mod schema;
 pub use answers::Answered;
 pub use backup::restore;
 pub use batch::Batch;
+pub use enrolment::{Credential, Invitation, invite};
 pub use error::JournalError;
 pub use events::MAX_EVENT_BYTES;
 pub use journal::Journal;

@@ -106,3 +106,55 @@ async fn a_look_into_the_journal_shows_what_was_said_and_no_secret() {
     };
     assert_eq!((records.opened(), records), (3, expected));
 }
+
+#[tokio::test]
+async fn with_a_vault_the_journal_shows_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, federation) =
+        (dir.path().join("site.db"), FederationId { chain_id: 1, federations: Address::ZERO, number: 1 });
+    let key = state_key(1);
+    let draw = |text: &[u8; 32]| {
+        let text = *text;
+        move || Ok(Zeroizing::new(text))
+    };
+    let secrets = [b"the seed of the site, in plain !", b"the seed of a member, in plain !"];
+    {
+        // From before there was a vault.
+        let plain = Memory::new(Journal::open(&path).unwrap(), federation);
+        plain.site_seed(draw(secrets[0])).await.unwrap();
+        plain.keep_receipt(A, B).await.unwrap();
+    }
+    let journal = Journal::open(&path).unwrap();
+    let memory = Memory::sealed(journal.clone(), federation, Some(key.clone()));
+    let error = memory.site_seed(drawn(9)).await.unwrap_err();
+    assert!(error.to_string().contains("participant login"), "{error}");
+    assert!(check_sealed(&journal, None).is_ok() && check_sealed(&journal, Some(&key)).is_err());
+    assert_eq!((seal_secrets(&journal, &key).unwrap(), seal_secrets(&journal, &key).unwrap()), (1, 0));
+    assert_eq!(*memory.site_seed(drawn(9)).await.unwrap(), *secrets[0]);
+    assert_eq!(*memory.member_key(3, draw(secrets[1])).await.unwrap(), *secrets[1]);
+    let promised = Promised { salt: B256::from_slice(b"the salt of a promise, in plain!"), entries: vec![3, -3] };
+    memory.keep_promise(A, &promised).await.unwrap();
+    assert_eq!(memory.promised(A).await.unwrap(), Some(promised.clone()));
+    assert_eq!(memory.receipt(A).await.unwrap(), Some(B), "what is no secret is as it was");
+    memory.forget_round(3, A).await.unwrap();
+    assert!(memory.known_member_key(3).await.unwrap().is_none());
+    // Without the vault, or with another one, it is not taken for something else.
+    let without = Memory::new(journal.clone(), federation);
+    assert!(matches!(without.site_seed(drawn(9)).await, Err(SiteError::VaultNeeded)));
+    assert!(matches!(without.promised(A).await, Err(SiteError::VaultNeeded)));
+    check_sealed(&journal, Some(&key)).unwrap();
+    assert!(matches!(check_sealed(&journal, None), Err(SiteError::VaultNeeded)));
+    assert!(check_sealed(&journal, Some(&state_key(2))).is_err());
+    assert!(seal_secrets(&journal, &state_key(2)).is_err());
+    drop((memory, without, journal));
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for secret in [secrets[0], secrets[1], &promised.salt.0] {
+            assert!(!bytes.windows(32).any(|window| window == secret));
+        }
+    }
+}
+
+fn state_key(byte: u8) -> StateKey {
+    StateKey::from_bytes([byte; 32])
+}

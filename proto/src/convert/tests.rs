@@ -253,3 +253,39 @@ fn abi_lengths_fit_the_documented_bounds() {
     let cids = OpenCids { spec: cid(), base: cid(), members: cid(), committee: cid(), validators: cid() };
     assert!(cids.abi_encode().len() <= 1024);
 }
+
+#[test]
+fn enrolment_travels_and_every_length_is_exact() {
+    let start = |admission| RegisterStartRequest { account: Address::repeat_byte(1), request: [2; 32], admission };
+    travels::<_, wire::RegisterStartRequest>(start(Admission::Invitation([3; 16])));
+    travels::<_, wire::RegisterStartRequest>(start(Admission::Signature(SIGNATURE)));
+    travels::<_, wire::RegisterStartReply>(RegisterStartReply { credential: [4; 32], response: [5; 64] });
+    let finish = |csr: Option<&str>| RegisterFinishRequest {
+        credential: [4; 32],
+        record: [6; 192],
+        signature: SIGNATURE,
+        csr: csr.map(ToOwned::to_owned),
+    };
+    travels::<_, wire::RegisterFinishRequest>(finish(None));
+    travels::<_, wire::RegisterFinishRequest>(finish(Some("-----BEGIN CERTIFICATE REQUEST-----")));
+    travels::<_, wire::RegisterFinishReply>(RegisterFinishReply { certificate: Some("PEM".into()) });
+    let login = LoginStartRequest { account: Address::repeat_byte(1), request: [7; 96] };
+    travels::<_, wire::LoginStartRequest>(login.clone());
+    travels::<_, wire::LoginStartReply>(LoginStartReply { login: [8; 16], response: [9; 320] });
+    travels::<_, wire::LoginFinishRequest>(LoginFinishRequest { login: [8; 16], proof: [1; 64] });
+
+    let mut wire = wire::RegisterStartRequest::from(start(Admission::Invitation([3; 16])));
+    wire.admission = None;
+    assert_eq!(refused::<RegisterStartRequest, _>(wire.clone()), "admission");
+    wire.admission = Some(wire::register_start_request::Admission::Invitation(vec![3; 15].into()));
+    assert_eq!(refused::<RegisterStartRequest, _>(wire), "invitation");
+    assert_eq!(
+        refused::<RegisterFinishRequest, wire::RegisterFinishRequest>(finish(Some(&"x".repeat(8193))).into()),
+        "csr"
+    );
+    let mut wire = wire::LoginStartRequest::from(login);
+    wire.request = vec![7; 97].into();
+    assert_eq!(refused::<LoginStartRequest, _>(wire), "request");
+    let long = wire::RegisterFinishReply { certificate: "x".repeat(65537) };
+    assert_eq!(refused::<RegisterFinishReply, _>(long), "certificate");
+}

@@ -1,11 +1,12 @@
-//! `almoner bench`: what a round costs, measured on the processes that hospitals run.
+//! `almoner bench`: what a round costs, measured on the processes that hospitals run; what a login costs.
 //!
-//! Chain, coordinator, aggregator, a validator and every site are processes of this very executable, with the journal,
-//! the store and the chain on disk as in production. What the same bytes cost a bare machine is measured beside them.
+//! For rounds, chain, coordinator, aggregator, a validator and every site are processes of this very executable, with the
+//! journal, the store and the chain on disk as in production. What the same bytes cost a bare machine is measured beside them.
 
 mod disk;
 mod floors;
 mod house;
+mod login;
 mod payload;
 mod report;
 mod rounds;
@@ -26,6 +27,8 @@ pub(crate) struct Options {
 enum What {
     /// Seconds, bytes and memory of a round, all roles as processes, beside the floors of this machine.
     Rounds(RoundsOptions),
+    /// What a login costs the coordinator: milliseconds, counted attempts and all.
+    Login(login::Options),
 }
 
 #[derive(Debug, Args)]
@@ -48,7 +51,13 @@ struct RoundsOptions {
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let What::Rounds(options) = options.what;
+    match options.what {
+        What::Rounds(options) => measure_rounds(options).await,
+        What::Login(options) => login::run(&options),
+    }
+}
+
+async fn measure_rounds(options: RoundsOptions) -> Result<(), Failure> {
     let home = tempfile::Builder::new().prefix("almoner-bench-").tempdir()?;
     let dir = options.dir.clone().unwrap_or_else(|| home.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(|error| Failure::new(Kind::You, error))?;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tonic::transport::Endpoint;
 
 use super::federation::refused;
-use super::files::load_key;
 use super::reach::Reached;
+use super::vault::account_of;
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
 
@@ -39,7 +39,7 @@ struct Who {
     /// The account that is to be paid.
     #[arg(long)]
     account: Option<Address>,
-    /// Its key file; nothing is signed, only the account is taken from it.
+    /// Its key file or vault; nothing is signed, only the account is taken from it.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ impl Who {
     fn account(&self) -> Result<Address, Failure> {
         match (&self.account, &self.key) {
             (Some(account), _) => Ok(*account),
-            (None, Some(file)) => Ok(load_key(file)?.address()),
+            (None, Some(file)) => account_of(file),
             (None, None) => Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --account or --key"))),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::{Deployment, Ledger, Outbox, Sender, deploy};
-use almoner_coordinator::{CoordinatorConfig, CoordinatorError, Parts};
+use almoner_coordinator::{CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
 use almoner_protocol::FileVersion;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 
 use super::backup::{Backup, Restore};
+use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
 use super::metrics;
 use crate::failure::{Blame, Failure, Kind};
@@ -41,6 +42,8 @@ struct CoordinatorFile {
     deployment: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
     metrics: Option<SocketAddr>,
+    /// Secrets that passwords are checked with; made where there is no such file. Not named: nobody enrols here.
+    enrolment: Option<PathBuf>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -77,6 +80,8 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Order {
+    /// Print an invitation with which one site enrols, once. The coordinator may be running.
+    Invite(Invite),
     /// Copy the journal while the coordinator runs.
     Backup(Backup),
     /// Put a copy of the journal back. The coordinator takes from the chain what happened since, and ends a round that
@@ -96,9 +101,15 @@ const RESTORED: &str = "when it is started it takes from chain and store what ha
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match (options.order, options.role) {
+        (Some(Order::Invite(invite)), _) => {
+            let file = settings(&invite.config)?;
+            invite.run(&file.state, file.enrolment.as_deref())
+        }
         (Some(Order::Backup(backup)), _) => {
             let file = settings(&backup.config)?;
-            backup.run(&file.state, &[&file.key, &file.deployment, &file.store, &backup.config])
+            let beside = [&file.key, &file.deployment, &file.store, &backup.config];
+            let beside: Vec<&Path> = beside.into_iter().chain(&file.enrolment).map(PathBuf::as_path).collect();
+            backup.run(&file.state, &beside)
         }
         (Some(Order::Restore(restore)), _) => restore.run(&settings(&restore.config)?.state, RESTORED),
         (None, Some(role)) => serve(role).await,
@@ -117,6 +128,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let listener = listen(file.listen).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;
+    let enrolment = file.enrolment.as_deref().map(|path| enrolment::open(path, &journal)).transpose()?;
     let store = EmbeddedStore::open(&file.store).await.blame(Kind::You, format!("store = {:?}", file.store))?;
     let provider = almoner_chain::connect(file.rpc.as_str()).blame(Kind::You, format!("rpc = {}", file.rpc))?;
     let unusable = format!("rpc = {}: is the node up, and has {} ether for gas?", file.rpc, key.address());
@@ -150,13 +162,16 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         journal,
         clock: system_clock(),
         progress,
+        enrolment,
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };
     say_up("coordinator", &url, &watched, options.json);
     watched.ready();
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
-        CoordinatorError::Restored(_) | CoordinatorError::Stale { .. } => Failure::new(Kind::You, error),
+        CoordinatorError::Restored(_)
+        | CoordinatorError::Stale { .. }
+        | CoordinatorError::Enrolment(EnrolmentError::OtherSecrets) => Failure::new(Kind::You, error),
         error => error.into(),
     })
 }
@@ -192,6 +207,7 @@ mod tests {
         let sample = include_str!("../../../../docs/config/coordinator.toml");
         let file = parse(sample).unwrap();
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
+        assert_eq!(file.enrolment, Some(PathBuf::from("enrolment.key")));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

@@ -2,7 +2,9 @@
 //! a site: one file per command in the folder.
 
 mod check;
+mod enrol;
 mod init;
+mod password;
 mod status;
 
 use std::path::Path;
@@ -25,9 +27,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tonic::transport::Endpoint;
 
 use super::backup::{Backup, Restore};
-use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
+use super::files::{RoleOptions, read_text, say_up, until_told};
 use super::metrics;
 use super::source::{fetch_deployment, join};
+use super::vault::{self, SiteKey};
 use crate::failure::{Blame, Failure, Kind};
 
 /// Between two looks for a coordinator or a federation that is not there yet.
@@ -50,6 +53,16 @@ enum Order {
     Check(check::Options),
     /// Show what a site has done and earned, while its agent runs or not.
     Status(status::Options),
+    /// Put the site's key into a vault that a password opens, and register the password with the coordinator.
+    Enrol(enrol::Options),
+    /// Try the password: log in, and open the vault.
+    Login(password::LoginOptions),
+    /// Change the password. A new recovery code is printed; the old one opens nothing any more.
+    Password(password::ChangeOptions),
+    /// Choose a new password where the old one is lost, by the recovery code.
+    Recover(password::RecoverOptions),
+    /// Write a secret with which the site opens its vault when nobody is there, and no coordinator.
+    UnlockFile(password::UnlockFileOptions),
     /// Copy the journal while the agent runs. A copy that is put back answers nothing that it may have answered.
     Backup(Backup),
     /// Put a copy of the journal back.
@@ -68,6 +81,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         (Some(Order::Init(options)), _) => init::run(&options),
         (Some(Order::Check(options)), _) => check::run(options).await,
         (Some(Order::Status(options)), _) => status::run(options).await,
+        (Some(Order::Enrol(options)), _) => enrol::run(options).await,
+        (Some(Order::Login(options)), _) => password::login(options).await,
+        (Some(Order::Password(options)), _) => password::change(options).await,
+        (Some(Order::Recover(options)), _) => password::recover(options).await,
+        (Some(Order::UnlockFile(options)), _) => password::unlock_file(options).await,
         (Some(Order::Backup(backup)), _) => {
             let config = settings(&backup.config)?;
             backup.run(&config.state, &[&config.key, &backup.config])
@@ -88,13 +106,16 @@ fn settings(path: &Path) -> Result<SiteConfig, Failure> {
 
 async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let config = settings(&options.config)?;
-    let key = load_key(&config.key)?;
+    // Both before anything is waited for.
+    vault::look_at(&config)?;
     // A second agent on one journal would answer twice: it is refused here.
     let journal = Journal::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
     let store: Arc<dyn Store> = Arc::new(gateways(&config)?);
     let stop = until_told();
     let watched = metrics::serve(config.metrics, "participant").await?;
+    let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
+    let SiteKey { key, seal } = opened?;
     let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };
     let (ledger, spec) = looked_up?;
@@ -116,6 +137,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         ledger,
         journal,
         key,
+        seal,
         entropy: entropy(),
         training,
         evaluation,

@@ -109,6 +109,7 @@ impl Localnet {
                 journal: journal.clone(),
                 clock: clock.clone(),
                 progress: progress.clone(),
+                enrolment: None,
                 beside: beside.clone(),
             }
         };

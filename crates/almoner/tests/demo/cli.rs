@@ -15,13 +15,13 @@ use super::processes::{Daemon, HOSPITALS, House, csv, free_port, key, order};
 use super::{almoner, amount, demo};
 
 /// Runs a command in a folder: settings name their files from where they are.
-fn at(room: &Path, arguments: &[&str]) -> Output {
+pub(super) fn at(room: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_almoner")).args(arguments).current_dir(room).output().unwrap()
 }
 
 /// What a command says, a JSON document.
 #[track_caller]
-fn said(room: &Path, arguments: &[&str]) -> Value {
+pub(super) fn said(room: &Path, arguments: &[&str]) -> Value {
     let output = at(room, &[arguments, &["--json"]].concat());
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("one JSON document")
@@ -29,7 +29,7 @@ fn said(room: &Path, arguments: &[&str]) -> Value {
 
 /// How a command fails.
 #[track_caller]
-fn refused(room: &Path, arguments: &[&str], code: i32, says: &str) {
+pub(super) fn refused(room: &Path, arguments: &[&str], code: i32, says: &str) {
     let output = at(room, &[arguments, &["--json"]].concat());
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
@@ -380,7 +380,7 @@ fn newer_is_left_alone(room: &Path) {
     let restore = ["participant", "restore", "--config", "newer.toml", "--from", "newer.db"];
     let settings = fs::read_to_string(room.join("site.toml")).unwrap();
     fs::write(room.join("newer.toml"), settings.replace("\"site.db\"", "\"newer.db\"")).unwrap();
-    let says = "newer.db has schema version 99, this program knows 1: run the version that wrote it";
+    let says = "newer.db has schema version 99, this program knows 2: run the version that wrote it";
     refused(room, &restore, 3, says);
     let started = at(room, &["participant", "--config", "newer.toml"]);
     let text = String::from_utf8_lossy(&started.stderr);

@@ -108,6 +108,9 @@ fn print(options: &Options, settings: &Path, account: Address) {
     println!("               back could make it answer twice (`almoner participant backup` makes one that cannot)");
     println!("next:          look at {SETTINGS}, then, from {dir}:");
     println!("               almoner participant check --config {SETTINGS}");
+    println!(
+        "               almoner participant enrol --config {SETTINGS} --invitation TOKEN   (puts the key under a password)"
+    );
     println!("               almoner participant --config {SETTINGS}");
 }
 

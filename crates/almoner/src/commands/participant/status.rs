@@ -9,9 +9,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{parse, settings};
-use crate::commands::files::{RoleOptions, load_key};
+use crate::commands::files::RoleOptions;
 use crate::commands::reach::Reached;
 use crate::commands::status::state;
+use crate::commands::vault::account_of;
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
 
@@ -33,7 +34,7 @@ struct Status {
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let config = settings(&options.of.config)?;
-    let account = load_key(&config.key)?.address();
+    let account = account_of(&config.key)?;
     let journal = JournalReader::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
     let gateways: Result<Vec<Url>, Failure> = config.gateways.iter().map(|url| parse(url, "gateways")).collect();

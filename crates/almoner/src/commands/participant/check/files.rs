@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use almoner_identity::{Unlock, is_vault};
 use almoner_journal::{JournalError, JournalReader};
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_participant::data::{Limits, load, read_csv};
@@ -11,7 +12,8 @@ use almoner_protocol::Address;
 use almoner_protocol::spec::FederationSpec;
 
 use super::table::Table;
-use crate::commands::files::{load_key, read_text};
+use crate::commands::files::read_text;
+use crate::commands::vault::{account_of, unlock};
 use crate::failure::{Blame, Failure, Kind};
 
 const MIB: u64 = 1 << 20;
@@ -29,10 +31,10 @@ pub(super) fn settings(path: &Path, table: &mut Table) -> Option<SiteConfig> {
 
 /// Key, journal and device; the account, if there is one.
 pub(super) fn own(config: &SiteConfig, table: &mut Table) -> Option<Address> {
-    let key = table.take("key", load_key(&config.key), "a key file that only this user may read: chmod 600");
-    let account = key.map(|key| key.address());
+    let key = account_of(&config.key);
+    let account = table.take("key", key, "a key file, or a vault, that only this user may read: chmod 600");
     if let Some(account) = account {
-        table.fine("key", format!("{account} in {}", config.key.display()));
+        vault(config, account, table);
     }
     journal(&config.state, table);
     match ComputeDevice::open(config.device) {
@@ -40,6 +42,25 @@ pub(super) fn own(config: &SiteConfig, table: &mut Table) -> Option<Address> {
         Err(error) => table.fail("device", &Failure::new(Kind::You, error), "device = \"cpu\" always works"),
     }
     account
+}
+
+/// How the key will be had. Nothing is asked of the coordinator, so a password is not tried.
+fn vault(config: &SiteConfig, account: Address, table: &mut Table) {
+    let shown = config.key.display();
+    if !is_vault(&config.key) {
+        return table.fine("key", format!("{account} in {shown}"));
+    }
+    match unlock(config) {
+        Ok(Some(Unlock::Secret(_))) => table.fine("key", format!("{account} in the vault {shown}; it opens by itself")),
+        Ok(Some(Unlock::Password(_))) => {
+            table.fine("key", format!("{account} in the vault {shown}; it opens once the coordinator is there"));
+        }
+        Ok(None) => {
+            let found = format!("{account} in the vault {shown}; somebody has to type the password at every start");
+            table.warn("key", found, "unlock = a file, made by `almoner participant unlock-file`");
+        }
+        Err(failure) => table.fail("key", &failure, "make it again: `almoner participant unlock-file`"),
+    }
 }
 
 fn journal(path: &Path, table: &mut Table) {

@@ -1,0 +1,247 @@
+//! The desk at which sites enrol and log in. It belongs to no round, so it is beside the loop and not in it.
+//!
+//! What it never has: a password, or the key that a password opens. What it keeps: records that are of no use without
+//! the secrets in [`Enrolment`], which are a file of their own, and how often each account was tried.
+
+mod pending;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use almoner_identity::{
+    Attempts, IdentityError, LockedOut, LoginState, Server, fingerprint, may_register_again, registers,
+};
+use almoner_journal::{Credential, Invitation, Journal};
+use almoner_proto::{
+    Admission, ErrorKind, Kinded, LoginFinishRequest, LoginStartReply, LoginStartRequest, RegisterFinishReply,
+    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, Signature,
+};
+use almoner_protocol::types::recover;
+use almoner_protocol::{Address, B256};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use self::pending::Pending;
+use crate::CoordinatorError;
+use crate::run::Clock;
+
+/// Key of the fingerprint of the secrets that this journal's records were made with.
+const SECRETS: &str = "enrolment-secrets";
+/// A client stretches its password between two messages.
+const PATIENCE_S: u64 = 60;
+/// Begun and not finished, of each kind. Further ones take the place of the oldest.
+const MAX_PENDING: usize = 1024;
+
+/// Signs certificates for accounts that enrol.
+pub trait Issuer: Send + Sync + fmt::Debug {
+    /// A certificate in PEM for who asks by `csr`, in PEM too; or why there is none, for the caller to read.
+    fn issue(&self, account: Address, role: &str, csr: &str) -> Result<String, String>;
+}
+
+/// What a coordinator needs to enrol anybody.
+#[derive(Debug)]
+pub struct Enrolment {
+    pub server: Server,
+    /// Where all that is drawn here comes from.
+    pub seed: [u8; 32],
+    /// None: certificates come from somewhere else.
+    pub issuer: Option<Arc<dyn Issuer>>,
+}
+
+/// Why somebody is not enrolled, or not logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    #[error("there is no such invitation here: ask the operator for one")]
+    NoInvitation,
+    #[error("this invitation was used: ask the operator for another one")]
+    Used,
+    #[error("this invitation has expired: ask the operator for another one")]
+    Expired,
+    #[error("this invitation is for account {0}")]
+    ForAnother(Address),
+    #[error("account {0} is not enrolled here: ask the operator for an invitation")]
+    NotEnrolled(Address),
+    #[error("the signature is not account {0}'s")]
+    Signature(Address),
+    #[error("this was begun too long ago, or never: begin again")]
+    Late,
+    #[error("too many attempts: the next one in {} s", .0.seconds)]
+    LockedOut(LockedOut),
+    #[error("no certificate: {0}")]
+    Certificate(String),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Every record would be of no use, and nobody would know why.
+    #[error(
+        "the enrolment secrets are not those that this journal's sites enrolled with: put their file back; without it \
+         nobody can log in"
+    )]
+    OtherSecrets,
+}
+
+impl Kinded for EnrolmentError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoInvitation | Self::NotEnrolled(_) | Self::Late => ErrorKind::NotFound,
+            Self::Used | Self::Expired | Self::ForAnother(_) => ErrorKind::Conflict,
+            Self::Signature(_) | Self::Certificate(_) | Self::Identity(_) => ErrorKind::Invalid,
+            Self::LockedOut(locked) => ErrorKind::NotNow(std::time::Duration::from_secs(locked.seconds)),
+            Self::OtherSecrets => ErrorKind::Internal,
+        }
+    }
+}
+
+/// A registration that waits for its record.
+#[derive(Debug)]
+struct Registration {
+    account: Address,
+    role: String,
+    invitation: Option<[u8; 32]>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rng: ChaCha20Rng,
+    registrations: Pending<[u8; 32], Registration>,
+    logins: Pending<[u8; 16], LoginState>,
+}
+
+/// Answers one request at a time: attempts are counted one after another, and a flood has one core at most.
+pub struct Desk {
+    server: Server,
+    issuer: Option<Arc<dyn Issuer>>,
+    journal: Journal,
+    clock: Clock,
+    inner: Mutex<Inner>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Refuses secrets that are not those of the records in the journal.
+    pub fn open(enrolment: Enrolment, journal: Journal, clock: Clock) -> Result<Self, CoordinatorError> {
+        let Enrolment { server, seed, issuer } = enrolment;
+        let own = server.fingerprint();
+        match journal.state_get(SECRETS)? {
+            Some(kept) if kept == own => {}
+            Some(_) if journal.has_credentials()? => return Err(EnrolmentError::OtherSecrets.into()),
+            _ => journal.state_put(SECRETS, &own)?,
+        }
+        let inner = Inner {
+            rng: ChaCha20Rng::from_seed(seed),
+            registrations: Pending::new(MAX_PENDING, PATIENCE_S),
+            logins: Pending::new(MAX_PENDING, PATIENCE_S),
+        };
+        Ok(Self { server, issuer, journal, clock, inner: Mutex::new(inner) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere leaves at worst an unfinished registration or login behind, which expires.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn register_start(&self, request: RegisterStartRequest) -> Result<RegisterStartReply, CoordinatorError> {
+        let now = (self.clock)();
+        let RegisterStartRequest { account, request, admission } = request;
+        let registration = match admission {
+            Admission::Invitation(secret) => self.invited(account, fingerprint(&secret), now)?,
+            Admission::Signature(signature) => {
+                signed(account, may_register_again(account.as_ref(), &request), &signature)?;
+                let known = self.journal.credential(account.into_array())?;
+                let role = known.ok_or(EnrolmentError::NotEnrolled(account))?.role;
+                Registration { account, role, invitation: None }
+            }
+        };
+        let mut inner = self.inner();
+        // Fresh each time: under one that is used again, every start would test a guess at whatever was kept under it.
+        let mut credential = [0; 32];
+        inner.rng.fill_bytes(&mut credential);
+        let response = self.server.register(&credential, &request).map_err(EnrolmentError::from)?;
+        inner.registrations.put(credential, registration, now);
+        Ok(RegisterStartReply { credential, response })
+    }
+
+    fn invited(&self, account: Address, hash: [u8; 32], now: u64) -> Result<Registration, CoordinatorError> {
+        let found = self.journal.invitation(hash)?;
+        let Invitation { role, account: only, expires, used } = found.ok_or(EnrolmentError::NoInvitation)?;
+        if used.is_some() {
+            return Err(EnrolmentError::Used.into());
+        }
+        if expires <= now {
+            return Err(EnrolmentError::Expired.into());
+        }
+        match only.map(Address::from) {
+            Some(only) if only != account => Err(EnrolmentError::ForAnother(only).into()),
+            _ => Ok(Registration { account, role, invitation: Some(hash) }),
+        }
+    }
+
+    pub fn register_finish(&self, request: RegisterFinishRequest) -> Result<RegisterFinishReply, CoordinatorError> {
+        let now = (self.clock)();
+        let RegisterFinishRequest { credential, record, signature, csr } = request;
+        let begun = self.inner().registrations.take(&credential, now);
+        let Registration { account, role, invitation } = begun.ok_or(EnrolmentError::Late)?;
+        signed(account, registers(account.as_ref(), &credential, &record), &signature)?;
+        Server::check_record(&record).map_err(EnrolmentError::from)?;
+        let certificate = match (&self.issuer, csr) {
+            (Some(issuer), Some(csr)) => Some(issuer.issue(account, &role, &csr).map_err(EnrolmentError::Certificate)?),
+            _ => None,
+        };
+        let kept = Credential { role, identifier: credential, record: record.to_vec() };
+        if !self.journal.enrol(account.into_array(), &kept, invitation, now)? {
+            return Err(EnrolmentError::Used.into());
+        }
+        // Whoever signed this is the account, whatever others have tried.
+        self.journal.keep_attempts(account.as_slice(), 0, 0)?;
+        tracing::info!(%account, role = kept.role, "enrolled");
+        Ok(RegisterFinishReply { certificate })
+    }
+
+    /// The same for an account that is enrolled and for one that is not: one look, one count, one answer.
+    pub fn login_start(&self, request: LoginStartRequest) -> Result<LoginStartReply, CoordinatorError> {
+        let now = (self.clock)();
+        let account: &[u8; 20] = request.account.as_ref();
+        let known = self.journal.credential(*account)?;
+        let mut inner = self.inner();
+        let inner = &mut *inner;
+        self.count(account, known.is_some(), now)?;
+        let record = known.as_ref().map(|kept| (&kept.identifier, kept.record.as_slice()));
+        let started = self.server.login(account, record, &request.request, &mut inner.rng);
+        let (state, response) = started.map_err(EnrolmentError::from)?;
+        let mut login = [0; 16];
+        inner.rng.fill_bytes(&mut login);
+        inner.logins.put(login, state, now);
+        Ok(LoginStartReply { login, response })
+    }
+
+    /// Unknown accounts share a bounded number of places; one that is enrolled has its own.
+    fn count(&self, account: &[u8; 20], known: bool, now: u64) -> Result<(), CoordinatorError> {
+        let slot = self.server.slot(account).map_err(EnrolmentError::from)?.to_be_bytes();
+        let who: &[u8] = if known { account } else { &slot };
+        let (count, until) = self.journal.attempts(who)?.unwrap_or_default();
+        let next = Attempts { count, until }.attempt(now).map_err(EnrolmentError::LockedOut)?;
+        Ok(self.journal.keep_attempts(who, next.count, next.until)?)
+    }
+
+    pub fn login_finish(&self, request: LoginFinishRequest) -> Result<(), CoordinatorError> {
+        let now = (self.clock)();
+        let begun = self.inner().logins.take(&request.login, now).ok_or(EnrolmentError::Late)?;
+        let account = *begun.account();
+        begun.finish(&request.proof).map_err(EnrolmentError::from)?;
+        Ok(self.journal.keep_attempts(&account, 0, 0)?)
+    }
+}
+
+fn signed(account: Address, digest: [u8; 32], signature: &Signature) -> Result<(), EnrolmentError> {
+    match recover(B256::from(digest), signature) {
+        Ok(signer) if signer == account => Ok(()),
+        _ => Err(EnrolmentError::Signature(account)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

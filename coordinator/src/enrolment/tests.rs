@@ -1,0 +1,242 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use almoner_chain::SigningKey;
+use almoner_identity::{ExportKey, LoggingIn, Password, Registering, Stretch};
+use almoner_proto::Kinded;
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+const TOKEN: [u8; 16] = [7; 16];
+const WEAK: Stretch = Stretch::INSECURE;
+
+#[derive(Debug)]
+struct Stamp;
+
+impl Issuer for Stamp {
+    fn issue(&self, account: Address, role: &str, csr: &str) -> Result<String, String> {
+        match csr {
+            "bad" => Err("no request".into()),
+            csr => Ok(format!("{role} {account} {csr}")),
+        }
+    }
+}
+
+struct Scene {
+    desk: Desk,
+    journal: Journal,
+    now: Arc<AtomicU64>,
+    rng: ChaCha20Rng,
+}
+
+fn scene() -> Scene {
+    let (journal, now) = (Journal::memory().unwrap(), Arc::new(AtomicU64::new(NOW)));
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let clock = now.clone();
+    let enrolment = Enrolment { server: Server::generate(&mut rng), seed: [2; 32], issuer: Some(Arc::new(Stamp)) };
+    let desk = Desk::open(enrolment, journal.clone(), Arc::new(move || clock.load(Ordering::Relaxed))).unwrap();
+    Scene { desk, journal, now, rng }
+}
+
+fn key(byte: u8) -> SigningKey {
+    SigningKey::from_bytes(&[byte; 32]).unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::new(text.to_owned().into())
+}
+
+fn refused<T: fmt::Debug>(result: Result<T, CoordinatorError>) -> EnrolmentError {
+    match result.unwrap_err() {
+        CoordinatorError::Enrolment(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+impl Scene {
+    fn invite(&self, account: Option<Address>) {
+        let invitation = Invitation {
+            role: "site".into(),
+            account: account.map(Address::into_array),
+            expires: NOW + 100,
+            used: None,
+        };
+        self.journal.invite(fingerprint(&TOKEN), &invitation).unwrap();
+    }
+
+    fn start(
+        &mut self,
+        account: &SigningKey,
+        text: &str,
+        admission: impl FnOnce(&[u8; 32]) -> Admission,
+    ) -> Result<(Registering, RegisterStartReply), CoordinatorError> {
+        let (client, request) = Registering::start(password(text), &mut self.rng).unwrap();
+        let (account, admission) = (account.address(), admission(&request));
+        let reply = self.desk.register_start(RegisterStartRequest { account, request, admission })?;
+        Ok((client, reply))
+    }
+
+    fn finish(
+        &mut self,
+        (client, reply): (Registering, RegisterStartReply),
+        account: &SigningKey,
+        signer: &SigningKey,
+        csr: Option<&str>,
+    ) -> Result<(RegisterFinishReply, ExportKey), CoordinatorError> {
+        let own = account.address();
+        let (record, export) = client.finish(own.as_ref(), &reply.response, WEAK, &mut self.rng).unwrap();
+        let digest = registers(own.as_ref(), &reply.credential, &record);
+        let signature = signer.sign_hash(digest.into()).unwrap();
+        let csr = csr.map(ToOwned::to_owned);
+        let request = RegisterFinishRequest { credential: reply.credential, record, signature, csr };
+        Ok((self.desk.register_finish(request)?, export))
+    }
+
+    fn enrol(&mut self, account: &SigningKey, text: &str) -> Result<RegisterFinishReply, CoordinatorError> {
+        let begun = self.start(account, text, |_| Admission::Invitation(TOKEN))?;
+        Ok(self.finish(begun, account, account, Some("csr"))?.0)
+    }
+
+    /// `Err` of the outer kind is the coordinator's, of the inner kind the client's own finding.
+    fn login(&mut self, account: Address, text: &str) -> Result<Result<ExportKey, IdentityError>, CoordinatorError> {
+        let (client, request) = LoggingIn::start(password(text), &mut self.rng).unwrap();
+        let reply = self.desk.login_start(LoginStartRequest { account, request })?;
+        match client.finish(account.as_ref(), &reply.response, WEAK, &mut self.rng) {
+            Ok((proof, export)) => {
+                self.desk.login_finish(LoginFinishRequest { login: reply.login, proof })?;
+                Ok(Ok(export))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+#[test]
+fn an_invitation_enrols_once() {
+    let mut scene = scene();
+    assert!(matches!(refused(scene.enrol(&key(1), "a")), EnrolmentError::NoInvitation));
+    scene.invite(None);
+    let reply = scene.enrol(&key(1), "a").unwrap();
+    assert_eq!(reply.certificate.unwrap(), format!("site {} csr", key(1).address()));
+    assert!(scene.login(key(1).address(), "a").unwrap().is_ok());
+    assert!(matches!(refused(scene.enrol(&key(2), "a")), EnrolmentError::Used));
+}
+
+#[test]
+fn two_that_began_with_one_invitation_do_not_both_finish() {
+    let mut scene = scene();
+    scene.invite(None);
+    let [first, second] = [1, 2].map(|byte| scene.start(&key(byte), "a", |_| Admission::Invitation(TOKEN)).unwrap());
+    scene.finish(first, &key(1), &key(1), None).unwrap();
+    assert!(matches!(refused(scene.finish(second, &key(2), &key(2), None)), EnrolmentError::Used));
+}
+
+#[test]
+fn an_invitation_expires_and_may_be_for_one_account() {
+    let mut scene = scene();
+    scene.invite(Some(key(1).address()));
+    let error = refused(scene.enrol(&key(2), "a"));
+    assert!(matches!(error, EnrolmentError::ForAnother(account) if account == key(1).address()));
+    scene.now.store(NOW + 100, Ordering::Relaxed);
+    let error = refused(scene.enrol(&key(1), "a"));
+    assert!(matches!(error, EnrolmentError::Expired) && error.kind() == ErrorKind::Conflict);
+}
+
+#[test]
+fn nobody_registers_for_somebody_else() {
+    let mut scene = scene();
+    scene.invite(None);
+    let begun = scene.start(&key(1), "a", |_| Admission::Invitation(TOKEN)).unwrap();
+    let error = refused(scene.finish(begun, &key(1), &key(2), None));
+    assert!(matches!(error, EnrolmentError::Signature(account) if account == key(1).address()));
+    // A request that no certificate is issued for uses nothing up.
+    let begun = scene.start(&key(1), "a", |_| Admission::Invitation(TOKEN)).unwrap();
+    assert!(matches!(refused(scene.finish(begun, &key(1), &key(1), Some("bad"))), EnrolmentError::Certificate(_)));
+    scene.enrol(&key(1), "a").unwrap();
+    let by = |signer: SigningKey| {
+        move |request: &[u8; 32]| {
+            let digest = may_register_again(key(1).address().as_ref(), request);
+            Admission::Signature(signer.sign_hash(digest.into()).unwrap())
+        }
+    };
+    assert!(matches!(refused(scene.start(&key(1), "b", by(key(2)))), EnrolmentError::Signature(_)));
+    let error = refused(scene.start(&key(2), "b", |request| {
+        let digest = may_register_again(key(2).address().as_ref(), request);
+        Admission::Signature(key(2).sign_hash(digest.into()).unwrap())
+    }));
+    assert!(matches!(error, EnrolmentError::NotEnrolled(_)));
+    // The account itself may, and then the old password is none.
+    let begun = scene.start(&key(1), "b", by(key(1))).unwrap();
+    scene.finish(begun, &key(1), &key(1), None).unwrap();
+    let account = key(1).address();
+    assert!(matches!(scene.login(account, "a").unwrap(), Err(IdentityError::WrongPassword)));
+    assert!(scene.login(account, "b").unwrap().is_ok());
+}
+
+#[test]
+fn every_registration_has_a_credential_of_its_own() {
+    let mut scene = scene();
+    scene.invite(None);
+    let (client, request) = Registering::start(password("a"), &mut scene.rng).unwrap();
+    drop(client);
+    let ask = || {
+        let admission = Admission::Invitation(TOKEN);
+        scene.desk.register_start(RegisterStartRequest { account: key(1).address(), request, admission }).unwrap()
+    };
+    let (first, second) = (ask(), ask());
+    assert_ne!(first.credential, second.credential);
+    assert_ne!(first.response[..32], second.response[..32], "one request, two evaluations");
+}
+
+/// Known and unknown accounts are counted alike; a success is forgotten, and another process goes on counting.
+#[test]
+fn attempts_are_counted_for_everybody() {
+    let mut scene = scene();
+    scene.invite(None);
+    scene.enrol(&key(1), "a").unwrap();
+    for account in [key(1).address(), key(9).address()] {
+        for _ in 0..5 {
+            assert!(matches!(scene.login(account, "guess").unwrap(), Err(IdentityError::WrongPassword)));
+        }
+        let error = refused(scene.login(account, "a"));
+        assert_eq!(error.to_string(), "too many attempts: the next one in 60 s");
+        assert_eq!(error.kind(), ErrorKind::NotNow(std::time::Duration::from_secs(60)));
+    }
+    let clock = scene.now.clone();
+    let bytes = scene.desk.server.to_bytes();
+    let server = || Server::from_bytes(&bytes).unwrap();
+    let again = Enrolment { server: server(), seed: [3; 32], issuer: None };
+    let clock: Clock = Arc::new(move || clock.load(Ordering::Relaxed));
+    scene.desk = Desk::open(again, scene.journal.clone(), clock.clone()).unwrap();
+    assert!(matches!(refused(scene.login(key(1).address(), "a")), EnrolmentError::LockedOut(_)));
+    scene.now.store(NOW + 60, Ordering::Relaxed);
+    assert!(scene.login(key(1).address(), "a").unwrap().is_ok());
+    assert!(scene.login(key(1).address(), "a").unwrap().is_ok(), "what was counted is forgotten");
+    // Other secrets would make every record useless: noticed at the start and not at the next login.
+    let other = Server::generate(&mut scene.rng);
+    let other = Enrolment { server: other, seed: [3; 32], issuer: None };
+    assert!(matches!(refused(Desk::open(other, scene.journal.clone(), clock)), EnrolmentError::OtherSecrets));
+}
+
+#[test]
+fn a_login_is_finished_once_and_soon() {
+    let mut scene = scene();
+    scene.invite(None);
+    scene.enrol(&key(1), "a").unwrap();
+    let account = key(1).address();
+    let started = |scene: &mut Scene| {
+        let (client, request) = LoggingIn::start(password("a"), &mut scene.rng).unwrap();
+        let reply = scene.desk.login_start(LoginStartRequest { account, request }).unwrap();
+        let (proof, _) = client.finish(account.as_ref(), &reply.response, WEAK, &mut scene.rng).unwrap();
+        LoginFinishRequest { login: reply.login, proof }
+    };
+    let first = started(&mut scene);
+    scene.desk.login_finish(first.clone()).unwrap();
+    assert!(matches!(refused(scene.desk.login_finish(first)), EnrolmentError::Late));
+    let mut second = started(&mut scene);
+    second.proof[0] ^= 1;
+    assert!(matches!(refused(scene.desk.login_finish(second)), EnrolmentError::Identity(IdentityError::NotProven)));
+    let third = started(&mut scene);
+    scene.now.store(NOW + PATIENCE_S, Ordering::Relaxed);
+    assert!(matches!(refused(scene.desk.login_finish(third)), EnrolmentError::Late));
+}

@@ -1,0 +1,98 @@
+//! The coordinator's side of enrolment: its secrets, and invitations.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use almoner_coordinator::Enrolment;
+use almoner_identity::{Invitation, Server, fingerprint, read_server, write_server};
+use almoner_journal::{Invitation as Record, Journal, invite};
+use almoner_participant::system_rng;
+use almoner_protocol::Address;
+use clap::{Args, ValueEnum};
+use rand_core::Rng;
+use serde_json::json;
+
+use super::vault::yours;
+use crate::failure::{Blame, Failure, Kind};
+
+const DAY_S: u64 = 24 * 3600;
+
+/// What somebody may be once enrolled.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Site,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    /// The coordinator's settings.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// What the invitation is for.
+    #[arg(long, value_enum, default_value_t = Role::Site)]
+    role: Role,
+    /// The only account that may use it; whoever holds it may, if none is named.
+    #[arg(long)]
+    account: Option<Address>,
+    /// How long it can be used.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=366))]
+    expires_days: u64,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Invite {
+    pub(super) fn run(&self, state: &Path, secrets: Option<&Path>) -> Result<(), Failure> {
+        if secrets.is_none() {
+            return Err(Failure::you(
+                "this coordinator enrols nobody: name a file for it, enrolment = \"enrolment.key\"",
+            ));
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+        let expires = now + self.expires_days * DAY_S;
+        let role = match self.role {
+            Role::Site => "site",
+        };
+        let invitation = Invitation::draw(&mut system_rng()?);
+        let account = self.account.map(Address::into_array);
+        let record = Record { role: role.into(), account, expires, used: None };
+        invite(state, fingerprint(invitation.secret()), &record).blame(Kind::You, format!("state = {state:?}"))?;
+        let text = invitation.to_text();
+        if self.json {
+            let text = text.as_str();
+            let account = self.account;
+            println!(
+                "{}",
+                json!({ "schema": 1, "invitation": text, "role": role, "account": account, "expires": expires })
+            );
+        } else {
+            println!("{}", text.as_str());
+            let whom = self.account.map_or_else(|| "whoever has it".into(), |account| account.to_string());
+            println!("for {whom}, once, within {} days; it is shown this once", self.expires_days);
+        }
+        Ok(())
+    }
+}
+
+/// The secrets in this file, or new ones where nobody has enrolled yet.
+pub(super) fn open(path: &Path, journal: &Journal) -> Result<Enrolment, Failure> {
+    let mut rng = system_rng()?;
+    let server = match path.exists() {
+        true => read_server(path).map_err(yours)?,
+        false if journal.has_credentials()? => {
+            return Err(Failure::you(format!(
+                "enrolment = {path:?}: there is no such file, but sites have enrolled with it: put it back, without it \
+                 none of them can log in"
+            )));
+        }
+        false => {
+            let server = Server::generate(&mut rng);
+            write_server(path, &server).map_err(yours)?;
+            server
+        }
+    };
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    Ok(Enrolment { server, seed, issuer: None })
+}

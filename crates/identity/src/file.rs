@@ -1,0 +1,146 @@
+//! Files that only their owner reads, there whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::vault::VERSION;
+use crate::{IdentityError, Server, Vault};
+
+/// Far above every file of ours.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Whether this file says that it is a vault; a key file does not.
+pub fn is_vault(path: &Path) -> bool {
+    let first = File::open(path).and_then(|mut file| {
+        let mut byte = [0];
+        file.read_exact(&mut byte).map(|()| byte[0])
+    });
+    matches!(first, Ok(b'{'))
+}
+
+pub fn read_vault(path: &Path) -> Result<Vault, IdentityError> {
+    let text = read_private(path, Private::Owner)?;
+    let not = |reason: String| IdentityError::NotAVault { path: path.to_owned(), reason };
+    // The version first: what else is in a later one is not ours to judge.
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| not(error.to_string()))?;
+    match value.get("almoner_vault").and_then(serde_json::Value::as_u64) {
+        Some(VERSION) => serde_json::from_value(value).map_err(|error| not(error.to_string())),
+        Some(found) => Err(IdentityError::Version { path: path.to_owned(), found, known: VERSION }),
+        None => Err(not("it has no almoner_vault".into())),
+    }
+}
+
+pub fn write_vault(path: &Path, vault: &Vault) -> Result<(), IdentityError> {
+    let failed = |error: serde_json::Error| IdentityError::Io { path: path.to_owned(), source: error.into() };
+    let mut text = serde_json::to_vec_pretty(vault).map_err(failed)?;
+    text.push(b'\n');
+    write_private(path, &text)
+}
+
+/// A secret that somebody has put into a file; refused if others may read it.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
+    read_private(path, Private::Owner)
+}
+
+/// The coordinator's secrets, one line of hexadecimal.
+pub fn read_server(path: &Path) -> Result<Server, IdentityError> {
+    let text = read_secret(path)?;
+    let bytes = Zeroizing::new(hexadecimal::decode(text.trim()).unwrap_or_default());
+    Server::from_bytes(&bytes).map_err(|_| IdentityError::NotSecrets { path: path.to_owned() })
+}
+
+pub fn write_server(path: &Path, server: &Server) -> Result<(), IdentityError> {
+    let mut text = Zeroizing::new(hexadecimal::encode(&server.to_bytes()));
+    text.push('\n');
+    write_private(path, text.as_bytes())
+}
+
+/// Writes a file for its owner's eyes under another name first; nobody ever finds half of it, or finds it open.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
+    write(path, bytes).map_err(|source| IdentityError::Io { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let unfinished = path.with_file_name(name);
+    // One that a killed process left may have been made by somebody else meanwhile.
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Who sees to it that nobody else reads a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Private {
+    /// Its mode, which is looked at.
+    Owner,
+    /// The service manager, which may use access lists that show in the mode.
+    Manager,
+}
+
+pub(crate) fn read_private(path: &Path, private: Private) -> Result<Zeroizing<String>, IdentityError> {
+    let failed = |source| IdentityError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    #[cfg(unix)]
+    if private == Private::Owner && std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0 {
+        return Err(IdentityError::Open { path: path.to_owned() });
+    }
+    if about.len() > MAX_BYTES {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "too long for a secret")));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// Bytes as hexadecimal in JSON.
+pub(crate) mod hexadecimal {
+    use std::fmt::Write;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        decode(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("not hexadecimal"))
+    }
+
+    pub(crate) fn encode(bytes: &[u8]) -> String {
+        // Room for all of it: a string that grows leaves copies behind.
+        let mut text = String::with_capacity(bytes.len() * 2 + 1);
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let byte = |[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
+        if !rest.is_empty() {
+            return None;
+        }
+        pairs.iter().map(byte).collect()
+    }
+}
