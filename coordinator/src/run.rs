@@ -1,18 +1,23 @@
 //! The coordinator's door: everything it needs comes in as an argument, and it returns when told to stop.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use almoner_chain::{Ledger, Sender, SigningKey};
 use almoner_journal::Journal;
 use almoner_proto::{FILE_DESCRIPTOR_SET, aggregators_server, researchers_server, server, sites_server};
 use almoner_store::{Store, gateway};
+use almoner_tls::{Conn, Door, plain};
+use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
+use crate::access;
 use crate::actor::Actor;
 use crate::chain::Chain;
 use crate::claims;
@@ -30,6 +35,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// What a coordinator works with.
 pub struct Parts {
     pub listener: TcpListener,
+    /// Certificates, and who may call; without it connections are in the clear.
+    pub door: Option<Arc<Door>>,
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
     pub sender: Sender,
@@ -50,7 +57,7 @@ impl std::fmt::Debug for Parts {
 
 /// Serves until `shutdown`. Returns an error only if serving itself fails.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
-    let Parts { listener, store, ledger, sender, key, journal, clock, progress, beside } = parts;
+    let Parts { listener, door, store, ledger, sender, key, journal, clock, progress, beside } = parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
     let (notices, notice) = Notices::new();
@@ -78,7 +85,16 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         .add_service(aggregators_server(aggregators))
         .add_service(health_service)
         .add_service(reflection);
-    let router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
+    let mut router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
+    let incoming: Pin<Box<dyn Stream<Item = io::Result<Conn>> + Send>> = match door {
+        None => Box::pin(plain(listener)),
+        Some(door) => {
+            if door.asks() {
+                router = router.layer(middleware::from_fn(access::consult));
+            }
+            Box::pin(door.accept(listener))
+        }
+    };
 
     let stop = shutdown.clone();
     // They end with this call, however that ends: two loops on one journal would be two coordinators.
@@ -87,7 +103,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let served = server()
         .accept_http1(true)
         .add_routes(Routes::from(router))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned())
         .await;
     shutdown.cancel();
     // A panic of either loop is a bug; it must not look like an orderly stop.

@@ -42,6 +42,7 @@ fn worker(url: &str) -> CancellationToken {
         version: Default::default(),
         coordinator: url.into(),
         gateways: Vec::new(),
+        tls: Default::default(),
         name: "worker".into(),
         lanes: 1,
     };

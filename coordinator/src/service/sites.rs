@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Mailbox, NoticeStream, intake, notices, refuse};
 use crate::CoordinatorError;
+use crate::access::Speaker;
 use crate::claims::Waiting;
 use crate::ingress::Ingress;
 use crate::partials::Partials;
@@ -60,7 +61,8 @@ impl Sites for SitesService {
     type SealedSharesStream = Pin<Box<dyn Stream<Item = Result<wire::SealedShare, Status>> + Send>>;
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::Empty>, Status> {
-        let request: JoinRequest = parse(request)?;
+        let (caller, request) = (Speaker::of(&request), parse::<_, JoinRequest>(request)?);
+        caller.speaks_for(request.join.message.account)?;
         self.mailbox.ask(|reply| Ingress::Join { request, reply }).await?;
         empty()
     }
@@ -71,7 +73,8 @@ impl Sites for SitesService {
     }
 
     async fn announce_ready(&self, request: Request<wire::ReadyRequest>) -> Result<Response<wire::Empty>, Status> {
-        let request: ReadyRequest = parse(request)?;
+        let (caller, request) = (Speaker::of(&request), parse::<_, ReadyRequest>(request)?);
+        caller.speaks_for(request.ready.message.member)?;
         self.mailbox.ask(|reply| Ingress::Ready { request, reply }).await?;
         empty()
     }
@@ -86,7 +89,8 @@ impl Sites for SitesService {
         &self,
         request: Request<Streaming<wire::UploadChunk>>,
     ) -> Result<Response<wire::UploadReceipt>, Status> {
-        intake::receive(&self.mailbox, &self.partials, self.store.as_ref(), request.into_inner())
+        let caller = Speaker::of(&request);
+        intake::receive(&self.mailbox, &self.partials, self.store.as_ref(), request.into_inner(), caller)
             .await
             .map(Response::new)
     }
@@ -95,7 +99,8 @@ impl Sites for SitesService {
         &self,
         request: Request<wire::UploadHeader>,
     ) -> Result<Response<wire::UploadOffsetReply>, Status> {
-        let UploadHeader { contribution, .. } = parse(request)?;
+        let (caller, UploadHeader { contribution, .. }) = (Speaker::of(&request), parse(request)?);
+        caller.speaks_for(contribution.message.participant)?;
         let manifest = contribution.clone();
         self.mailbox.ask(|reply| Ingress::UploadSizes { manifest, reply }).await?;
         let offset = self.partials.offset(&contribution.message);
@@ -103,13 +108,15 @@ impl Sites for SitesService {
     }
 
     async fn promise(&self, request: Request<wire::PromiseRequest>) -> Result<Response<wire::Empty>, Status> {
-        let request: PromiseRequest = parse(request)?;
+        let (caller, request) = (Speaker::of(&request), parse::<_, PromiseRequest>(request)?);
+        caller.speaks_for(request.message.validator)?;
         let signature = Bytes::copy_from_slice(&request.signature);
         self.round_event(Event::PromiseReceived { promise: request.message, signature }).await
     }
 
     async fn reveal(&self, request: Request<wire::RevealRequest>) -> Result<Response<wire::Empty>, Status> {
-        let RevealRequest { reveal, entries } = parse(request)?;
+        let (caller, RevealRequest { reveal, entries }) = (Speaker::of(&request), parse(request)?);
+        caller.speaks_for(reveal.message.validator)?;
         let signature = Bytes::copy_from_slice(&reveal.signature);
         self.round_event(Event::RevealReceived { reveal: reveal.message, entries: entries.into(), signature }).await
     }

@@ -13,6 +13,8 @@ mod cli;
 mod data;
 #[path = "demo/kills.rs"]
 mod kills;
+#[path = "demo/mtls.rs"]
+mod mtls;
 #[path = "demo/node.rs"]
 mod node;
 #[path = "demo/outputs.rs"]

@@ -9,6 +9,7 @@ mod house;
 mod payload;
 mod report;
 mod rounds;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -26,6 +27,8 @@ pub(crate) struct Options {
 enum What {
     /// Seconds, bytes and memory of a round, all roles as processes, beside the floors of this machine.
     Rounds(RoundsOptions),
+    /// Megabytes a second of an upload over mutual TLS, beside the same in the clear and raw TCP.
+    Tls(TlsOptions),
 }
 
 #[derive(Debug, Args)]
@@ -47,8 +50,24 @@ struct RoundsOptions {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct TlsOptions {
+    /// How much is uploaded, in MiB.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    mib: u32,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let What::Rounds(options) = options.what;
+    match options.what {
+        What::Rounds(options) => rounds(options).await,
+        What::Tls(options) => tls::run(&options).await,
+    }
+}
+
+async fn rounds(options: RoundsOptions) -> Result<(), Failure> {
     let home = tempfile::Builder::new().prefix("almoner-bench-").tempdir()?;
     let dir = options.dir.clone().unwrap_or_else(|| home.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(|error| Failure::new(Kind::You, error))?;

@@ -102,6 +102,7 @@ impl Localnet {
             let (clock, beside) = (chain.clock(&seeds), chain.router().route("/deployment.json", described));
             move |listener| almoner_coordinator::Parts {
                 listener,
+                door: None,
                 store: store.clone(),
                 ledger: ledger.clone(),
                 sender: sender.clone(),
@@ -152,6 +153,7 @@ impl Localnet {
             version: Default::default(),
             coordinator: self.url.clone(),
             gateways: Vec::new(),
+            tls: Default::default(),
             name: "aggregator".into(),
             lanes: 1,
         };
