@@ -4,8 +4,10 @@
 //!
 //! A role lets a caller ask. Whose word a message is says its signature, as ever: see `actor/requests.rs`.
 
+use alloy_sol_types::Eip712Domain;
 use almoner_proto::{ErrorKind, Kinded, status};
-use almoner_protocol::Address;
+use almoner_protocol::types::{recover, signing_hash};
+use almoner_protocol::{Address, SolStruct};
 use almoner_tls::{Caller, Role};
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -60,7 +62,7 @@ const EXACTLY: [(&str, To); 25] = [
     ("/deployment.json", Anybody),
 ];
 
-/// Everything below a path.
+/// Everything below a path. A service for those who have no certificate yet, to get one, has its place here.
 const BELOW: [(&str, To); 2] = [
     // Artefacts by CID, read only: whoever audits needs no permission.
     ("/ipfs/", Anybody),
@@ -143,6 +145,22 @@ impl Speaker {
         match self.0 {
             Some(certificate) if certificate != message => Err(status(&Refused::OtherAccount { certificate, message })),
             _ => Ok(()),
+        }
+    }
+
+    /// As [`Self::speaks_for`], for a message that names nobody but by its signature.
+    pub(crate) fn has_signed<M: SolStruct>(
+        self,
+        message: &M,
+        domain: &Eip712Domain,
+        signature: &[u8],
+    ) -> Result<(), Status> {
+        match self.0 {
+            None => Ok(()),
+            // What is no signature is refused where signatures are checked.
+            Some(_) => {
+                recover(signing_hash(message, domain), signature).map_or(Ok(()), |signer| self.speaks_for(signer))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use almoner_chain::{Ledger, Sender, SigningKey};
 use almoner_journal::Journal;
 use almoner_proto::{FILE_DESCRIPTOR_SET, aggregators_server, researchers_server, server, sites_server};
+use almoner_protocol::types::domain;
 use almoner_store::{Store, gateway};
 use almoner_tls::{Conn, Door, plain};
 use axum::middleware;
@@ -61,6 +62,8 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
     let (notices, notice) = Notices::new();
+    let at = ledger.deployment();
+    let rounds = domain(at.chain_id, at.rounds);
     let chain = Chain::new(ledger, sender, progress.clone());
     let relay = claims::run(chain.clone(), notice.clone(), asked, shutdown.clone());
     let mut actor = Actor::new(config, chain, key, store.clone(), journal, clock, notices, progress);
@@ -69,8 +72,14 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let mailbox = Mailbox(mailbox);
     let partials = Arc::new(Partials::default());
     let _sweeper = AbortOnDropHandle::new(tokio::spawn(sweep(partials.clone(), notice.clone())));
-    let sites =
-        SitesService { mailbox: mailbox.clone(), claims, notices: notice.clone(), store: store.clone(), partials };
+    let sites = SitesService {
+        mailbox: mailbox.clone(),
+        claims,
+        notices: notice.clone(),
+        store: store.clone(),
+        partials,
+        rounds,
+    };
     let researchers = ResearchersService { mailbox: mailbox.clone(), notices: notice };
     let aggregators = AggregatorsService { mailbox };
     let (health, health_service) = tonic_health::server::health_reporter();

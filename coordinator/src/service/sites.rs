@@ -3,13 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use alloy_sol_types::Eip712Domain;
 use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
     AcknowledgementsReply, AcknowledgementsRequest, ClaimRequest, FieldError, JoinRequest, PromiseRequest,
-    ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest,
-    UploadHeader, UploadOffsetReply, WatchRequest, wire, words_to_bytes,
+    ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signed, SumAnswer,
+    TaskRequest, UploadHeader, UploadOffsetReply, WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
+use almoner_protocol::types::StageAck;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
 use almoner_store::{Cid, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,6 +34,8 @@ pub(crate) struct SitesService {
     pub(crate) notices: watch::Receiver<RoundNotice>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) partials: Arc<Partials>,
+    /// What sites sign their messages of a round for.
+    pub(crate) rounds: Eip712Domain,
 }
 
 impl std::fmt::Debug for SitesService {
@@ -122,7 +126,8 @@ impl Sites for SitesService {
     }
 
     async fn acknowledge(&self, request: Request<wire::StageAckMessage>) -> Result<Response<wire::Empty>, Status> {
-        let ack = parse(request)?;
+        let (caller, ack) = (Speaker::of(&request), parse::<_, Signed<StageAck>>(request)?);
+        caller.has_signed(&ack.message, &self.rounds, &ack.signature)?;
         self.mailbox.ask(|reply| Ingress::Ack { ack, reply }).await?;
         empty()
     }
@@ -154,13 +159,15 @@ impl Sites for SitesService {
     }
 
     async fn answer_scores(&self, request: Request<wire::ScoreAnswer>) -> Result<Response<wire::Empty>, Status> {
-        let ScoreAnswer { answer, words } = parse(request)?;
+        let (caller, ScoreAnswer { answer, words }) = (Speaker::of(&request), parse(request)?);
+        caller.has_signed(&answer.message, &self.rounds, &answer.signature)?;
         let signature = Bytes::copy_from_slice(&answer.signature);
         self.round_event(Event::ScoreAnswerReceived { answer: answer.message, values: words, signature }).await
     }
 
     async fn answer_sum(&self, request: Request<wire::SumAnswer>) -> Result<Response<wire::Empty>, Status> {
-        let SumAnswer { answer, words } = parse(request)?;
+        let (caller, SumAnswer { answer, words }) = (Speaker::of(&request), parse(request)?);
+        caller.has_signed(&answer.message, &self.rounds, &answer.signature)?;
         let signature = Bytes::copy_from_slice(&answer.signature);
         let words = words_to_bytes(&words).into();
         self.round_event(Event::SumAnswerReceived { answer: answer.message, words, signature }).await

@@ -109,8 +109,8 @@ impl Door {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the files again if they changed. What cannot be read changes nothing: the next look may find it whole.
-    fn look(&self) -> Arc<ServerConfig> {
+    /// Reads the files again if they changed; what a handshake is held against, and how many changes went before. What cannot be read changes nothing: the next look may find it whole.
+    fn look(&self) -> (Arc<ServerConfig>, u64) {
         let mut state = self.locked();
         if state.watched.changed() {
             match rules(&self.files) {
@@ -130,7 +130,8 @@ impl Door {
             tracing::warn!(%file, expires = day(state.rules.certificate.not_after), "our certificate expires soon");
             state.reminded = Some(now);
         }
-        state.rules.config.clone()
+        // Under one lock: a handshake on older rules must not count as one on these.
+        (state.rules.config.clone(), self.changes())
     }
 
     pub(crate) fn changes(&self) -> u64 {
@@ -208,9 +209,9 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
                     if oldest.len() >= HANDSHAKES && let Some(first) = oldest.pop_front() {
                         first.abort();
                     }
-                    let (door, through, config) = (door.clone(), through.clone(), door.look());
+                    let (door, through, rules) = (door.clone(), through.clone(), door.look());
                     oldest.push_back(handshakes.spawn(async move {
-                        match timeout(HANDSHAKE, handshake(door, config, line)).await {
+                        match timeout(HANDSHAKE, handshake(door, rules, line)).await {
                             // Whoever serves waits for it or is gone.
                             Ok(Ok(conn)) => { let _ = through.send(Ok(conn)).await; }
                             Ok(Err(error)) => tracing::debug!(%from, %error, "no handshake"),
@@ -227,9 +228,9 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
     }
 }
 
-async fn handshake(door: Arc<Door>, config: Arc<ServerConfig>, line: TcpStream) -> io::Result<Conn> {
+async fn handshake(door: Arc<Door>, rules: (Arc<ServerConfig>, u64), line: TcpStream) -> io::Result<Conn> {
+    let (config, changes) = rules;
     line.set_nodelay(true)?;
-    let changes = door.changes();
     match TlsAcceptor::from(config).accept(line).into_fallible().await {
         Ok(stream) => {
             let (_, session) = stream.get_ref();

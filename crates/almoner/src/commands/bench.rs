@@ -53,7 +53,7 @@ struct RoundsOptions {
 #[derive(Debug, Args)]
 struct TlsOptions {
     /// How much is uploaded, in MiB.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=384))]
     mib: u32,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]

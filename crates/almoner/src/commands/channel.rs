@@ -72,8 +72,8 @@ pub(super) fn dial_lazily(tls: &Tls, url: &str) -> Result<Channel, Failure> {
     tls.connect_lazy(&at(url, format!("coordinator = {url:?}"))?).map_err(|error| failure(&error))
 }
 
-/// What a coordinator said instead of an answer.
-pub(super) fn refused(tls: &Tls, status: Status) -> Failure {
+/// What the coordinator at `url` said instead of an answer.
+pub(super) fn refused(tls: &Tls, url: &str, status: Status) -> Failure {
     // It does not take our certificate: the request it closed the line on says less.
     if let Some(error) = tls.trouble() {
         return failure(&error);
@@ -82,5 +82,8 @@ pub(super) fn refused(tls: &Tls, status: Status) -> Failure {
         ProtoBlame::You => Kind::You,
         ProtoBlame::Peer | ProtoBlame::Us => Kind::Peer,
     };
-    Failure::new(kind, anyhow::anyhow!("the coordinator: {}", status.message()))
+    // Made by the transport, in the clear: what answers there may be waiting for a handshake.
+    let plain = std::error::Error::source(&status).is_some() && url.starts_with("http://");
+    let hint = if plain { "; where it has certificates, dial https://" } else { "" };
+    Failure::new(kind, anyhow::anyhow!("the coordinator: {}{hint}", status.message()))
 }

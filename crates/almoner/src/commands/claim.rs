@@ -97,7 +97,10 @@ async fn send(
     let context = format!("--coordinator {}", options.coordinator);
     let mut client = sites_client(dial(tls, options.coordinator.as_str(), context).await?, MAX_PARAMETERS);
     let request = claim.request(options.federation)?;
-    let reply = client.claim(wire::ClaimRequest::from(request)).await.map_err(|status| refused(tls, status))?;
+    let reply = client
+        .claim(wire::ClaimRequest::from(request))
+        .await
+        .map_err(|status| refused(tls, options.coordinator.as_str(), status))?;
     let ClaimReply { block } = reply.into_inner().into();
     let head = reached.ledger.head().await.blame(Kind::Peer, "the chain")?;
     let after = Standing::after(&reached.ledger, options.federation, claim.account).await;

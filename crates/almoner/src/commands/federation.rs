@@ -102,7 +102,7 @@ impl At {
         order: impl AsyncFnOnce(&mut ResearchersClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
         let (mut client, tls) = self.client().await?;
-        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, status))
+        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, &self.coordinator, status))
     }
 }
 
@@ -197,7 +197,7 @@ async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
     let bar = Bar::new(at.json);
     let request = wire::WatchRequest::from(WatchRequest { federation });
     let (mut client, tls) = at.client().await?;
-    let refused = |status| refused(&tls, status);
+    let refused = |status| refused(&tls, &at.coordinator, status);
     let mut notices = client.watch(request).await.map_err(refused)?.into_inner();
     let mut shown = (0, String::new());
     while let Some(notice) = notices.next().await {

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::scene::{ACCOUNT, DAYS, Scene};
+use crate::caller::Facts;
+use crate::files::certificates;
 use crate::{Authority, Client, ClientFiles, Door, Role, ServerFiles, TlsError};
 
 #[cfg(unix)]
@@ -87,6 +90,16 @@ fn an_authority_is_never_overwritten_and_its_key_is_its_owners() {
     // Nor are the files of whoever was given a certificate.
     let taken = again.hand_out(&scene.path("site"), &issued.certificate, None).unwrap_err();
     assert!(matches!(taken, TlsError::Taken { .. }), "{taken}");
+}
+
+#[test]
+fn the_last_third_of_its_life_is_late() {
+    let scene = Scene::new();
+    let file = scene.site("site").certificate.unwrap();
+    let facts = Facts::read(&certificates(&file).unwrap()[0]).unwrap();
+    let in_days = |days: u64| facts.not_after - Duration::from_secs(24 * 3600 * (u64::from(DAYS) - days));
+    assert!(!facts.is_late(in_days(0)) && !facts.is_late(in_days(19)));
+    assert!(facts.is_late(in_days(21)) && facts.is_late(in_days(30)));
 }
 
 #[test]

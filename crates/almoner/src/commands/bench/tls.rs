@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
+use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES};
+use almoner_crypto::seal::SEALED_BYTES;
 use almoner_proto::{Signed, UploadHeader, UploadReader, endpoint, server, sites_client, upload_messages, wire};
 use almoner_protocol::types::Contribution;
 use almoner_protocol::{Address, MAX_PARAMETERS};
@@ -97,15 +99,19 @@ fn certificates(dir: &Path) -> Result<(std::sync::Arc<Door>, Tls), TlsError> {
     Ok((door, tls))
 }
 
-async fn upload(channel: &Channel, bytes: &Bytes) -> Result<f64, Failure> {
-    let header = UploadHeader {
-        contribution: Signed { message: Contribution::default(), signature: [0; 65] },
-        ciphertext_bytes: bytes.len() as u64,
-        check_bytes: 0,
-        shares_bytes: 0,
-        offset: 0,
-    };
-    let messages = tokio_stream::iter(upload_messages(header, [bytes.clone(), Bytes::new(), Bytes::new()]));
+/// An upload of about so many bytes: as many whole blocks of ciphertext as fit, the check words, and sealed shares.
+fn files(length: usize) -> (UploadHeader, [Bytes; 3]) {
+    let blocks = length / DATA_BLOCK_BYTES;
+    let files = [blocks * DATA_BLOCK_BYTES, CHECK_BYTES, SEALED_BYTES].map(|length| Bytes::from(vec![0x5a; length]));
+    let [ciphertext_bytes, check_bytes, shares_bytes] = files.each_ref().map(|file| file.len() as u64);
+    // At most 384 MiB of blocks: the largest model there is.
+    let message = Contribution { blocks: u32::try_from(blocks).unwrap_or(u32::MAX), ..Contribution::default() };
+    let contribution = Signed { message, signature: [0; 65] };
+    (UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes, offset: 0 }, files)
+}
+
+async fn upload(channel: &Channel, header: &UploadHeader, files: &[Bytes; 3]) -> Result<f64, Failure> {
+    let messages = tokio_stream::iter(upload_messages(header.clone(), files.clone()));
     let started = Instant::now();
     sites_client(channel.clone(), MAX_PARAMETERS).upload(messages).await?;
     Ok(started.elapsed().as_secs_f64())
@@ -119,11 +125,12 @@ pub(super) async fn run(options: &TlsOptions) -> Result<(), Failure> {
     let secure_channel = tls.connect(&endpoint(at("https", &secure)?)).await?;
     let clear_channel = tls.connect(&endpoint(at("http", &clear)?)).await?;
     let length = usize::try_from(options.mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-    let bytes = Bytes::from(vec![0x5a; length]);
+    let (header, files) = files(length);
+    let length = files.iter().map(Bytes::len).sum();
     let mut seconds = [const { Vec::new() }; 3];
     for _ in 0..TIMES {
-        seconds[0].push(upload(&secure_channel, &bytes).await?);
-        seconds[1].push(upload(&clear_channel, &bytes).await?);
+        seconds[0].push(upload(&secure_channel, &header, &files).await?);
+        seconds[1].push(upload(&clear_channel, &header, &files).await?);
         seconds[2].push(tokio::task::spawn_blocking(move || through_tcp(length)).await??);
     }
     // Megabytes a second, as networks are sold; a length of some MiB is exact in a float.

@@ -106,6 +106,10 @@ fn print(options: &Options, settings: &Path, account: Address) {
     println!("               {dir}/{SETTINGS}");
     println!("never restore: {dir}/{STATE}    what this site has answered, made at the first start; a plain copy put");
     println!("               back could make it answer twice (`almoner participant backup` makes one that cannot)");
+    if options.coordinator.scheme() == "https" {
+        println!("have issued:   a certificate of the role site for {account}: ca.pem, certificate.pem and");
+        println!("               certificate.key belong into {dir}");
+    }
     println!("next:          look at {SETTINGS}, then, from {dir}:");
     println!("               almoner participant check --config {SETTINGS}");
     println!("               almoner participant --config {SETTINGS}");

@@ -77,7 +77,7 @@ async fn certificate(config: &SiteConfig, account: Option<Address>, table: &mut 
 async fn health(tls: &Tls, coordinator: &str) -> Result<(), Failure> {
     let channel = dial(tls, coordinator, format!("coordinator = {coordinator}")).await?;
     let asked = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
-    asked.map(|_| ()).map_err(|status| refused(tls, status))
+    asked.map(|_| ()).map_err(|status| refused(tls, coordinator, status))
 }
 
 fn clock(table: &mut Table, apart: Result<Apart, ClockError>) {
