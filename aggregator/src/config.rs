@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use almoner_protocol::FileVersion;
+use almoner_tls::ClientFiles;
 use serde::Deserialize;
 
 use crate::AggregatorError;
@@ -27,6 +28,9 @@ pub struct AggregatorConfig {
     pub store: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
     pub metrics: Option<SocketAddr>,
+    /// Whom it trusts and what it shows, for a coordinator at https://.
+    #[serde(default)]
+    pub tls: ClientFiles,
     /// A name for the coordinator's log.
     #[serde(default = "default_name")]
     pub name: String,
@@ -77,7 +81,9 @@ mod tests {
         let sample = include_str!("../../docs/config/aggregator.toml");
         let config = AggregatorConfig::parse(sample).unwrap();
         assert_eq!((config.coordinator.as_str(), config.name.as_str()), ("http://127.0.0.1:8547", "aggregator-1"));
-        let error = AggregatorConfig::parse(&format!("{sample}\nthreads = 2")).unwrap_err();
+        let secure = sample.replace("\n#", "\n").replace("\n ", "\n# ");
+        assert_eq!(AggregatorConfig::parse(&secure).unwrap().tls.ca, Some("ca.pem".into()));
+        let error = AggregatorConfig::parse(&sample.replace("name =", "threads = 2\nname =")).unwrap_err();
         let AggregatorError::Config(text) = error else { panic!("{error}") };
         assert!(text.contains("unknown field `threads`"), "{text}");
     }

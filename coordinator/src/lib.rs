@@ -4,6 +4,7 @@
 //! It decides nothing: the rules are `almoner_protocol::round`. The handlers in `service/` turn wire into events, the
 //! loop in `actor.rs` turns effects into transactions, artefacts and jobs.
 
+mod access;
 mod actor;
 mod campaign;
 mod chain;

@@ -1,5 +1,7 @@
 //! The coordinator's door: everything it needs comes in as an argument, and it returns when told to stop.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use almoner_chain::{Ledger, Sender, SigningKey};
@@ -7,14 +9,18 @@ use almoner_journal::Journal;
 use almoner_proto::{
     FILE_DESCRIPTOR_SET, aggregators_server, enrolment_server, researchers_server, server, sites_server,
 };
+use almoner_protocol::types::domain;
 use almoner_store::{Store, gateway};
+use almoner_tls::{Conn, Door, plain};
+use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
+use crate::access;
 use crate::actor::Actor;
 use crate::chain::Chain;
 use crate::claims;
@@ -32,6 +38,8 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// What a coordinator works with.
 pub struct Parts {
     pub listener: TcpListener,
+    /// Certificates, and who may call; without it connections are in the clear.
+    pub door: Option<Arc<Door>>,
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
     pub sender: Sender,
@@ -54,10 +62,12 @@ impl std::fmt::Debug for Parts {
 
 /// Serves until `shutdown`. Returns an error only if serving itself fails.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
-    let Parts { listener, store, ledger, sender, key, journal, clock, progress, enrolment, beside } = parts;
+    let Parts { listener, door, store, ledger, sender, key, journal, clock, progress, enrolment, beside } = parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
     let (notices, notice) = Notices::new();
+    let at = ledger.deployment();
+    let rounds = domain(at.chain_id, at.rounds);
     let chain = Chain::new(ledger, sender, progress.clone());
     let relay = claims::run(chain.clone(), notice.clone(), asked, shutdown.clone());
     let desk = enrolment.map(|enrolment| Desk::open(enrolment, journal.clone(), clock.clone())).transpose()?;
@@ -67,8 +77,14 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let mailbox = Mailbox(mailbox);
     let partials = Arc::new(Partials::default());
     let _sweeper = AbortOnDropHandle::new(tokio::spawn(sweep(partials.clone(), notice.clone())));
-    let sites =
-        SitesService { mailbox: mailbox.clone(), claims, notices: notice.clone(), store: store.clone(), partials };
+    let sites = SitesService {
+        mailbox: mailbox.clone(),
+        claims,
+        notices: notice.clone(),
+        store: store.clone(),
+        partials,
+        rounds,
+    };
     let researchers = ResearchersService { mailbox: mailbox.clone(), notices: notice };
     let aggregators = AggregatorsService { mailbox };
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -86,7 +102,16 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     if let Some(desk) = desk {
         routes = routes.add_service(enrolment_server(EnrolmentService::new(desk)));
     }
-    let router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
+    let mut router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
+    let incoming: Pin<Box<dyn Stream<Item = io::Result<Conn>> + Send>> = match door {
+        None => Box::pin(plain(listener)),
+        Some(door) => {
+            if door.asks() {
+                router = router.layer(middleware::from_fn(access::consult));
+            }
+            Box::pin(door.accept(listener))
+        }
+    };
 
     let stop = shutdown.clone();
     // They end with this call, however that ends: two loops on one journal would be two coordinators.
@@ -95,7 +120,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let served = server()
         .accept_http1(true)
         .add_routes(Routes::from(router))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned())
         .await;
     shutdown.cancel();
     // A panic of either loop is a bug; it must not look like an orderly stop.

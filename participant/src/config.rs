@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use almoner_model::DeviceChoice;
 use almoner_protocol::{B256, FileVersion};
+use almoner_tls::ClientFiles;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -25,6 +26,9 @@ pub struct SiteConfig {
     /// Gateways to read artefacts from, in order; the coordinator's if none is named.
     #[serde(default)]
     pub gateways: Vec<String>,
+    /// Whom it trusts and what it shows, for a coordinator at https://.
+    #[serde(default)]
+    pub tls: ClientFiles,
     /// Number of the federation in its contract.
     pub federation: u64,
     /// Name of the legal entity. A validator's scores of its own entity do not count.
@@ -167,8 +171,16 @@ mod tests {
         assert_eq!((config.claim, config.rpc, config.validator), (ClaimPolicy::WhenIdle, None, None));
         assert_eq!(config.unlock, None);
         let source = config.participant.unwrap().source();
+        assert_eq!(config.tls, ClientFiles::default());
         assert_eq!((source.columns, source.label.as_str(), source.features.len()), (Columns::Header, "malignant", 0));
         assert_eq!(config.policy, PolicyConfig { accept_leak: false, scalars_max: None, min_cohort: Some(3) });
+    }
+
+    #[test]
+    fn what_stands_ready_in_the_sample_reads_too() {
+        let secure = SAMPLE.replace("\n#", "\n").replace("\n ", "\n# ");
+        let tls = SiteConfig::parse(&secure).unwrap().tls;
+        assert_eq!((tls.ca, tls.key), (Some("ca.pem".into()), Some("certificate.key".into())));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     NotFound,
     /// It contradicts what the caller said before, or what is settled.
     Conflict,
+    /// Not from this caller: it has no certificate for it, or one of another role.
+    NotAllowed,
     /// Right, but not at this time: ask again after the given time.
     NotNow(Duration),
     /// Another peer's fault: somebody else lied, or did not answer.
@@ -45,7 +47,7 @@ impl ErrorKind {
 
     pub fn blame(self) -> Blame {
         match self {
-            Self::Invalid | Self::NotFound | Self::Conflict => Blame::You,
+            Self::Invalid | Self::NotFound | Self::Conflict | Self::NotAllowed => Blame::You,
             Self::PeerFault => Blame::Peer,
             Self::NotNow(_) | Self::Internal => Blame::Us,
         }
@@ -55,7 +57,9 @@ impl ErrorKind {
     pub fn retry_after(self) -> Option<Duration> {
         match self {
             Self::NotNow(wait) => Some(wait.min(MAX_RETRY)),
-            Self::Invalid | Self::NotFound | Self::Conflict | Self::PeerFault | Self::Internal => None,
+            Self::Invalid | Self::NotFound | Self::Conflict | Self::NotAllowed | Self::PeerFault | Self::Internal => {
+                None
+            }
         }
     }
 
@@ -64,6 +68,7 @@ impl ErrorKind {
             Self::Invalid => Code::InvalidArgument,
             Self::NotFound => Code::NotFound,
             Self::Conflict => Code::Aborted,
+            Self::NotAllowed => Code::PermissionDenied,
             Self::NotNow(_) => Code::Unavailable,
             Self::PeerFault => Code::FailedPrecondition,
             Self::Internal => Code::Internal,
@@ -75,6 +80,7 @@ impl ErrorKind {
             Self::Invalid => "invalid",
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
+            Self::NotAllowed => "not-allowed",
             Self::NotNow(_) => "not-now",
             Self::PeerFault => "peer-fault",
             Self::Internal => "internal",
@@ -114,6 +120,7 @@ pub fn kind_of(status: &Status) -> ErrorKind {
         Some("invalid") => ErrorKind::Invalid,
         Some("not-found") => ErrorKind::NotFound,
         Some("conflict") => ErrorKind::Conflict,
+        Some("not-allowed") => ErrorKind::NotAllowed,
         Some("not-now") => ErrorKind::NotNow(
             text(RETRY).and_then(|millis| millis.parse().ok()).map_or(DEFAULT_RETRY, Duration::from_millis),
         ),
@@ -155,10 +162,11 @@ mod tests {
         }
     }
 
-    const ALL: [ErrorKind; 6] = [
+    const ALL: [ErrorKind; 7] = [
         ErrorKind::Invalid,
         ErrorKind::NotFound,
         ErrorKind::Conflict,
+        ErrorKind::NotAllowed,
         ErrorKind::NotNow(Duration::from_millis(40)),
         ErrorKind::PeerFault,
         ErrorKind::Internal,

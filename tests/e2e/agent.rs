@@ -72,6 +72,7 @@ impl Agent {
             coordinator: net.url.clone(),
             rpc: None,
             gateways: Vec::new(),
+            tls: Default::default(),
             federation: net.federation,
             entity: holder.name.clone(),
             key: "unused".into(),

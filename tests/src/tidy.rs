@@ -15,7 +15,7 @@ const COLUMNS: [&[&str]; 6] = [
     &["almoner-coordinator", "almoner-participant", "almoner-aggregator", "almoner-audit", "almoner-devnet"],
     &["almoner-proto", "almoner-store", "almoner-chain", "almoner-model", "almoner-journal", "almoner-identity"],
     &["almoner-protocol"],
-    &["almoner-crypto", "almoner-failpoint"],
+    &["almoner-crypto", "almoner-failpoint", "almoner-tls"],
 ];
 
 /// What is used within a column, and why.
@@ -31,7 +31,7 @@ const ROLES: [&str; 3] = ["almoner-coordinator", "almoner-participant", "almoner
 const NO_MODEL: [&str; 3] = ["almoner-coordinator", "almoner-aggregator", "almoner-audit"];
 
 /// Outside crates that only some of ours may name.
-const RESERVED: [(&str, &[&str]); 11] = [
+const RESERVED: [(&str, &[&str]); 15] = [
     ("aes", &["almoner-crypto"]),
     ("ctr", &["almoner-crypto"]),
     ("chacha20", &["almoner-crypto"]),
@@ -39,6 +39,10 @@ const RESERVED: [(&str, &[&str]); 11] = [
     ("subtle", &["almoner-crypto"]),
     ("opaque-ke", &["almoner-identity"]),
     ("chacha20poly1305", &["almoner-identity"]),
+    ("rustls", &["almoner-tls"]),
+    ("tokio-rustls", &["almoner-tls"]),
+    ("rcgen", &["almoner-tls"]),
+    ("x509-parser", &["almoner-tls"]),
     ("burn", &["almoner-model"]),
     ("rusqlite", &["almoner-journal"]),
     ("revm", &["almoner-devnet"]),
@@ -131,6 +135,21 @@ fn what_is_reserved_is_named_by_its_owner_alone() {
         assert!(strangers.is_empty(), "{reserved} belongs to {owners:?}, {strangers:?} name it too");
         assert!(!named.is_empty(), "nobody names {reserved}: take it off the list");
     }
+}
+
+#[test]
+fn there_is_one_provider_of_tls_cryptography() {
+    // Two of them panic at run time, when the first secure connection is made.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--workspace", "--locked", "--prefix", "none", "--format", "{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let built = String::from_utf8(output.stdout).expect("text");
+    let has = |name: &str| built.lines().any(|line| line.split(' ').next() == Some(name));
+    assert!(has("rustls") && has("ring") && !has("aws-lc-rs") && !has("openssl"));
 }
 
 #[test]

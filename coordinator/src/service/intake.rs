@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 
 use super::{Mailbox, refuse};
 use crate::CoordinatorError;
+use crate::access::Speaker;
 use crate::ingress::{Ingress, UploadSizes};
 use crate::partials::Partials;
 
@@ -28,9 +29,11 @@ pub(super) async fn receive(
     partials: &Arc<Partials>,
     store: &dyn Store,
     stream: Streaming<wire::UploadChunk>,
+    caller: Speaker,
 ) -> Result<wire::UploadReceipt, Status> {
     let (header, mut reader) = UploadReader::open(stream).await.map_err(|e| refuse(e.into()))?;
     let UploadHeader { contribution, ciphertext_bytes, check_bytes, shares_bytes, offset } = header;
+    caller.speaks_for(contribution.message.participant)?;
     let manifest = contribution.message.clone();
     let asked = contribution.clone();
     let sizes = mailbox.ask(|reply| Ingress::UploadSizes { manifest: asked, reply }).await?;

@@ -3,13 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use alloy_sol_types::Eip712Domain;
 use almoner_proto::wire::sites_server::Sites;
 use almoner_proto::{
     AcknowledgementsReply, AcknowledgementsRequest, ClaimRequest, FieldError, JoinRequest, PromiseRequest,
-    ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, SumAnswer, TaskRequest,
-    UploadHeader, UploadOffsetReply, WatchRequest, wire, words_to_bytes,
+    ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signed, SumAnswer,
+    TaskRequest, UploadHeader, UploadOffsetReply, WatchRequest, wire, words_to_bytes,
 };
 use almoner_protocol::round::Event;
+use almoner_protocol::types::StageAck;
 use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
 use almoner_store::{Cid, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Mailbox, NoticeStream, intake, notices, refuse};
 use crate::CoordinatorError;
+use crate::access::Speaker;
 use crate::claims::Waiting;
 use crate::ingress::Ingress;
 use crate::partials::Partials;
@@ -31,6 +34,8 @@ pub(crate) struct SitesService {
     pub(crate) notices: watch::Receiver<RoundNotice>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) partials: Arc<Partials>,
+    /// What sites sign their messages of a round for.
+    pub(crate) rounds: Eip712Domain,
 }
 
 impl std::fmt::Debug for SitesService {
@@ -60,7 +65,8 @@ impl Sites for SitesService {
     type SealedSharesStream = Pin<Box<dyn Stream<Item = Result<wire::SealedShare, Status>> + Send>>;
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::Empty>, Status> {
-        let request: JoinRequest = parse(request)?;
+        let (caller, request) = (Speaker::of(&request), parse::<_, JoinRequest>(request)?);
+        caller.speaks_for(request.join.message.account)?;
         self.mailbox.ask(|reply| Ingress::Join { request, reply }).await?;
         empty()
     }
@@ -71,7 +77,8 @@ impl Sites for SitesService {
     }
 
     async fn announce_ready(&self, request: Request<wire::ReadyRequest>) -> Result<Response<wire::Empty>, Status> {
-        let request: ReadyRequest = parse(request)?;
+        let (caller, request) = (Speaker::of(&request), parse::<_, ReadyRequest>(request)?);
+        caller.speaks_for(request.ready.message.member)?;
         self.mailbox.ask(|reply| Ingress::Ready { request, reply }).await?;
         empty()
     }
@@ -86,7 +93,8 @@ impl Sites for SitesService {
         &self,
         request: Request<Streaming<wire::UploadChunk>>,
     ) -> Result<Response<wire::UploadReceipt>, Status> {
-        intake::receive(&self.mailbox, &self.partials, self.store.as_ref(), request.into_inner())
+        let caller = Speaker::of(&request);
+        intake::receive(&self.mailbox, &self.partials, self.store.as_ref(), request.into_inner(), caller)
             .await
             .map(Response::new)
     }
@@ -95,7 +103,8 @@ impl Sites for SitesService {
         &self,
         request: Request<wire::UploadHeader>,
     ) -> Result<Response<wire::UploadOffsetReply>, Status> {
-        let UploadHeader { contribution, .. } = parse(request)?;
+        let (caller, UploadHeader { contribution, .. }) = (Speaker::of(&request), parse(request)?);
+        caller.speaks_for(contribution.message.participant)?;
         let manifest = contribution.clone();
         self.mailbox.ask(|reply| Ingress::UploadSizes { manifest, reply }).await?;
         let offset = self.partials.offset(&contribution.message);
@@ -103,19 +112,22 @@ impl Sites for SitesService {
     }
 
     async fn promise(&self, request: Request<wire::PromiseRequest>) -> Result<Response<wire::Empty>, Status> {
-        let request: PromiseRequest = parse(request)?;
+        let (caller, request) = (Speaker::of(&request), parse::<_, PromiseRequest>(request)?);
+        caller.speaks_for(request.message.validator)?;
         let signature = Bytes::copy_from_slice(&request.signature);
         self.round_event(Event::PromiseReceived { promise: request.message, signature }).await
     }
 
     async fn reveal(&self, request: Request<wire::RevealRequest>) -> Result<Response<wire::Empty>, Status> {
-        let RevealRequest { reveal, entries } = parse(request)?;
+        let (caller, RevealRequest { reveal, entries }) = (Speaker::of(&request), parse(request)?);
+        caller.speaks_for(reveal.message.validator)?;
         let signature = Bytes::copy_from_slice(&reveal.signature);
         self.round_event(Event::RevealReceived { reveal: reveal.message, entries: entries.into(), signature }).await
     }
 
     async fn acknowledge(&self, request: Request<wire::StageAckMessage>) -> Result<Response<wire::Empty>, Status> {
-        let ack = parse(request)?;
+        let (caller, ack) = (Speaker::of(&request), parse::<_, Signed<StageAck>>(request)?);
+        caller.has_signed(&ack.message, &self.rounds, &ack.signature)?;
         self.mailbox.ask(|reply| Ingress::Ack { ack, reply }).await?;
         empty()
     }
@@ -147,13 +159,15 @@ impl Sites for SitesService {
     }
 
     async fn answer_scores(&self, request: Request<wire::ScoreAnswer>) -> Result<Response<wire::Empty>, Status> {
-        let ScoreAnswer { answer, words } = parse(request)?;
+        let (caller, ScoreAnswer { answer, words }) = (Speaker::of(&request), parse(request)?);
+        caller.has_signed(&answer.message, &self.rounds, &answer.signature)?;
         let signature = Bytes::copy_from_slice(&answer.signature);
         self.round_event(Event::ScoreAnswerReceived { answer: answer.message, values: words, signature }).await
     }
 
     async fn answer_sum(&self, request: Request<wire::SumAnswer>) -> Result<Response<wire::Empty>, Status> {
-        let SumAnswer { answer, words } = parse(request)?;
+        let (caller, SumAnswer { answer, words }) = (Speaker::of(&request), parse(request)?);
+        caller.has_signed(&answer.message, &self.rounds, &answer.signature)?;
         let signature = Bytes::copy_from_slice(&answer.signature);
         let words = words_to_bytes(&words).into();
         self.round_event(Event::SumAnswerReceived { answer: answer.message, words, signature }).await

@@ -81,6 +81,8 @@ enum Told {
 
 /// Parses, runs, and turns a failure into its exit code.
 pub fn main() -> ExitCode {
+    // First of all: who makes a secure connection later must find it.
+    almoner_tls::install_provider();
     // Looked for before parsing: a command line that does not parse fails in the form that was asked for, too.
     let told = if std::env::args_os().any(|argument| argument == "--json") { Told::Json } else { Told::Text };
     let cli = match (Cli::try_parse(), told) {

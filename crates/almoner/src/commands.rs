@@ -2,8 +2,10 @@
 
 pub(crate) mod aggregator;
 pub(crate) mod audit;
+mod authority;
 mod backup;
 pub(crate) mod bench;
+mod channel;
 mod claim;
 pub(crate) mod completions;
 pub(crate) mod coordinator;

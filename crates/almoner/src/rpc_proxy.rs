@@ -45,7 +45,7 @@ struct Node {
 
 /// `POST /rpc`, answered by the node.
 pub(crate) fn router(url: Url) -> Result<Router, Failure> {
-    let node = Node { url, client: reqwest::Client::builder().build()? };
+    let node = Node { url, client: almoner_tls::Client::default().http().build()? };
     Ok(Router::new().route("/rpc", post(forward)).layer(DefaultBodyLimit::max(MAX_CALL_BYTES)).with_state(node))
 }
 

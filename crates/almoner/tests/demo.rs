@@ -17,6 +17,8 @@ mod enrol;
 mod full_disk;
 #[path = "demo/kills.rs"]
 mod kills;
+#[path = "demo/mtls.rs"]
+mod mtls;
 #[path = "demo/node.rs"]
 mod node;
 #[path = "demo/outputs.rs"]

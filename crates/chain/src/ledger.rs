@@ -16,9 +16,10 @@ use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolCall;
+use almoner_tls::Client as Tls;
 
 use crate::contracts::{Federations, Payouts, Rounds, TestToken};
-use crate::{Deployment, LedgerError, check_code, connect, provider};
+use crate::{Deployment, LedgerError, check_code, connect_trusting, provider};
 use cache::{Cache, Events};
 pub use log::ChainLog;
 pub use records::{
@@ -40,7 +41,12 @@ pub struct Ledger {
 impl Ledger {
     /// Over HTTP. Asks nothing yet; `verify` does.
     pub fn connect(url: &str, deployment: Deployment) -> Result<Self, LedgerError> {
-        Ok(Self::with_provider(connect(url)?, deployment))
+        Self::trusting(url, deployment, &Tls::default())
+    }
+
+    /// As [`Self::connect`], for a node with a certificate of one's own authority.
+    pub fn trusting(url: &str, deployment: Deployment, tls: &Tls) -> Result<Self, LedgerError> {
+        Ok(Self::with_provider(connect_trusting(url, tls)?, deployment))
     }
 
     pub fn with_provider(provider: DynProvider, deployment: Deployment) -> Self {

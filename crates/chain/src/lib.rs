@@ -25,7 +25,7 @@ pub use ledger::{
     PotChange, PotRecord, PromiseRecord, ProposalRecord, ReadyRecord, RevealRecord, RoundRecord, RoundStatus,
     SeatRecord, StageRecord,
 };
-pub use provider::{advance_time, chain_id, connect};
+pub use provider::{advance_time, chain_id, connect, connect_trusting};
 pub use revert::Revert;
 pub use sender::{Counters, Outbox, Sender, SenderConfig, TxReceipt};
 

@@ -7,6 +7,7 @@ use alloy::rpc::client::ClientBuilder;
 use alloy::transports::http::reqwest::Url;
 use alloy::transports::layers::{RateLimitRetryPolicy, RetryBackoffLayer};
 use alloy::transports::{TransportError, TransportErrorKind};
+use almoner_tls::Client as Tls;
 
 use crate::LedgerError;
 
@@ -17,10 +18,17 @@ const REMOTE_POLL: Duration = Duration::from_secs(2);
 /// A provider for a node's HTTP address. Calls that were rate-limited or found no connection are repeated; repeating
 /// is harmless for reads, and for a signed transaction, whose hash stays the same.
 pub fn connect(url: &str) -> Result<DynProvider, LedgerError> {
+    connect_trusting(url, &Tls::default())
+}
+
+/// As [`connect`], for a node with a certificate of one's own authority.
+pub fn connect_trusting(url: &str, tls: &Tls) -> Result<DynProvider, LedgerError> {
     let url: Url = url.parse().map_err(|_| LedgerError::Internal(format!("{url} is not a URL")))?;
     let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let policy = RateLimitRetryPolicy::default().or(unreachable_for_now);
-    let client = ClientBuilder::default().layer(RetryBackoffLayer::new_with_policy(4, 250, 10_000, policy)).http(url);
+    let http = tls.http().build().map_err(|error| LedgerError::Internal(error.to_string()))?;
+    let retry = RetryBackoffLayer::new_with_policy(4, 250, 10_000, policy);
+    let client = ClientBuilder::default().layer(retry).http_with_client(http, url);
     let client = client.with_poll_interval(if local { LOCAL_POLL } else { REMOTE_POLL });
     // No fillers: the sender fills every field itself and owns the nonce.
     Ok(ProviderBuilder::new().disable_recommended_fillers().connect_client(client).erased())

@@ -1,7 +1,8 @@
 //! What both HTTP clients share: a careful client and bounded bodies.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
+use almoner_tls::Client as Tls;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, Response, Url, redirect::Policy};
@@ -14,12 +15,12 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A client that follows no redirect (a firewall allows listed hosts, and a bearer token must
 /// not travel) and uses no proxy on loopback.
-pub(crate) fn client(url: &Url, place: &Place) -> Result<Client, StoreError> {
+pub(crate) fn client(url: &Url, place: &Place, tls: &Tls) -> Result<Client, StoreError> {
     let config = |detail: String| StoreError::Config { place: place.clone(), detail };
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(config("expected an http or https url with a host".into()));
     }
-    let mut builder = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT).read_timeout(IDLE);
+    let mut builder = tls.http().redirect(Policy::none()).connect_timeout(CONNECT).read_timeout(IDLE);
     if is_loopback(url) {
         builder = builder.no_proxy();
     }
@@ -27,9 +28,7 @@ pub(crate) fn client(url: &Url, place: &Place) -> Result<Client, StoreError> {
 }
 
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    url.host_str().is_some_and(almoner_tls::is_loopback)
 }
 
 /// `base` with `path` appended; what the base already has as a path stays in front.

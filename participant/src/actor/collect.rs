@@ -33,7 +33,11 @@ impl Site {
             Ok(None) => {}
             Err(error) => match error.kind() {
                 ErrorKind::NotNow(_) | ErrorKind::Internal => return Err(error),
-                ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::PeerFault => {
+                ErrorKind::Invalid
+                | ErrorKind::NotFound
+                | ErrorKind::Conflict
+                | ErrorKind::NotAllowed
+                | ErrorKind::PeerFault => {
                     tracing::error!(round = round.number, %error, "not paid");
                     self.tell(SiteProgress::NotPaid { error: Arc::new(error) });
                 }

@@ -157,7 +157,11 @@ impl Site {
     fn refuse(&self, round: &RoundRecord, duty: Option<Duty>, error: SiteError) -> Result<(), SiteError> {
         match error.kind() {
             ErrorKind::NotNow(_) | ErrorKind::Internal => return Err(error),
-            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::PeerFault => {}
+            ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::NotAllowed
+            | ErrorKind::PeerFault => {}
         }
         tracing::error!(round = round.number, ?duty, %error, "refused");
         self.tell(SiteProgress::Refused { round: round.number, duty, error: Arc::new(error) });

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use almoner_aggregator::{AggregatorConfig, Parts};
-use almoner_proto::endpoint;
 use almoner_store::{EmbeddedStore, GatewayStore, Near, Store, Url};
-use tonic::transport::Endpoint;
 
+use super::channel::{client, dial_lazily};
 use super::files::{RoleOptions, read_text, say_up, until_told};
 use super::metrics;
 use crate::failure::{Blame, Failure, Kind};
@@ -17,19 +16,20 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let config = AggregatorConfig::parse(&read_text(&options.config)?).blame(Kind::You, context.clone())?;
     let gateways = if config.gateways.is_empty() { vec![config.coordinator.clone()] } else { config.gateways.clone() };
     let urls: Result<Vec<Url>, _> = gateways.iter().map(|url| url.parse()).collect();
-    let far = GatewayStore::new(urls.blame(Kind::You, format!("{context}: gateways"))?);
-    let far = Arc::new(far.blame(Kind::You, context.clone())?);
+    let tls = client(config.tls.clone())?;
+    let urls = urls.blame(Kind::You, format!("{context}: gateways"))?;
+    let far = Arc::new(GatewayStore::trusting(urls, &tls).blame(Kind::You, context.clone())?);
     let store: Arc<dyn Store> = match &config.store {
         Some(dir) => Arc::new(Near::new(beside(dir, &context).await?, far)),
         None => far,
     };
-    let at = Endpoint::from_shared(config.coordinator.clone())
-        .blame(Kind::You, format!("coordinator = {:?}", config.coordinator))?;
-    let parts = Parts { channel: endpoint(at).connect_lazy(), store };
+    let parts = Parts { channel: dial_lazily(&tls, &config.coordinator)?, store };
+    let stop = until_told();
+    tokio::spawn(tls.remind(stop.clone()));
     let watched = metrics::serve(config.metrics, "aggregator").await?;
     say_up("aggregator", &config.coordinator, &watched, options.json);
     watched.ready();
-    Ok(almoner_aggregator::run(config, parts, until_told()).await?)
+    Ok(almoner_aggregator::run(config, parts, stop).await?)
 }
 
 /// The coordinator's store on this machine. A folder that is none would be made one, and always be empty.

@@ -7,10 +7,12 @@ use almoner_chain::contracts::Federations;
 use almoner_chain::{Deployment, Ledger};
 use almoner_protocol::{Address, FederationId, Stage};
 use almoner_store::{GatewayStore, Url};
+use almoner_tls::Client as Tls;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::channel::Trust;
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -31,6 +33,8 @@ pub(crate) struct Options {
     /// No event of the contracts is older than this block.
     #[arg(long, value_name = "BLOCK", requires = "rpc")]
     from_block: Option<u64>,
+    #[command(flatten)]
+    tls: Trust,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -46,8 +50,9 @@ struct Audited {
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let (ledger, gateways) = source(&options).await?;
-    let store = GatewayStore::new(gateways).blame(Kind::You, "--gateway")?;
+    let tls = options.tls.client()?;
+    let (ledger, gateways) = source(&options, &tls).await?;
+    let store = GatewayStore::trusting(gateways, &tls).blame(Kind::You, "--gateway")?;
     let numbers = federations(&options, &ledger).await?;
     let mut all = Vec::new();
     for number in numbers {
@@ -81,19 +86,19 @@ fn failure(error: AuditError) -> Failure {
 // ---- where to read ----
 
 /// The chain, and gateways to the artefacts.
-async fn source(options: &Options) -> Result<(Ledger, Vec<Url>), Failure> {
+async fn source(options: &Options, tls: &Tls) -> Result<(Ledger, Vec<Url>), Failure> {
     match (&options.url, &options.rpc, options.federation) {
         (Some(url), rpc, _) => {
-            let deployment = fetch_deployment(url).await?;
+            let deployment = fetch_deployment(url, tls).await?;
             let rpc = rpc.clone().unwrap_or_else(|| join(url, "rpc"));
-            let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("{rpc}"))?;
+            let ledger = Ledger::trusting(rpc.as_str(), deployment, tls).blame(Kind::You, format!("{rpc}"))?;
             let elsewhere = format!("{rpc}: a run that settled on a node of somebody's own is audited with --rpc URL");
             ledger.now().await.blame(Kind::Peer, elsewhere)?;
             Ok((ledger, vec![url.clone()]))
         }
         (None, Some(rpc), Some(federation)) if !options.gateways.is_empty() => {
-            let deployment = find_deployment(rpc, federation, options.from_block.unwrap_or(0)).await?;
-            let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, format!("--rpc {rpc}"))?;
+            let deployment = find_deployment(rpc, federation, options.from_block.unwrap_or(0), tls).await?;
+            let ledger = Ledger::trusting(rpc.as_str(), deployment, tls).blame(Kind::You, format!("--rpc {rpc}"))?;
             Ok((ledger, options.gateways.clone()))
         }
         _ => {
@@ -104,11 +109,16 @@ async fn source(options: &Options) -> Result<(Ledger, Vec<Url>), Failure> {
 }
 
 /// Completes a deployment from the address of `Federations`, which knows the others. The audit then checks their code.
-async fn find_deployment(rpc: &Url, federation: FederationId, from_block: u64) -> Result<Deployment, Failure> {
+async fn find_deployment(
+    rpc: &Url,
+    federation: FederationId,
+    from_block: u64,
+    tls: &Tls,
+) -> Result<Deployment, Failure> {
     let FederationId { chain_id, federations, number } = federation;
     let zero = Address::ZERO;
     let partial = Deployment { chain_id, federations, rounds: zero, payouts: zero, token: zero, from_block };
-    let ledger = Ledger::connect(rpc.as_str(), partial.clone()).blame(Kind::You, format!("--rpc {rpc}"))?;
+    let ledger = Ledger::trusting(rpc.as_str(), partial.clone(), tls).blame(Kind::You, format!("--rpc {rpc}"))?;
     let context = format!("--rpc {rpc}: is the node up, and is {federations} its Federations contract?");
     let rounds = ledger.view(federations, Federations::roundsCall {}).await.blame(Kind::Peer, context.clone())?;
     let payouts = ledger.view(federations, Federations::payoutsCall {}).await.blame(Kind::Peer, context)?;

@@ -10,6 +10,7 @@ mod login;
 mod payload;
 mod report;
 mod rounds;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,8 @@ enum What {
     Rounds(RoundsOptions),
     /// What a login costs the coordinator: milliseconds, counted attempts and all.
     Login(login::Options),
+    /// Megabytes a second of an upload over mutual TLS, beside the same in the clear and raw TCP.
+    Tls(TlsOptions),
 }
 
 #[derive(Debug, Args)]
@@ -50,10 +53,21 @@ struct RoundsOptions {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct TlsOptions {
+    /// How much is uploaded, in MiB.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=384))]
+    mib: u32,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match options.what {
         What::Rounds(options) => measure_rounds(options).await,
         What::Login(options) => login::run(&options),
+        What::Tls(options) => tls::run(&options).await,
     }
 }
 

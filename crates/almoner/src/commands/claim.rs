@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 
 use almoner_participant::{Claim, Standing, claim_of};
-use almoner_proto::{ClaimReply, endpoint, sites_client, wire};
+use almoner_proto::{ClaimReply, sites_client, wire};
 use almoner_protocol::{Address, MAX_PARAMETERS, U256};
 use almoner_store::Url;
+use almoner_tls::Client as Tls;
 use clap::Args;
 use serde_json::{Value, json};
-use tonic::transport::Endpoint;
 
-use super::federation::refused;
+use super::channel::{TlsOptions, dial, refused};
 use super::reach::Reached;
 use super::vault::account_of;
 use crate::failure::{Blame, Failure, Kind};
@@ -28,6 +28,8 @@ pub(crate) struct Options {
     /// A JSON-RPC node of your own, in place of the coordinator's.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
+    #[command(flatten)]
+    tls: TlsOptions,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -66,7 +68,8 @@ struct Outcome {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let account = options.who.account()?;
     let rpc = options.rpc.as_ref().map(Url::as_str);
-    let reached = Reached::at(&options.coordinator, rpc, &[], options.federation).await?;
+    let tls = options.tls.client()?;
+    let reached = Reached::at(&tls, &options.coordinator, rpc, &[], options.federation).await?;
     let claim = claim_of(&reached.ledger, reached.store.as_ref(), options.federation, account, &reached.rounds).await;
     let claim = claim.blame(Kind::Peer, "the payout list")?;
     let before = Standing::before(&reached.ledger, options.federation, account).await;
@@ -74,7 +77,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let earned = claim.as_ref().map_or(U256::ZERO, |claim| claim.cumulative);
     let outcome = match claim.filter(|claim| claim.cumulative > before.claimed) {
         None => Outcome { account, earned, before, after: before, paid: U256::ZERO },
-        Some(claim) => send(&options, &reached, &claim, before).await?,
+        Some(claim) => send(&options, &tls, &reached, &claim, before).await?,
     };
     if options.json {
         println!("{}", document(options.federation, &outcome));
@@ -84,12 +87,20 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn send(options: &Options, reached: &Reached, claim: &Claim, before: Standing) -> Result<Outcome, Failure> {
+async fn send(
+    options: &Options,
+    tls: &Tls,
+    reached: &Reached,
+    claim: &Claim,
+    before: Standing,
+) -> Result<Outcome, Failure> {
     let context = format!("--coordinator {}", options.coordinator);
-    let at = Endpoint::from_shared(options.coordinator.to_string()).blame(Kind::You, context.clone())?;
-    let mut client = sites_client(endpoint(at).connect().await.blame(Kind::Peer, context)?, MAX_PARAMETERS);
+    let mut client = sites_client(dial(tls, options.coordinator.as_str(), context).await?, MAX_PARAMETERS);
     let request = claim.request(options.federation)?;
-    let reply = client.claim(wire::ClaimRequest::from(request)).await.map_err(refused)?;
+    let reply = client
+        .claim(wire::ClaimRequest::from(request))
+        .await
+        .map_err(|status| refused(tls, options.coordinator.as_str(), status))?;
     let ClaimReply { block } = reply.into_inner().into();
     let head = reached.ledger.head().await.blame(Kind::Peer, "the chain")?;
     let after = Standing::after(&reached.ledger, options.federation, claim.account).await;

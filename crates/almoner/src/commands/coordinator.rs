@@ -11,15 +11,18 @@ use almoner_devnet::system_clock;
 use almoner_journal::Journal;
 use almoner_protocol::FileVersion;
 use almoner_store::{EmbeddedStore, Url};
+use almoner_tls::{Door, ServerFiles};
 use axum::Json;
 use axum::routing::get;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use tokio::sync::broadcast;
 
+use super::authority;
 use super::backup::{Backup, Restore};
+use super::channel::failure;
 use super::enrolment::{self, Invite};
-use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
+use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
 use super::metrics;
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
@@ -31,6 +34,8 @@ struct CoordinatorFile {
     #[serde(default, rename = "version")]
     _version: FileVersion,
     listen: SocketAddr,
+    /// Certificates, and who may call. Without it this machine only may.
+    tls: Option<ServerFiles>,
     /// JSON-RPC of a node.
     rpc: Url,
     key: PathBuf,
@@ -44,6 +49,8 @@ struct CoordinatorFile {
     metrics: Option<SocketAddr>,
     /// Secrets that passwords are checked with; made where there is no such file. Not named: nobody enrols here.
     enrolment: Option<PathBuf>,
+    /// Folder of the federation's authority: those who enrol get a certificate of it. Not named: the operator issues them.
+    authority: Option<PathBuf>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -87,6 +94,12 @@ enum Order {
     /// Put a copy of the journal back. The coordinator takes from the chain what happened since, and ends a round that
     /// it does not know.
     Restore(Restore),
+    /// Make an authority: who the federation's callers are, by certificates.
+    Authority(authority::Create),
+    /// Give somebody a certificate, or the coordinator its own.
+    Issue(authority::Issue),
+    /// Take a certificate back.
+    Revoke(authority::Revoke),
 }
 
 impl Options {
@@ -112,6 +125,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             backup.run(&file.state, &beside)
         }
         (Some(Order::Restore(restore)), _) => restore.run(&settings(&restore.config)?.state, RESTORED),
+        (Some(Order::Authority(create)), _) => create.run(),
+        (Some(Order::Issue(issue)), _) => issue.run(),
+        (Some(Order::Revoke(revoke)), _) => revoke.run(),
         (None, Some(role)) => serve(role).await,
         // The parser asks for --config where there is no further command.
         (None, None) => Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --config FILE"))),
@@ -125,10 +141,12 @@ fn settings(path: &Path) -> Result<CoordinatorFile, Failure> {
 async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let file = settings(&options.config)?;
     let key = load_key(&file.key)?;
-    let listener = listen(file.listen).await?;
+    let door = file.tls.clone().map(Door::open).transpose().map_err(|error| failure(&error))?;
+    let listener = listen(file.listen, transit(&file)).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;
-    let enrolment = file.enrolment.as_deref().map(|path| enrolment::open(path, &journal)).transpose()?;
+    let enrolment = file.enrolment.as_deref().map(|path| enrolment::open(path, &journal, file.authority.as_deref()));
+    let enrolment = enrolment.transpose()?;
     let store = EmbeddedStore::open(&file.store).await.blame(Kind::You, format!("store = {:?}", file.store))?;
     let provider = almoner_chain::connect(file.rpc.as_str()).blame(Kind::You, format!("rpc = {}", file.rpc))?;
     let unusable = format!("rpc = {}: is the node up, and has {} ether for gas?", file.rpc, key.address());
@@ -149,12 +167,14 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         time_travel: file.time_travel,
         ..CoordinatorConfig::default()
     };
-    let url = format!("http://{}", listener.local_addr()?);
+    let scheme = if door.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr()?);
     let (progress, told) = broadcast::channel(256);
     let watched = metrics::serve(file.metrics, "coordinator").await?;
     tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
+        door,
         store: Arc::new(store),
         ledger,
         sender,
@@ -174,6 +194,11 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         | CoordinatorError::Enrolment(EnrolmentError::OtherSecrets) => Failure::new(Kind::You, error),
         error => error.into(),
     })
+}
+
+fn transit(file: &CoordinatorFile) -> Transit {
+    let remedy = "add [tls] with a certificate (almoner coordinator authority, then issue)";
+    if file.tls.is_some() { Transit::Secure } else { Transit::Clear { remedy } }
 }
 
 /// Whether the chain's clock can be moved; a node that is away may come back and obey.
@@ -208,6 +233,9 @@ mod tests {
         let file = parse(sample).unwrap();
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
         assert_eq!(file.enrolment, Some(PathBuf::from("enrolment.key")));
+        assert!(file.tls.is_none());
+        let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
+        assert_eq!(tls.revoked, Some("revoked.pem".into()));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::demo_screen::{Closed, Screen};
-use super::files::only_loopback;
+use super::files::{TUNNEL, only_loopback};
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::breast_cancer::Labels;
 use crate::localnet::{
@@ -62,7 +62,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     if !(1..=MAX_ROUNDS).contains(&options.rounds) {
         return Err(Failure::you(format!("--rounds {}: choose 1 to {MAX_ROUNDS}", options.rounds)));
     }
-    only_loopback(options.listen, &format!("--listen {}", options.listen))?;
+    only_loopback(options.listen, &format!("--listen {}", options.listen), TUNNEL)?;
     let seeds = match options.seed {
         Some(seed) => Seeds::insecure(seed),
         None => Seeds::random().map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?,

@@ -7,7 +7,7 @@ use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
 use almoner_protocol::{Address, FileVersion, U256};
 use serde::Deserialize;
 
-use super::files::{RoleOptions, listen, read_text, say_up, until_told};
+use super::files::{RoleOptions, TUNNEL, Transit, listen, read_text, say_up, until_told};
 use super::metrics::Watched;
 use crate::failure::{Blame, Failure, Kind};
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let file = parse(&read_text(&options.config)?).blame(Kind::You, options.config.display().to_string())?;
     let wei = U256::from(10).pow(U256::from(18));
     let accounts = file.funded.iter().map(|funded| (funded.account, U256::from(funded.ether) * wei)).collect();
-    let listener = listen(file.listen).await?;
+    let listener = listen(file.listen, Transit::Clear { remedy: TUNNEL }).await?;
     let context = file.chain.display().to_string();
     let config = DevnetConfig::new(accounts, system_clock());
     let devnet = tokio::task::spawn_blocking(move || Devnet::open(&file.chain, &config)).await?;

@@ -1,17 +1,20 @@
 //! The coordinator's side of enrolment: its secrets, and invitations.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use almoner_coordinator::Enrolment;
+use almoner_coordinator::{Enrolment, Issuer};
 use almoner_identity::{Invitation, Server, fingerprint, read_server, write_server};
 use almoner_journal::{Invitation as Record, Journal, invite};
 use almoner_participant::system_rng;
 use almoner_protocol::Address;
+use almoner_tls::Authority;
 use clap::{Args, ValueEnum};
 use rand_core::Rng;
 use serde_json::json;
 
+use super::channel::failure;
 use super::vault::yours;
 use crate::failure::{Blame, Failure, Kind};
 
@@ -76,7 +79,9 @@ impl Invite {
 }
 
 /// The secrets in this file, or new ones where nobody has enrolled yet.
-pub(super) fn open(path: &Path, journal: &Journal) -> Result<Enrolment, Failure> {
+pub(super) fn open(path: &Path, journal: &Journal, authority: Option<&Path>) -> Result<Enrolment, Failure> {
+    let issuer = authority.map(|dir| Authority::open(dir).map_err(|error| failure(&error))).transpose()?;
+    let issuer = issuer.map(|authority| Arc::new(ByAuthority(authority)) as Arc<dyn Issuer>);
     let mut rng = system_rng()?;
     let server = match path.exists() {
         true => read_server(path).map_err(yours)?,
@@ -94,5 +99,19 @@ pub(super) fn open(path: &Path, journal: &Journal) -> Result<Enrolment, Failure>
     };
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
-    Ok(Enrolment { server, seed, issuer: None })
+    Ok(Enrolment { server, seed, issuer })
+}
+
+/// Those who enrol get their certificate with it.
+#[derive(Debug)]
+struct ByAuthority(Authority);
+
+/// How long a certificate from enrolment is good; the operator issues the next one.
+const CERTIFICATE_DAYS: u32 = 365;
+
+impl Issuer for ByAuthority {
+    fn issue(&self, account: Address, role: &str, csr: &str) -> Result<String, String> {
+        let issued = self.0.issue_from_csr(csr, role.parse()?, account, CERTIFICATE_DAYS);
+        issued.map_err(|error| error.to_string())
+    }
 }

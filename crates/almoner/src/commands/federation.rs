@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use almoner_model::initial_weights;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
-    Blame as ProtoBlame, CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, endpoint,
-    researchers_client, wire,
+    CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, researchers_client, wire,
 };
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::{B256, base_from_f32};
 use almoner_store::Url;
+use almoner_tls::Client as Tls;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio_stream::StreamExt;
-use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
+use tonic::{Response, Status};
 
+use super::channel::{TlsOptions, dial, refused};
 use super::files::read_text;
 use super::reach::Reached;
 use super::watch_bar::Bar;
@@ -80,16 +81,28 @@ struct At {
     /// The coordinator.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
     coordinator: String,
+    #[command(flatten)]
+    tls: TlsOptions,
     /// Print JSON documents on stdout, one a line, and nothing else.
     #[arg(long)]
     json: bool,
 }
 
 impl At {
-    async fn client(&self) -> Result<ResearchersClient<Channel>, Failure> {
+    /// The coordinator, and the certificates that it is asked with.
+    async fn client(&self) -> Result<(ResearchersClient<Channel>, Tls), Failure> {
+        let tls = self.tls.client()?;
         let context = format!("--coordinator {}", self.coordinator);
-        let at = Endpoint::from_shared(self.coordinator.clone()).blame(Kind::You, context.clone())?;
-        Ok(researchers_client(endpoint(at).connect().await.blame(Kind::Peer, context)?))
+        Ok((researchers_client(dial(&tls, &self.coordinator, context).await?), tls))
+    }
+
+    /// Asks it for one thing.
+    async fn ask<T>(
+        &self,
+        order: impl AsyncFnOnce(&mut ResearchersClient<Channel>) -> Result<Response<T>, Status>,
+    ) -> Result<T, Failure> {
+        let (mut client, tls) = self.client().await?;
+        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, &self.coordinator, status))
     }
 }
 
@@ -101,12 +114,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             let parsed = FederationSpec::parse(&spec).blame(Kind::You, file.display().to_string())?;
             let initial = first_model(&parsed)?;
             let request = wire::CreateRequest::from(CreateRequest { spec, initial });
-            let federation = at.client().await?.create(request).await.map_err(refused)?.into_inner().federation;
+            let federation = at.ask(async |coordinator| coordinator.create(request).await).await?.federation;
             say(at.json, federation, "created", format!("federation {federation} is open"));
         }
         Order::Fund { federation, amount, at } => {
             let request = wire::FundRequest::from(FundRequest { federation, amount });
-            at.client().await?.fund(request).await.map_err(refused)?;
+            at.ask(async |coordinator| coordinator.fund(request).await).await?;
             say(
                 at.json,
                 federation,
@@ -119,12 +132,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
                 same_file(file, federation, &at).await?;
             }
             let request = wire::LaunchRequest::from(LaunchRequest { federation, rounds });
-            at.client().await?.launch(request).await.map_err(refused)?;
+            at.ask(async |coordinator| coordinator.launch(request).await).await?;
             say(at.json, federation, "launched", format!("federation {federation} runs {rounds} rounds"));
         }
         Order::Stop { federation, at } => {
             let request = wire::StopRequest::from(StopRequest { federation });
-            at.client().await?.stop(request).await.map_err(refused)?;
+            at.ask(async |coordinator| coordinator.stop(request).await).await?;
             say(at.json, federation, "stopped", format!("federation {federation} opens no further round"));
         }
         Order::Watch { federation, at } => watch(federation, &at).await?,
@@ -172,7 +185,7 @@ async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure>
     let name = file.display().to_string();
     let ours = FederationSpec::parse(&read_text(file)?).and_then(|spec| spec.hash()).blame(Kind::You, name.clone())?;
     let url: Url = at.coordinator.parse().blame(Kind::You, format!("--coordinator {}", at.coordinator))?;
-    let theirs = Reached::at(&url, None, &[], federation).await?.record.params.specHash;
+    let theirs = Reached::at(&at.tls.client()?, &url, None, &[], federation).await?.record.params.specHash;
     if ours != theirs {
         return Err(Failure::new(Kind::You, OtherFile { file: name, federation, ours, theirs }));
     }
@@ -183,7 +196,9 @@ async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure>
 async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
     let bar = Bar::new(at.json);
     let request = wire::WatchRequest::from(WatchRequest { federation });
-    let mut notices = at.client().await?.watch(request).await.map_err(refused)?.into_inner();
+    let (mut client, tls) = at.client().await?;
+    let refused = |status| refused(&tls, &at.coordinator, status);
+    let mut notices = client.watch(request).await.map_err(refused)?.into_inner();
     let mut shown = (0, String::new());
     while let Some(notice) = notices.next().await {
         let RoundNotice { round, state, next_round, reason, .. } = notice.map_err(refused)?.try_into()?;
@@ -202,14 +217,6 @@ async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
         }
     }
     Err(Failure::peer("the coordinator ended the stream; ask again"))
-}
-
-pub(super) fn refused(status: Status) -> Failure {
-    let kind = match almoner_proto::kind_of(&status).blame() {
-        ProtoBlame::You => Kind::You,
-        ProtoBlame::Peer | ProtoBlame::Us => Kind::Peer,
-    };
-    Failure::new(kind, anyhow::anyhow!("the coordinator: {}", status.message()))
 }
 
 #[cfg(test)]

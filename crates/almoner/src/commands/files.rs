@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use almoner_chain::SigningKey;
 use almoner_protocol::FileVersion;
+use almoner_tls::TlsError;
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::channel::failure;
 use super::metrics::Watched;
 use crate::failure::{Blame, Failure, Kind};
 
@@ -49,22 +51,30 @@ pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
     SigningKey::load(path).map_err(|error| Failure::new(Kind::You, error))
 }
 
-/// Listens where the file says.
-pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// For what has no certificates of its own.
+pub(super) const TUNNEL: &str = "bring others in through a tunnel of your own";
+
+/// Whether what a listener sends and receives is encrypted, and what to do where it would have to be.
+#[derive(Clone, Copy)]
+pub(super) enum Transit {
+    Secure,
+    Clear { remedy: &'static str },
+}
+
+/// Listens where the file says; in the clear to this machine only.
+pub(super) async fn listen(address: SocketAddr, transit: Transit) -> Result<TcpListener, Failure> {
     let context = format!("listen = {address}");
-    only_loopback(address, &context)?;
+    if let Transit::Clear { remedy } = transit {
+        only_loopback(address, &context, remedy)?;
+    }
     TcpListener::bind(address).await.blame(Kind::You, context)
 }
 
-/// Nothing is encrypted in transit yet, so no role listens to anybody but this machine.
-pub(super) fn only_loopback(address: SocketAddr, context: &str) -> Result<(), Failure> {
+pub(super) fn only_loopback(address: SocketAddr, context: &str, remedy: &'static str) -> Result<(), Failure> {
     if address.ip().is_loopback() {
         return Ok(());
     }
-    Err(Failure::you(format!(
-        "{context}: not a loopback address; nothing is encrypted in transit in this version, bring others in through \
-         a tunnel of your own"
-    )))
+    Err(failure(&TlsError::InTheClear { address: context.to_owned(), remedy }))
 }
 
 /// Ends with an interrupt or a termination signal.

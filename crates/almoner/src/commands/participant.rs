@@ -17,16 +17,17 @@ use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
 use almoner_participant::{DataConfig, Entropy, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy};
-use almoner_proto::{Kinded, endpoint};
+use almoner_proto::Kinded;
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
+use almoner_tls::Client as Tls;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tonic::transport::Endpoint;
 
 use super::backup::{Backup, Restore};
+use super::channel::{client, dial_lazily};
 use super::files::{RoleOptions, read_text, say_up, until_told};
 use super::metrics;
 use super::source::{fetch_deployment, join};
@@ -111,12 +112,15 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     // A second agent on one journal would answer twice: it is refused here.
     let journal = Journal::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
-    let store: Arc<dyn Store> = Arc::new(gateways(&config)?);
+    let tls = client(config.tls.clone())?;
+    // Its mistakes are told before anything is waited for.
+    let channel = dial_lazily(&tls, &config.coordinator)?;
+    let store: Arc<dyn Store> = Arc::new(gateways(&config, &tls)?);
     let stop = until_told();
     let watched = metrics::serve(config.metrics, "participant").await?;
     let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
     let SiteKey { key, seal } = opened?;
-    let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store)).await;
+    let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store, &tls)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };
     let (ledger, spec) = looked_up?;
     let read = |section: &Option<DataConfig>, name: &str| -> Result<Option<Dataset>, Failure> {
@@ -130,19 +134,9 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     if options.json {
         tokio::spawn(print(told));
     }
-    let at = Endpoint::from_shared(config.coordinator.clone()).blame(Kind::You, "coordinator")?;
-    let parts = SiteParts {
-        channel: endpoint(at).connect_lazy(),
-        store,
-        ledger,
-        journal,
-        key,
-        seal,
-        entropy: entropy(),
-        training,
-        evaluation,
-        progress,
-    };
+    tokio::spawn(tls.remind(stop.clone()));
+    let parts =
+        SiteParts { channel, store, ledger, journal, key, seal, entropy: entropy(), training, evaluation, progress };
     say_up("participant", &config.coordinator, &watched, options.json);
     watched.ready();
     let served = almoner_participant::run(config, parts, stop).await;
@@ -153,10 +147,10 @@ fn parse(url: &str, field: &'static str) -> Result<Url, Failure> {
     url.parse().blame(Kind::You, format!("{field} = {url:?}"))
 }
 
-fn gateways(config: &SiteConfig) -> Result<GatewayStore, Failure> {
+fn gateways(config: &SiteConfig, tls: &Tls) -> Result<GatewayStore, Failure> {
     let named = if config.gateways.is_empty() { std::slice::from_ref(&config.coordinator) } else { &config.gateways };
     let urls: Result<Vec<Url>, Failure> = named.iter().map(|url| parse(url, "gateways")).collect();
-    GatewayStore::new(urls?).blame(Kind::You, "gateways")
+    GatewayStore::trusting(urls?, tls).blame(Kind::You, "gateways")
 }
 
 /// Where the contracts are and what the federation is, as soon as both can be had: a site may be started first.
@@ -164,9 +158,10 @@ async fn look_up(
     config: &SiteConfig,
     coordinator: &Url,
     store: &Arc<dyn Store>,
+    tls: &Tls,
 ) -> Result<(Ledger, FederationSpec), Failure> {
     loop {
-        match looked_up(config, coordinator, store).await {
+        match looked_up(config, coordinator, store, tls).await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => tracing::info!(federation = config.federation, "no such federation yet"),
             // Whoever is not up yet, or whose line is down, may come back.
@@ -181,10 +176,11 @@ async fn looked_up(
     config: &SiteConfig,
     coordinator: &Url,
     store: &Arc<dyn Store>,
+    tls: &Tls,
 ) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
-    let deployment = fetch_deployment(coordinator).await?;
+    let deployment = fetch_deployment(coordinator, tls).await?;
     let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
-    let ledger = Ledger::connect(&rpc, deployment).blame(Kind::You, format!("rpc = {rpc}"))?;
+    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?;
     ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
     let Some(record) = record else { return Ok(None) };

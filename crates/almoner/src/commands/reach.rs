@@ -8,6 +8,7 @@ use almoner_devnet::{Devnet, DevnetConfig, system_clock};
 use almoner_participant::fetch::spec;
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{EmbeddedStore, GatewayStore, Store, Url};
+use almoner_tls::Client as Tls;
 
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
@@ -26,16 +27,17 @@ pub(super) struct Reached {
 impl Reached {
     /// Through a coordinator, or a node and gateways of one's own in place of its.
     pub(super) async fn at(
+        tls: &Tls,
         coordinator: &Url,
         rpc: Option<&str>,
         gateways: &[Url],
         federation: u64,
     ) -> Result<Self, Failure> {
-        let deployment = fetch_deployment(coordinator).await?;
+        let deployment = fetch_deployment(coordinator, tls).await?;
         let rpc = rpc.map_or_else(|| join(coordinator, "rpc").to_string(), ToOwned::to_owned);
-        let ledger = Ledger::connect(&rpc, deployment).blame(Kind::You, format!("rpc = {rpc}"))?;
+        let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?;
         let gateways = if gateways.is_empty() { std::slice::from_ref(coordinator) } else { gateways };
-        let store = Arc::new(GatewayStore::new(gateways.to_vec()).blame(Kind::You, "gateways")?);
+        let store = Arc::new(GatewayStore::trusting(gateways.to_vec(), tls).blame(Kind::You, "gateways")?);
         Self::read(ledger, store, None, federation, rpc).await
     }
 

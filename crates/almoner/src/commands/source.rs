@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use almoner_chain::Deployment;
 use almoner_store::Url;
+use almoner_tls::Client as Tls;
 
+use super::channel::failure;
 use crate::failure::{Blame, Failure, Kind};
 
 const MAX_DEPLOYMENT_BYTES: usize = 1 << 16;
@@ -24,21 +26,26 @@ pub(super) struct Answer {
 }
 
 /// Asks a coordinator where the contracts are.
-pub(super) async fn fetch_deployment(base: &Url) -> Result<Deployment, Failure> {
-    Ok(ask_deployment(base).await?.deployment)
+pub(super) async fn fetch_deployment(base: &Url, tls: &Tls) -> Result<Deployment, Failure> {
+    Ok(ask_deployment(base, tls).await?.deployment)
 }
 
 /// As [`fetch_deployment`], with what else the answer says.
-pub(super) async fn ask_deployment(base: &Url) -> Result<Answer, Failure> {
+pub(super) async fn ask_deployment(base: &Url, tls: &Tls) -> Result<Answer, Failure> {
     let url = join(base, "deployment.json");
     let context = format!("{url}: is a coordinator or `almoner serve` running there?");
-    let loopback = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let mut client = reqwest::Client::builder().connect_timeout(CONNECT).timeout(CONNECT * 6);
-    if loopback {
+    let mut client = tls.http().connect_timeout(CONNECT).timeout(CONNECT * 6);
+    if base.host_str().is_some_and(almoner_tls::is_loopback) {
         client = client.no_proxy();
     }
     let sent = client.build()?.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
-    let mut answer = sent.blame(Kind::Peer, context.clone())?;
+    let mut answer = match sent {
+        Ok(answer) => answer,
+        Err(error) => match tls.explain(&error, base.as_str().trim_end_matches('/')) {
+            Some(known) => return Err(failure(&known)),
+            None => return Err(error).blame(Kind::Peer, context),
+        },
+    };
     let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
     let mut bytes = Vec::new();

@@ -6,6 +6,7 @@ use almoner_store::Url;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::channel::Trust;
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
@@ -23,16 +24,19 @@ pub(crate) struct Options {
     /// A JSON-RPC node of your own, in place of the coordinator's.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
+    #[command(flatten)]
+    tls: Trust,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let deployment = fetch_deployment(&options.coordinator).await?;
+    let tls = options.tls.client()?;
+    let deployment = fetch_deployment(&options.coordinator, &tls).await?;
     let rpc = options.rpc.clone().unwrap_or_else(|| join(&options.coordinator, "rpc"));
     let context = rpc.to_string();
-    let ledger = Ledger::connect(rpc.as_str(), deployment).blame(Kind::You, context.clone())?;
+    let ledger = Ledger::trusting(rpc.as_str(), deployment, &tls).blame(Kind::You, context.clone())?;
     let read = async {
         let record = ledger.federation(options.federation).await?;
         let rounds = ledger.rounds(options.federation).await?;

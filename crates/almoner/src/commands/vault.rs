@@ -6,10 +6,10 @@ use std::time::Duration;
 use almoner_chain::SigningKey;
 use almoner_identity::{OpenVault, Opener, Password, Sources, StateKey, Stretch, Unlock, Vault, is_vault, read_vault};
 use almoner_participant::{Dialog, SiteConfig, SiteError};
-use almoner_proto::{ErrorKind, Kinded, endpoint};
+use almoner_proto::{ErrorKind, Kinded};
 use almoner_protocol::Address;
-use tonic::transport::Endpoint;
 
+use super::channel::{client, dial_lazily};
 use super::files::load_key;
 use crate::failure::{Blame, Failure, Kind};
 use crate::terminal;
@@ -99,7 +99,7 @@ pub(super) async fn open(
         Unlock::Secret(secret) => vault.open(&Opener::Unlock(&secret)).map_err(yours),
         Unlock::Password(password) => {
             let account = Address::from(vault.account().map_err(yours)?);
-            let mut dialog = dialog(&config.coordinator)?;
+            let mut dialog = dialog(config, &config.coordinator)?;
             let export = loop {
                 match dialog.login(account, password.clone()).await {
                     Err(error) if patience == Patience::Endless && matches!(error.kind(), ErrorKind::NotNow(_)) => {
@@ -114,10 +114,10 @@ pub(super) async fn open(
     }
 }
 
-pub(super) fn dialog(coordinator: &str) -> Result<Dialog, Failure> {
-    let at =
-        Endpoint::from_shared(coordinator.to_owned()).blame(Kind::You, format!("coordinator = {coordinator:?}"))?;
-    Dialog::new(endpoint(at).connect_lazy(), Stretch::STANDARD).map_err(theirs)
+/// To the coordinator's desk, which takes an invitation or a password for a certificate.
+pub(super) fn dialog(config: &SiteConfig, coordinator: &str) -> Result<Dialog, Failure> {
+    let tls = client(config.tls.unnamed())?;
+    Dialog::new(dial_lazily(&tls, coordinator)?, Stretch::STANDARD).map_err(theirs)
 }
 
 /// For the operator to mend.

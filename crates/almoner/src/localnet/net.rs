@@ -102,6 +102,7 @@ impl Localnet {
             let (clock, beside) = (chain.clock(&seeds), chain.router().route("/deployment.json", described));
             move |listener| almoner_coordinator::Parts {
                 listener,
+                door: None,
                 store: store.clone(),
                 ledger: ledger.clone(),
                 sender: sender.clone(),
@@ -155,6 +156,7 @@ impl Localnet {
             gateways: Vec::new(),
             store: None,
             metrics: None,
+            tls: Default::default(),
             name: "aggregator".into(),
             lanes: 1,
         };

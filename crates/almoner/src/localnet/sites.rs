@@ -87,6 +87,7 @@ impl Localnet {
             coordinator: url.clone(),
             rpc: None,
             gateways: Vec::new(),
+            tls: Default::default(),
             federation: self.federation,
             entity: holder.name.clone(),
             key: file.clone(),

@@ -59,6 +59,9 @@ fn help_of_every_command() {
         ("help-key.txt", &["key", "--help"]),
         ("help-coordinator-backup.txt", &["coordinator", "backup", "--help"]),
         ("help-coordinator-restore.txt", &["coordinator", "restore", "--help"]),
+        ("help-coordinator-authority.txt", &["coordinator", "authority", "--help"]),
+        ("help-coordinator-issue.txt", &["coordinator", "issue", "--help"]),
+        ("help-coordinator-revoke.txt", &["coordinator", "revoke", "--help"]),
         ("help-participant-init.txt", &["participant", "init", "--help"]),
         ("help-participant-check.txt", &["participant", "check", "--help"]),
         ("help-participant-status.txt", &["participant", "status", "--help"]),
@@ -77,6 +80,7 @@ fn help_of_every_command() {
         ("help-model-evaluate.txt", &["model", "evaluate", "--help"]),
         ("help-completions.txt", &["completions", "--help"]),
         ("help-man.txt", &["man", "--help"]),
+        ("help-bench-tls.txt", &["bench", "tls", "--help"]),
         ("help-bench-rounds.txt", &["bench", "rounds", "--help"]),
     ] {
         let output = almoner(arguments);

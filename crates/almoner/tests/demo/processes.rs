@@ -135,12 +135,24 @@ impl House {
 
     /// Starts a site; it is up once it has joined.
     pub(super) fn site(&self, name: &str, section: &str, coordinator: &str, holder: &Holder) -> Daemon {
+        key(&self.room(name).join("site.key"));
+        self.site_with(name, section, coordinator, holder, "")
+    }
+
+    /// As [`Self::site`], with its key there already, and more in its settings.
+    pub(super) fn site_with(
+        &self,
+        name: &str,
+        section: &str,
+        coordinator: &str,
+        holder: &Holder,
+        more: &str,
+    ) -> Daemon {
         let room = self.room(name);
-        key(&room.join("site.key"));
         fs::write(room.join("rows.csv"), csv(holder)).unwrap();
         let settings = format!(
             "coordinator = \"{coordinator}\"\nfederation = 1\nentity = \"{name}\"\nkey = \"site.key\"\n\
-             state = \"site.db\"\n[{section}]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+             state = \"site.db\"\n[{section}]\ncsv = \"rows.csv\"\nlabel = \"y\"\n{more}"
         );
         let (mut daemon, _) = self.daemon(&room, "participant", &settings);
         daemon.until("joined");

@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use almoner_tls::Client as Tls;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
@@ -34,11 +35,16 @@ pub struct GatewayStore {
 impl GatewayStore {
     /// One or more base URLs; `/ipfs/{cid}` is appended to each.
     pub fn new(urls: Vec<Url>) -> Result<Self, StoreError> {
+        Self::trusting(urls, &Tls::default())
+    }
+
+    /// As [`Self::new`], for gateways with certificates of one's own authority.
+    pub fn trusting(urls: Vec<Url>, tls: &Tls) -> Result<Self, StoreError> {
         if urls.is_empty() {
             let detail = "no gateway is given; list at least one url".into();
             return Err(StoreError::Config { place: Place::new("gateways"), detail });
         }
-        let gateways = urls.into_iter().map(Gateway::new).collect::<Result<_, _>>()?;
+        let gateways = urls.into_iter().map(|url| Gateway::new(url, tls)).collect::<Result<_, _>>()?;
         Ok(Self { gateways })
     }
 
@@ -151,9 +157,9 @@ impl std::fmt::Debug for Redacted {
 }
 
 impl Gateway {
-    fn new(base: Url) -> Result<Self, StoreError> {
+    fn new(base: Url, tls: &Tls) -> Result<Self, StoreError> {
         let place = Place::url("gateway", &base);
-        let client = http::client(&base, &place)?;
+        let client = http::client(&base, &place, tls)?;
         Ok(Self { base: Redacted(base), client, place })
     }
 

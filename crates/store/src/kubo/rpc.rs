@@ -42,7 +42,7 @@ impl Rpc {
         if token.is_none() && !http::is_loopback(&base) {
             return Err(config("the rpc is not on loopback: give its bearer token as well"));
         }
-        let client = http::client(&base, &place)?;
+        let client = http::client(&base, &place, &almoner_tls::Client::default())?;
         let bearer = match token {
             None => None,
             Some(token) => {

@@ -66,6 +66,21 @@ fn tcp(payload: &Payload) -> std::io::Result<()> {
     })
 }
 
+/// Seconds until so many bytes have gone one way over one connection, and one has come back.
+pub(super) fn through_tcp(length: usize) -> std::io::Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let mut client = TcpStream::connect(address)?;
+    let (mut server, _) = listener.accept()?;
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let taken = scope.spawn(move || read(&mut server, length).and_then(|()| write(&mut server, 1)));
+        write(&mut client, length).and_then(|()| read(&mut client, 1))?;
+        joined(vec![taken])
+    })?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
 fn write(stream: &mut TcpStream, mut left: usize) -> std::io::Result<()> {
     let piece = vec![0x5a; PIECE];
     while left > 0 {

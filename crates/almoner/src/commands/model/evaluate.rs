@@ -11,6 +11,7 @@ use almoner_store::Url;
 use clap::Args;
 use serde_json::json;
 
+use crate::commands::channel::Trust;
 use crate::commands::files::read_text;
 use crate::commands::reach::Reached;
 use crate::failure::{Blame, Failure, Kind};
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     /// Its number, beside --coordinator.
     #[arg(long, value_name = "N", default_value_t = 1)]
     federation: u64,
+    #[command(flatten)]
+    tls: Trust,
     /// Rows to judge by.
     #[arg(long, value_name = "FILE")]
     csv: PathBuf,
@@ -59,7 +62,9 @@ struct Of {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let spec = match (&options.of.federation_file, &options.of.coordinator) {
         (Some(file), _) => FederationSpec::parse(&read_text(file)?).blame(Kind::You, file.display().to_string())?,
-        (None, Some(url)) => Reached::at(url, None, &[], options.federation).await?.spec().await?,
+        (None, Some(url)) => {
+            Reached::at(&options.tls.client()?, url, None, &[], options.federation).await?.spec().await?
+        }
         (None, None) => {
             return Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --federation-file or --coordinator")));
         }

@@ -13,6 +13,7 @@ use almoner_store::{Url, cid_from_bytes};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::commands::channel::Trust;
 use crate::commands::reach::Reached;
 use crate::failure::{Blame, Failure, Kind};
 
@@ -29,6 +30,8 @@ pub(crate) struct Options {
     /// The round whose result is wanted; the last one that has a result if not named.
     #[arg(long, value_name = "R")]
     round: Option<u64>,
+    #[command(flatten)]
+    tls: Trust,
     /// The file to write; it must not exist yet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -53,7 +56,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let reached = match (&options.from.coordinator, &options.from.dir) {
         (Some(coordinator), _) => {
             // The parser asks for it beside a coordinator.
-            Reached::at(coordinator, rpc, &[], options.federation.unwrap_or(1)).await?
+            Reached::at(&options.tls.client()?, coordinator, rpc, &[], options.federation.unwrap_or(1)).await?
         }
         (None, Some(dir)) => Reached::in_dir(dir, rpc, options.federation).await?,
         (None, None) => return Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --coordinator or --dir"))),

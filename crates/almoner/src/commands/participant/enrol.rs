@@ -13,6 +13,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::settings;
+use crate::commands::channel::failure;
 use crate::commands::files::load_key;
 use crate::commands::key::fresh_key;
 use crate::commands::vault::{dialog, theirs, typed, unlock_if_there, yours};
@@ -50,8 +51,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let password = chosen(&config)?;
     // Until the vault is written the key is where it was. Should this process end in between, the account enrols again,
     // with another invitation.
-    let mut dialog = dialog(coordinator)?;
-    let registered = dialog.register(&key, password, Admitted::By(invitation), None, |_| Ok(()));
+    let mut dialog = dialog(&config, coordinator)?;
+    let request = config.tls.wants_certificate().then(almoner_tls::request).transpose();
+    let request = request.map_err(|error| failure(&error))?;
+    let csr = request.as_ref().map(|(csr, _)| csr.clone());
+    let registered = dialog.register(&key, password, Admitted::By(invitation), csr, |_| Ok(()));
     let (export, reply) = registered.await.map_err(theirs)?;
     let mut rng = system_rng()?;
     let recovery: RecoveryCode = Code::draw(&mut rng);
@@ -60,6 +64,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     write_vault(&config.key, &vault).map_err(yours)?;
     let open = vault.open(&Opener::Recovery(&recovery)).map_err(yours)?;
     sealed(journal.as_ref(), &open.state_key())?;
+    if let (Some((_, secret)), Some(certificate)) = (&request, &reply.certificate) {
+        config.tls.keep(certificate, secret).map_err(|error| failure(&error))?;
+    }
     let code = recovery.to_text();
     if options.json {
         let (vault, code) = (&config.key, code.as_str());
@@ -70,6 +77,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         );
     } else {
         println!("{account} is enrolled; its key is in the vault {}", config.key.display());
+        match (&request, &reply.certificate) {
+            (Some(_), Some(_)) => println!("certificate:    it is where [tls] names it"),
+            (Some(_), None) => println!("certificate:    none is issued here; ask the operator for one"),
+            (None, _) => {}
+        }
         print_code(&code);
         println!("destroy:        every copy of the plain key file there may be; whoever has one needs no password");
         println!("next:           almoner participant unlock-file, for a site that starts with nobody there");

@@ -106,6 +106,10 @@ fn print(options: &Options, settings: &Path, account: Address) {
     println!("               {dir}/{SETTINGS}");
     println!("never restore: {dir}/{STATE}    what this site has answered, made at the first start; a plain copy put");
     println!("               back could make it answer twice (`almoner participant backup` makes one that cannot)");
+    if options.coordinator.scheme() == "https" {
+        println!("have issued:   a certificate of the role site for {account}: ca.pem, certificate.pem and");
+        println!("               certificate.key belong into {dir}");
+    }
     println!("next:          look at {SETTINGS}, then, from {dir}:");
     println!("               almoner participant check --config {SETTINGS}");
     println!(
@@ -123,8 +127,17 @@ fn text_of(options: &Options) -> Result<String, Failure> {
     };
     let (before, rest) = split_at_line(SAMPLE, "[participant]");
     let (rows, after) = split_at_line(rest, "[policy]");
+    // What stands ready for a coordinator elsewhere.
+    let before = match options.coordinator.scheme() {
+        "https" => before
+            .replace("\n#[tls]", "\n[tls]")
+            .replace("\n#ca", "\nca")
+            .replace("\n#certificate", "\ncertificate")
+            .replace("\n#key", "\nkey"),
+        _ => before.to_owned(),
+    };
     let mut text = with(
-        before,
+        &before,
         &[
             ("coordinator", quoted(options.coordinator.as_str().trim_end_matches('/'))),
             ("federation", options.federation.to_string()),
@@ -196,6 +209,14 @@ mod tests {
         let lines = |text: &str| text.lines().filter(kept).map(ToOwned::to_owned).collect::<Vec<_>>();
         assert_eq!(lines(&text), lines(SAMPLE), "every comment is there");
         assert_eq!(text.lines().count(), SAMPLE.lines().count());
+    }
+
+    #[test]
+    fn a_coordinator_elsewhere_is_reached_by_certificates() {
+        let (_, config) = made(&["--coordinator", "https://almoner.example:8547"]);
+        assert_eq!(config.tls.certificate, Some(PathBuf::from("certificate.pem")));
+        let (_, config) = made(&[]);
+        assert_eq!(config.tls, Default::default());
     }
 
     #[test]

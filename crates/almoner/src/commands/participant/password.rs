@@ -127,7 +127,7 @@ async fn renew(
         let both = vault.clone().and_password(open, export, &mut system_rng()?)?;
         Ok(write_vault(path, &both)?)
     };
-    let mut dialog = dialog(&config.coordinator)?;
+    let mut dialog = dialog(&config, &config.coordinator)?;
     let registered = dialog.register(&key, password, Admitted::AsEnrolled, None, both);
     let (export, _) = registered.await.map_err(theirs)?;
     let mut rng = system_rng()?;

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{parse, settings};
+use crate::commands::channel::client;
 use crate::commands::files::RoleOptions;
 use crate::commands::reach::Reached;
 use crate::commands::status::state;
@@ -38,7 +39,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let journal = JournalReader::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
     let gateways: Result<Vec<Url>, Failure> = config.gateways.iter().map(|url| parse(url, "gateways")).collect();
-    let reached = Reached::at(&coordinator, config.rpc.as_deref(), &gateways?, config.federation).await?;
+    let tls = client(config.tls.clone())?;
+    let reached = Reached::at(&tls, &coordinator, config.rpc.as_deref(), &gateways?, config.federation).await?;
     let deployment = reached.ledger.deployment();
     let (chain_id, federations) = (deployment.chain_id, deployment.federations);
     let federation = FederationId { chain_id, federations, number: config.federation };

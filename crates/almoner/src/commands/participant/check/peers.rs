@@ -8,9 +8,13 @@ use almoner_participant::fetch::spec;
 use almoner_protocol::Address;
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::Url;
+use almoner_tls::{Client as Tls, Role};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::clock::{Apart, ClockError, against, against_block};
 use super::table::Table;
+use crate::commands::channel::{client, dial, refused};
 use crate::commands::participant::{gateways, parse};
 use crate::commands::source::{ask_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
@@ -20,7 +24,8 @@ const SYNCHRONISE: &str = "synchronise the clock (NTP) of whichever machine is w
 /// The federation's file, if everything on the way to it can be had.
 pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &mut Table) -> Option<FederationSpec> {
     let coordinator: Url = table.take("coordinator", parse(&config.coordinator, "coordinator"), "http://host:port")?;
-    let asked = ask_deployment(&coordinator).await;
+    let tls = certificate(config, account, table).await?;
+    let asked = ask_deployment(&coordinator, &tls).await;
     let answer = table.take("coordinator", asked, "ask its operator; the agent waits for it and goes on by itself")?;
     table.fine("coordinator", config.coordinator.clone());
     if let Some(theirs) = answer.date {
@@ -29,7 +34,7 @@ pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &
         table.warn("clock", "the coordinator does not say what time it is", SYNCHRONISE);
     }
     let rpc = config.rpc.clone().unwrap_or_else(|| join(&coordinator, "rpc").to_string());
-    let ledger = Ledger::connect(&rpc, answer.deployment).blame(Kind::You, format!("rpc = {rpc}"));
+    let ledger = Ledger::trusting(&rpc, answer.deployment, &tls).blame(Kind::You, format!("rpc = {rpc}"));
     let ledger = table.take("chain", ledger, "rpc = the URL of a JSON-RPC node")?;
     let verified = ledger.verify().await.blame(Kind::Peer, rpc.clone());
     table.take("chain", verified, "is the node up, does it serve the coordinator's chain, are these our contracts?")?;
@@ -43,7 +48,36 @@ pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &
         table.warn("federation", found, "federation = its number, or wait until the researcher has created it");
         return None;
     };
-    federation(config, account, &record, table).await
+    federation(config, &tls, account, &record, table).await
+}
+
+/// Whom the site trusts and what it shows, and whether the coordinator takes it.
+async fn certificate(config: &SiteConfig, account: Option<Address>, table: &mut Table) -> Option<Tls> {
+    let remedy = "[tls] names ca, certificate and key, as the operator issued them for this account";
+    let tls = table.take("certificate", client(config.tls.clone()), remedy)?;
+    if !config.coordinator.starts_with("https://") {
+        return Some(tls);
+    }
+    let Some(shown) = tls.shown() else {
+        table.warn("certificate", "there is none in [tls]", "have one issued, where the coordinator asks for it");
+        return Some(tls);
+    };
+    let named = shown.named.map_or_else(|| "nobody".into(), |(role, account)| format!("{role} {account}"));
+    if shown.named != account.map(|account| (Role::Site, account)) {
+        let failure = Failure::you(format!("it is for {named}, not for this site's account"));
+        table.fail("certificate", &failure, remedy);
+    }
+    // Health says nothing of us; but the line is only one once our certificate is taken.
+    let asked = health(&tls, &config.coordinator).await;
+    table.take("certificate", asked, "what the message says; until then the agent waits and tries again")?;
+    table.fine("certificate", format!("{named}, taken by the coordinator"));
+    Some(tls)
+}
+
+async fn health(tls: &Tls, coordinator: &str) -> Result<(), Failure> {
+    let channel = dial(tls, coordinator, format!("coordinator = {coordinator}")).await?;
+    let asked = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    asked.map(|_| ()).map_err(|status| refused(tls, coordinator, status))
 }
 
 fn clock(table: &mut Table, apart: Result<Apart, ClockError>) {
@@ -56,11 +90,12 @@ fn clock(table: &mut Table, apart: Result<Apart, ClockError>) {
 
 async fn federation(
     config: &SiteConfig,
+    tls: &Tls,
     account: Option<Address>,
     record: &FederationRecord,
     table: &mut Table,
 ) -> Option<FederationSpec> {
-    let store = table.take("store", gateways(config), "gateways = a list of URLs")?;
+    let store = table.take("store", gateways(config, tls), "gateways = a list of URLs")?;
     let params = &record.params;
     let fetched = spec(&store, &params.specCid, params.specHash).await.blame(Kind::Peer, "the federation file");
     let spec = table.take("store", fetched, "gateways = [] uses the coordinator's")?;

@@ -1,0 +1,89 @@
+//! Reaching a coordinator over TLS: the options that commands share, and what is said when it does not work.
+
+use std::path::PathBuf;
+
+use almoner_proto::{Blame as ProtoBlame, endpoint};
+use almoner_tls::{Client as Tls, ClientFiles, ConnectError, TlsError};
+use clap::Args;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::failure::{Blame, Failure, Kind};
+
+/// For what anybody may read at https://.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// The authority that the coordinator's certificate is from: the operator's ca.pem.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl Trust {
+    pub(super) fn client(&self) -> Result<Tls, Failure> {
+        client(ClientFiles { ca: self.ca.clone(), ..ClientFiles::default() })
+    }
+}
+
+/// For what is asked of a coordinator at https://.
+#[derive(Debug, Args)]
+pub(crate) struct TlsOptions {
+    #[command(flatten)]
+    trust: Trust,
+    /// Your certificate, from the operator.
+    #[arg(long, value_name = "FILE", requires = "certificate_key")]
+    certificate: Option<PathBuf>,
+    /// Its key, readable by its owner only.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    certificate_key: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    pub(super) fn client(&self) -> Result<Tls, Failure> {
+        let Self { trust, certificate, certificate_key } = self;
+        client(ClientFiles { ca: trust.ca.clone(), certificate: certificate.clone(), key: certificate_key.clone() })
+    }
+}
+
+pub(super) fn client(files: ClientFiles) -> Result<Tls, Failure> {
+    Tls::new(files).map_err(|error| failure(&error))
+}
+
+/// Whose doing it is, as the error says it.
+pub(super) fn failure(error: &TlsError) -> Failure {
+    let kind = if error.is_peers() { Kind::Peer } else { Kind::You };
+    Failure::new(kind, anyhow::anyhow!("{error}"))
+}
+
+fn at(url: &str, context: String) -> Result<Endpoint, Failure> {
+    Ok(endpoint(Endpoint::from_shared(url.to_owned()).blame(Kind::You, context)?))
+}
+
+/// A channel that is connected.
+pub(super) async fn dial(tls: &Tls, url: &str, context: String) -> Result<Channel, Failure> {
+    match tls.connect(&at(url, context.clone())?).await {
+        Ok(channel) => Ok(channel),
+        Err(ConnectError::Tls(error)) => Err(failure(&error)),
+        Err(ConnectError::Transport(error)) => Err(error).blame(Kind::Peer, context),
+    }
+}
+
+/// A channel that connects when it is used.
+pub(super) fn dial_lazily(tls: &Tls, url: &str) -> Result<Channel, Failure> {
+    tls.connect_lazy(&at(url, format!("coordinator = {url:?}"))?).map_err(|error| failure(&error))
+}
+
+/// What the coordinator at `url` said instead of an answer.
+pub(super) fn refused(tls: &Tls, url: &str, status: Status) -> Failure {
+    // It does not take our certificate: the request it closed the line on says less.
+    if let Some(error) = tls.trouble() {
+        return failure(&error);
+    }
+    let kind = match almoner_proto::kind_of(&status).blame() {
+        ProtoBlame::You => Kind::You,
+        ProtoBlame::Peer | ProtoBlame::Us => Kind::Peer,
+    };
+    // Made by the transport, in the clear: what answers there may be waiting for a handshake.
+    let plain = std::error::Error::source(&status).is_some() && url.starts_with("http://");
+    let hint = if plain { "; where it has certificates, dial https://" } else { "" };
+    Failure::new(kind, anyhow::anyhow!("the coordinator: {}{hint}", status.message()))
+}

@@ -1,0 +1,240 @@
+//! Processes that do not trust each other's network: certificates for everybody, from an authority of the federation's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use almoner::localnet::breast_cancer::Labels;
+use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
+use serde_json::Value;
+
+use super::outputs::{golden, transcript};
+use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+use super::{almoner, refused};
+
+const NOBODY: &str = "0x0000000000000000000000000000000000000007";
+
+fn done(arguments: &[&str]) -> Value {
+    let output = almoner(&[arguments, &["--json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// An authority and the folders of those who have certificates of it.
+struct Authority {
+    dir: PathBuf,
+}
+
+impl Authority {
+    fn new(dir: PathBuf) -> Self {
+        done(&["coordinator", "authority", "--dir", dir.to_str().unwrap()]);
+        Self { dir }
+    }
+
+    fn issue(&self, out: &Path, to: &[&str]) -> Value {
+        let [dir, out] = [&self.dir, out].map(|path| path.to_str().unwrap());
+        done(&[&["coordinator", "issue", "--authority", dir, "--out", out], to].concat())
+    }
+
+    fn holder(&self, out: &Path, role: &str, account: &str) -> [String; 6] {
+        self.issue(out, &["--role", role, "--account", account]);
+        options(out)
+    }
+
+    fn revoke(&self, holder: &Path) -> Value {
+        let [dir, file] =
+            [self.dir.clone(), holder.join("certificate.pem")].map(|path| path.to_str().unwrap().to_owned());
+        done(&["coordinator", "revoke", "--authority", &dir, "--certificate", &file])
+    }
+}
+
+fn options(dir: &Path) -> [String; 6] {
+    let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    [("--ca", "ca.pem"), ("--certificate", "certificate.pem"), ("--certificate-key", "certificate.key")]
+        .map(|(option, name)| [option.to_owned(), file(name)])
+        .concat()
+        .try_into()
+        .unwrap()
+}
+
+/// As a role's file has them.
+const TLS: &str = "[tls]\nca = \"tls/ca.pem\"\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\n";
+
+/// A chain and a coordinator that asks for certificates.
+struct Running {
+    house: House,
+    authority: Authority,
+    url: String,
+    _roles: [Daemon; 2],
+}
+
+impl Running {
+    fn start() -> Self {
+        let house = House::new();
+        let authority = Authority::new(house.home.path().join("authority"));
+        let rooms = ["chain", "coordinator"].map(|name| house.room(name));
+        let account = key(&rooms[1].join("coordinator.key"));
+        authority.issue(&rooms[1].join("tls"), &["--server", "127.0.0.1", "--server", "localhost"]);
+        let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
+        let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+        let (chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
+        let settings = format!(
+            "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+             store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
+             [tls]\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\nclients_ca = \"tls/ca.pem\"\n\
+             revoked = \"../authority/revoked.pem\"\n",
+            free_port()
+        );
+        let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+        Self { house, authority, url, _roles: [chain, coordinator] }
+    }
+
+    fn room(&self, name: &str) -> PathBuf {
+        self.house.room(name)
+    }
+
+    fn order(&self, who: &[String; 6], arguments: &[&str]) -> Value {
+        let who: Vec<&str> = who.iter().map(String::as_str).collect();
+        order(&self.url, &[arguments, &who].concat())
+    }
+
+    /// A federation file, and the researcher who ordered it.
+    fn federation(&self) -> [String; 6] {
+        let researcher = self.authority.holder(&self.room("researcher"), "researcher", NOBODY);
+        let file = self.house.home.path().join("federation.toml");
+        fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+        self.order(&researcher, &["create", file.to_str().unwrap()]);
+        researcher
+    }
+}
+
+#[test]
+fn a_federation_with_certificates_settles() {
+    let running = Running::start();
+    assert!(running.url.starts_with("https://"), "{}", running.url);
+    let researcher = running.federation();
+    running.order(&researcher, &["fund", "1", "1000000000000000000000"]);
+    let room = running.room("aggregator");
+    running.authority.holder(&room.join("tls"), "operator", NOBODY);
+    let settings = format!("coordinator = \"{}\"\n{TLS}", running.url);
+    let (_aggregator, _) = running.house.daemon(&room, "aggregator", &settings);
+
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    let names = ["hospital-1", "hospital-2", "hospital-3"].iter().zip(scenario.hospitals.iter().take(HOSPITALS));
+    let holders = names.map(|(name, holder)| (*name, "participant", holder));
+    let holders = holders.chain([("validator", "validator", &scenario.validators[0])]);
+    let mut sites: Vec<Daemon> = holders
+        .map(|(name, section, holder)| {
+            let room = running.room(name);
+            let account = key(&room.join("site.key"));
+            running.authority.holder(&room.join("tls"), "site", &account);
+            running.house.site_with(name, section, &running.url, holder, TLS)
+        })
+        .collect();
+    // Somebody is revoked while all the others are at work.
+    running.authority.holder(&running.room("gone"), "researcher", NOBODY);
+    assert_eq!(running.authority.revoke(&running.room("gone"))["listed"], 1);
+
+    running.order(&researcher, &["launch", "1", "--rounds", "1"]);
+    let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
+    assert_eq!(paid.sum::<u128>(), 1_000_000_000_000_000_000_000);
+    // Whoever looks on needs the authority's file and nothing else.
+    let ca = ["--ca", &researcher[1]];
+    let audit = done(&[&["audit", &running.url], &ca[..]].concat());
+    assert_eq!(audit["audit"]["checks"], audit["audit"]["held"]);
+    let status = order(&running.url, &[&["status", "1"], &ca[..]].concat());
+    assert_eq!(status["claimed"], "1000000000000000000000", "{status}");
+}
+
+#[test]
+fn whoever_may_not_ask_is_told_why() {
+    let running = Running::start();
+    let researcher = running.federation();
+    let site = running.authority.holder(&running.room("site"), "site", NOBODY);
+    let revoked = running.authority.holder(&running.room("revoked"), "researcher", NOBODY);
+    running.authority.revoke(&running.room("revoked"));
+    let stranger = Authority::new(running.house.home.path().join("another"));
+    let foreign = stranger.holder(&running.room("foreign"), "researcher", NOBODY);
+    let mut mixed = foreign.clone();
+    mixed[1].clone_from(&researcher[1]);
+    let open = running.authority.holder(&running.room("open"), "researcher", NOBODY);
+    fs::set_permissions(&open[5], std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+
+    let home = running.house.home.path().to_str().unwrap();
+    let address = running.url.strip_prefix("https://").unwrap();
+    let replaced = [(home, "HOME"), (address, "ADDRESS")];
+    let asked = |url: &str, who: &[String]| {
+        let who: Vec<&str> = who.iter().map(String::as_str).collect();
+        let line = [&["federation", "launch", "1", "--coordinator", url], &who[..]].concat();
+        let output = almoner(&[&line[..], &["--json"]].concat());
+        let error: Value = serde_json::from_slice(&output.stderr).expect("one JSON document");
+        assert!(output.stdout.is_empty() && error["error"]["kind"].is_string(), "{line:?}: {error}");
+        transcript(&line, &replaced)
+    };
+    let mut said: String = [&researcher[..2], &site, &revoked, &foreign, &mixed, &open, &[]]
+        .iter()
+        .map(|who| asked(&running.url, who))
+        .collect();
+    said += &asked("http://10.0.0.1:8547", &[]);
+    golden("certificates-refused.txt", &said);
+    // What the transport says of it is not always the same.
+    let clear = format!("http://{address}");
+    refused(&["federation", "launch", "1", "--coordinator", &clear], 4, "where it has certificates, dial https://");
+    // What is public is answered to all of them, and the researcher still may.
+    order(&running.url, &["status", "1", "--ca", &researcher[1]]);
+    running.order(&researcher, &["fund", "1", "1"]);
+}
+
+/// A site that holds the key of one account and the certificate of another.
+#[test]
+fn a_site_speaks_for_its_own_account() {
+    let running = Running::start();
+    running.federation();
+    let room = running.room("hospital");
+    key(&room.join("site.key"));
+    running.authority.holder(&room.join("tls"), "site", NOBODY);
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    fs::write(room.join("rows.csv"), super::processes::csv(&scenario.hospitals[0])).unwrap();
+    let settings = format!(
+        "coordinator = \"{}\"\nfederation = 1\nentity = \"A\"\nkey = \"site.key\"\nstate = \"site.db\"\n\
+         [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n{TLS}",
+        running.url
+    );
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_almoner"))
+        .args(["participant", "--config", "settings.toml"])
+        .current_dir(&room)
+        .env("ALMONER_LOG", "off")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("a site speaks for itself alone"), "{said}");
+}
+
+#[test]
+fn an_authority_is_made_issues_and_revokes() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().to_str().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let [dir, server, site, requested, request, certificate] =
+        ["authority", "server", "site", "requested", "request.csr", "site/certificate.pem"].map(path);
+    fs::write(&request, include_str!("request.csr")).unwrap();
+    let issue = ["coordinator", "issue", "--authority", &dir, "--out"];
+    let lines: [Vec<&str>; 10] = [
+        vec!["coordinator", "authority", "--dir", &dir],
+        vec!["coordinator", "authority", "--dir", &dir],
+        [&issue[..], &[&server, "--server", "almoner.example", "--server", "192.0.2.7", "--json"]].concat(),
+        [&issue[..], &[&site, "--role", "site", "--account", NOBODY, "--days", "30"]].concat(),
+        [&issue[..], &[&site, "--role", "site", "--account", NOBODY]].concat(),
+        [&issue[..], &[&requested, "--role", "auditor", "--account", NOBODY, "--csr", &request, "--json"]].concat(),
+        [&issue[..], &[&requested, "--role", "owner", "--account", NOBODY]].concat(),
+        [&issue[..], &[&requested, "--role", "site"]].concat(),
+        vec!["coordinator", "revoke", "--authority", &dir, "--certificate", &certificate],
+        vec!["coordinator", "revoke", "--authority", &dir, "--certificate", &request],
+    ];
+    golden("authority.txt", &lines.iter().map(|line| transcript(line, &[(root, "HOME")])).collect::<String>());
+    assert!(!home.path().join("requested/certificate.key").exists(), "the key stays where the request was made");
+    let said = done(&["coordinator", "revoke", "--authority", &dir, "--certificate", &certificate]);
+    assert_eq!((said["role"].as_str(), said["listed"].as_u64()), (Some("site"), Some(1)));
+    assert!(said["fingerprint"].as_str().is_some_and(|print| print.len() == 66), "{said}");
+}

@@ -1,0 +1,251 @@
+//! The dialling side: whom we trust, what we show, and that both are read again when their files change.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::caller::{Facts, day};
+use crate::line::Dial;
+use crate::watched::Watched;
+use crate::{Peer, TlsError, error, files, install_provider, is_loopback};
+
+/// Between two looks at how long a certificate lasts.
+const REMIND: Duration = Duration::from_secs(24 * 3600);
+
+/// The files of whoever dials. All of them may be missing: then the system's authorities are trusted, and nothing is
+/// shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientFiles {
+    /// The authorities that a coordinator's certificate must be from; no other is trusted then.
+    pub ca: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
+    /// Of the certificate; readable by its owner only.
+    pub key: Option<PathBuf>,
+}
+
+impl ClientFiles {
+    /// Whether a certificate is named and not there yet: whoever enrols asks for one.
+    pub fn wants_certificate(&self) -> bool {
+        let absent = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| !file.exists());
+        absent(&self.certificate) && absent(&self.key)
+    }
+
+    /// These without a certificate, for whoever has none yet.
+    #[must_use]
+    pub fn unnamed(&self) -> Self {
+        Self { ca: self.ca.clone(), ..Self::default() }
+    }
+
+    /// Puts a certificate and its key where they are looked for, over nothing that is there.
+    pub fn keep(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+        let (Some(file), Some(key_file)) = (&self.certificate, &self.key) else { return Ok(()) };
+        files::write_private(key_file, key)?;
+        files::write_new(file, certificate)
+    }
+}
+
+struct State {
+    watched: Watched,
+    config: Arc<ClientConfig>,
+    /// What we show.
+    shown: Option<Facts>,
+}
+
+struct Inner {
+    files: ClientFiles,
+    state: Mutex<State>,
+    /// What last kept a line from being one. A refusal comes after the handshake, when a request is already on its way.
+    trouble: Mutex<Option<Arc<TlsError>>>,
+}
+
+/// Dials with one set of files. Clones share everything.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("files", &self.0.files).finish_non_exhaustive()
+    }
+}
+
+/// With the system's authorities, and nothing to show.
+impl Default for Client {
+    fn default() -> Self {
+        // Without files there is nothing that could be wrong with one.
+        Self::new(ClientFiles::default()).expect("no file is read")
+    }
+}
+
+impl Client {
+    /// Reads every file; what is wrong with one is told before anything is dialled.
+    pub fn new(files: ClientFiles) -> Result<Self, TlsError> {
+        install_provider();
+        let named = [&files.ca, &files.certificate, &files.key];
+        let watched = Watched::new(named.into_iter().flatten().cloned().collect());
+        let (config, shown) = configuration(&files)?;
+        let state = Mutex::new(State { watched, config, shown });
+        Ok(Self(Arc::new(Inner { files, state, trouble: Mutex::new(None) })))
+    }
+
+    /// A channel that connects when it is used, and again whenever it must.
+    pub fn connect_lazy(&self, endpoint: &Endpoint) -> Result<Channel, TlsError> {
+        match secure(endpoint)? {
+            true => Ok(endpoint.connect_with_connector_lazy(Dial::new(self.clone()))),
+            false => Ok(endpoint.connect_lazy()),
+        }
+    }
+
+    /// A channel that is connected.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Channel, ConnectError> {
+        match secure(endpoint)? {
+            true => {
+                let connected = endpoint.connect_with_connector(Dial::new(self.clone())).await;
+                connected.map_err(|error| self.trouble().map_or(ConnectError::Transport(error), ConnectError::Tls))
+            }
+            false => Ok(endpoint.connect().await?),
+        }
+    }
+
+    /// For what is public and proves itself, or is read from one's own: artefacts, a chain's node. It trusts the
+    /// system's authorities beside `ca`, and shows nothing.
+    pub fn http(&self) -> reqwest::ClientBuilder {
+        let mut roots = system();
+        // It was read when this was made; a file that has gone since adds nothing.
+        if let Some(own) = self.0.files.ca.as_deref().and_then(|ca| files::roots(ca).ok()) {
+            roots.extend(own.roots);
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        reqwest::Client::builder().tls_backend_preconfigured(config)
+    }
+
+    /// Whom our certificate names, if we show one.
+    pub fn shown(&self) -> Option<Peer> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shown.as_ref().map(|facts| facts.peer.clone())
+    }
+
+    /// Takes what is wrong with the line to the server, if TLS is what is wrong: the request that failed says less.
+    pub fn trouble(&self) -> Option<Arc<TlsError>> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn note(&self, error: Arc<TlsError>) {
+        tracing::warn!(%error, "no line");
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// What TLS says below an error of a line to `server`.
+    pub fn explain(&self, error: &(dyn std::error::Error + 'static), server: &str) -> Option<TlsError> {
+        error::rustls_error(error).map(|error| TlsError::of_line(error, server, &self.trusted()))
+    }
+
+    pub(crate) fn trusted(&self) -> String {
+        self.0.files.ca.as_ref().map_or_else(|| "the system's".into(), |ca| ca.display().to_string())
+    }
+
+    /// What the next line is made with. Files that cannot be used change nothing: the next look may find them whole.
+    pub(crate) fn look(&self) -> Arc<ClientConfig> {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.watched.changed() {
+            match configuration(&self.0.files) {
+                Ok((config, shown)) => {
+                    tracing::info!("our certificate was read again");
+                    (state.config, state.shown) = (config, shown);
+                }
+                Err(error) => tracing::warn!(%error, "changed certificates are not used"),
+            }
+        }
+        state.config.clone()
+    }
+
+    /// Says once a day that our certificate expires soon, as long as it does.
+    pub async fn remind(self, shutdown: CancellationToken) {
+        let each_day = async {
+            loop {
+                self.look();
+                self.warn_if_late(SystemTime::now());
+                tokio::time::sleep(REMIND).await;
+            }
+        };
+        let _ = shutdown.run_until_cancelled(each_day).await;
+    }
+
+    fn warn_if_late(&self, now: SystemTime) {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(shown), Some(file)) = (&state.shown, &self.0.files.certificate)
+            && shown.is_late(now)
+        {
+            let (file, expires) = (file.display(), day(shown.not_after));
+            tracing::warn!(%file, expires, "our certificate expires soon: ask the operator for a new one");
+        }
+    }
+}
+
+/// No channel.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(transparent)]
+    Tls(Arc<TlsError>),
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+}
+
+impl From<TlsError> for ConnectError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(Arc::new(error))
+    }
+}
+
+/// Whether a line is to be made with TLS; refused where it would be in the clear and leave this machine.
+fn secure(endpoint: &Endpoint) -> Result<bool, TlsError> {
+    let uri = endpoint.uri();
+    if uri.scheme_str() == Some("https") {
+        return Ok(true);
+    }
+    if uri.host().is_some_and(is_loopback) {
+        return Ok(false);
+    }
+    let remedy = "dial https:// and name the operator's ca.pem: ca = \"ca.pem\" or --ca";
+    Err(TlsError::InTheClear { address: uri.to_string(), remedy })
+}
+
+fn configuration(files: &ClientFiles) -> Result<(Arc<ClientConfig>, Option<Facts>), TlsError> {
+    let roots = files.ca.as_deref().map_or_else(|| Ok(system()), files::roots)?;
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let (mut config, shown) = match (&files.certificate, &files.key) {
+        (None, None) => (builder.with_no_client_auth(), None),
+        (Some(given), None) | (None, Some(given)) => return Err(TlsError::Half { given: given.clone() }),
+        (Some(certificate), Some(key)) => {
+            let chain = files::certificates(certificate)?;
+            let facts = chain
+                .first()
+                .and_then(|der| Facts::read(der))
+                .ok_or_else(|| TlsError::NotPem { file: certificate.clone(), wanted: "a certificate" })?;
+            if facts.not_after <= SystemTime::now() {
+                return Err(TlsError::Expired { file: certificate.clone(), on: day(facts.not_after) });
+            }
+            let config = builder.with_client_auth_cert(chain, files::key(key)?);
+            let other = |_| TlsError::OtherKey { certificate: certificate.clone(), key: key.clone() };
+            (config.map_err(other)?, Some(facts))
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok((Arc::new(config), shown))
+}
+
+/// The authorities that this system trusts; none on a system without a list.
+fn system() -> RootCertStore {
+    static SYSTEM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+    let found = SYSTEM.get_or_init(|| rustls_native_certs::load_native_certs().certs);
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.iter().cloned());
+    roots
+}

@@ -1,0 +1,112 @@
+//! One line to a coordinator: TCP, the handshake, and an ear for a refusal that comes later.
+//!
+//! In TLS 1.3 a client has finished its handshake before the server has looked at the client's certificate. A refusal is
+//! the first thing that is read, and HTTP/2 keeps nothing but its text: so it is noted here, typed, as it passes.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower::Service;
+
+use crate::Client;
+
+const HTTPS: u16 = 443;
+
+/// Makes lines for a channel.
+#[derive(Clone)]
+pub(crate) struct Dial(Client);
+
+impl Dial {
+    pub(crate) fn new(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<Line>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Line>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(dial(self.0.clone(), uri))
+    }
+}
+
+async fn dial(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = uri.port_u16().unwrap_or(HTTPS);
+    let name =
+        ServerName::try_from(host.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let server = uri.to_string().trim_end_matches('/').to_owned();
+    let tcp = TcpStream::connect((host, port)).await?;
+    tcp.set_nodelay(true)?;
+    match TlsConnector::from(client.look()).connect(name, tcp).await {
+        Ok(stream) => {
+            // What was wrong with an earlier line is not what is wrong with this one.
+            client.trouble();
+            Ok(TokioIo::new(Line { stream, server, client }))
+        }
+        Err(error) => Err(noted(&client, &server, error)),
+    }
+}
+
+/// Bytes to and from a coordinator.
+pub(crate) struct Line {
+    stream: TlsStream<TcpStream>,
+    server: String,
+    client: Client,
+}
+
+fn noted(client: &Client, server: &str, error: io::Error) -> io::Error {
+    let Some(known) = client.explain(&error, server).map(Arc::new) else { return error };
+    client.note(known.clone());
+    io::Error::new(error.kind(), known)
+}
+
+impl AsyncRead for Line {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(noted(&self.client, &self.server, error))),
+        }
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,5 @@
+//! Over real sockets: who gets in, who does not and what both are told.
+
+mod channels;
+mod files;
+mod scene;

@@ -1,0 +1,115 @@
+//! Files that are missing, wrong, or open to others.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::scene::{ACCOUNT, DAYS, Scene};
+use crate::caller::Facts;
+use crate::files::certificates;
+use crate::{Authority, Client, ClientFiles, Door, Role, ServerFiles, TlsError};
+
+#[cfg(unix)]
+fn chmod(file: &Path, mode: u32) {
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[track_caller]
+fn check_client(files: ClientFiles, said: &[&str]) -> TlsError {
+    let error = Client::new(files).unwrap_err();
+    let text = error.to_string();
+    assert!(said.iter().all(|part| text.contains(part)), "{text}");
+    error
+}
+
+#[track_caller]
+fn check_server(files: ServerFiles, said: &[&str]) {
+    let text = Door::open(files).unwrap_err().to_string();
+    assert!(said.iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
+fn a_callers_files_are_named_with_what_to_do() {
+    let scene = Scene::new();
+    let (good, other) = (scene.site("site"), scene.site("other"));
+    Client::new(good.clone()).unwrap();
+    check_client(ClientFiles { key: None, ..good.clone() }, &["certificate.pem", "come together"]);
+    check_client(
+        ClientFiles { key: other.key.clone(), ..good.clone() },
+        &["site/certificate.pem", "other/certificate.key"],
+    );
+    check_client(ClientFiles { ca: Some(scene.path("no.pem")), ..good.clone() }, &["no.pem"]);
+    check_client(
+        ClientFiles { ca: good.key.clone(), ..good.clone() },
+        &["certificate.key", "a certificate is expected"],
+    );
+    check_client(ClientFiles { key: good.ca.clone(), ..good.clone() }, &["ca.pem"]);
+    #[cfg(unix)]
+    {
+        chmod(good.key.as_ref().unwrap(), 0o640);
+        let error = check_client(good, &["certificate.key", "chmod 600"]);
+        assert!(matches!(error, TlsError::OpenKey { .. }));
+    }
+}
+
+#[test]
+fn a_coordinators_files_are_named_with_what_to_do() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let good = scene.server();
+    Door::open(good.clone()).unwrap();
+    let foreign = Some(other.authority.revoked_file());
+    check_server(ServerFiles { revoked: foreign, ..good.clone() }, &["revoked.pem", "not signed by an authority"]);
+    check_server(ServerFiles { clients_ca: None, ..good.clone() }, &["revoked.pem", "clients_ca"]);
+    check_server(ServerFiles { revoked: good.clients_ca.clone(), ..good.clone() }, &["ca.pem", "list of revocations"]);
+    check_server(ServerFiles { key: other.server().key, ..good.clone() }, &["does not belong to the key"]);
+    #[cfg(unix)]
+    {
+        chmod(&good.key, 0o604);
+        check_server(good, &["certificate.key", "chmod 600"]);
+    }
+}
+
+#[test]
+fn an_authority_is_never_overwritten_and_its_key_is_its_owners() {
+    let scene = Scene::new();
+    let dir = scene.path("authority");
+    assert!(matches!(Authority::create(&dir), Err(TlsError::Taken { .. })));
+    let key = scene.authority.key_file();
+    #[cfg(unix)]
+    {
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&key).unwrap()) & 0o077, 0);
+        chmod(&key, 0o644);
+        assert!(matches!(Authority::open(&dir), Err(TlsError::OpenKey { .. })));
+        chmod(&key, 0o600);
+    }
+    // Opened again it is the same one.
+    let again = Authority::open(&dir).unwrap();
+    assert_eq!(again.certificate(), scene.authority.certificate());
+    let issued = again.issue(Role::Site, ACCOUNT, DAYS).unwrap();
+    Client::new(scene.files("site", &issued.certificate, &issued.key)).unwrap();
+    // Nor are the files of whoever was given a certificate.
+    let taken = again.hand_out(&scene.path("site"), &issued.certificate, None).unwrap_err();
+    assert!(matches!(taken, TlsError::Taken { .. }), "{taken}");
+}
+
+#[test]
+fn the_last_third_of_its_life_is_late() {
+    let scene = Scene::new();
+    let file = scene.site("site").certificate.unwrap();
+    let facts = Facts::read(&certificates(&file).unwrap()[0]).unwrap();
+    let in_days = |days: u64| facts.not_after - Duration::from_secs(24 * 3600 * (u64::from(DAYS) - days));
+    assert!(!facts.is_late(in_days(0)) && !facts.is_late(in_days(19)));
+    assert!(facts.is_late(in_days(21)) && facts.is_late(in_days(30)));
+}
+
+#[test]
+fn only_its_own_certificates_are_revoked_and_days_are_bounded() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let foreign = other.site("site").certificate.unwrap();
+    let error = scene.authority.revoke(&foreign).unwrap_err();
+    assert!(error.to_string().contains("did not issue it"), "{error}");
+    for days in [0, 4000] {
+        assert!(scene.authority.issue(Role::Site, ACCOUNT, days).is_err());
+    }
+    assert!(scene.authority.issue_server(&[], DAYS).is_err());
+}
