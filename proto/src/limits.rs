@@ -24,6 +24,9 @@ const BLOCK_LEAVES: u64 = 16;
 /// HTTP/2 windows. The default of 64 KiB holds a stream to a few MB/s over a hospital's line.
 pub const STREAM_WINDOW: u32 = 8 << 20;
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Of what a server receives, and what a caller can have it set aside for a frame that never comes. The default of
+/// 16 KiB cuts a chunk into sixty-four pieces.
+const MAX_FRAME: u32 = 1 << 18;
 
 /// Keeps a connection through a firewall that forgets idle ones.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -57,6 +60,7 @@ pub fn server() -> Server {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .tcp_nodelay(true)
 }

@@ -9,8 +9,8 @@ use almoner_chain::contracts::Rounds::roundOfCall;
 use almoner_devnet::{Access, Devnet};
 use almoner_proto::wire::sites_client::SitesClient;
 use almoner_proto::{PromiseRequest, RevealRequest, Signed, Task, sites_client, wire};
-use almoner_protocol::MAX_PARAMETERS;
 use almoner_protocol::types::StageAck;
+use almoner_protocol::{MAX_PARAMETERS, Stage};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -116,8 +116,10 @@ impl Face {
         self.wait(|said| if let Said::Reveal(reveal) = said { Some(reveal) } else { None }).await
     }
 
-    pub(crate) async fn kept(&mut self) -> Signed<StageAck> {
-        self.wait(|said| if let Said::Acknowledged(ack) = said { Some(ack) } else { None }).await
+    /// The next one of this stage; one of an earlier stage may still have been on its way.
+    pub(crate) async fn kept(&mut self, stage: Stage) -> Signed<StageAck> {
+        let of = |ack: &Signed<StageAck>| ack.message.stage == stage.number();
+        self.wait(|said| if let Said::Acknowledged(ack) = said { Some(ack).filter(of) } else { None }).await
     }
 
     pub(crate) async fn asked(&mut self) {

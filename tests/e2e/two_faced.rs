@@ -92,7 +92,7 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
             let cid = Bytes::from(store.put(encode_list(&scores).into()).await.unwrap().to_bytes());
             let posted = (number, 1u64, list_root(&scores), cid).abi_encode_params();
             fork.rounds::<postScoresCall>(posted).await.unwrap();
-            let ack = fooled_face.kept().await;
+            let ack = fooled_face.kept(Stage::Admit).await;
             done(&mut fooled_runs.site, 1, Duty::AckAdmit).await;
 
             // It is over another set, one hospital smaller.

@@ -109,7 +109,8 @@ impl Door {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the files again if they changed; what a handshake is held against, and how many changes went before. What cannot be read changes nothing: the next look may find it whole.
+    /// Reads the files again if they changed; what a handshake is held against then, and how many changes went before.
+    /// What cannot be read changes nothing, and the log says so: the next look may find it whole.
     fn look(&self) -> (Arc<ServerConfig>, u64) {
         let mut state = self.locked();
         if state.watched.changed() {
