@@ -1,5 +1,8 @@
 //! Settings of a worker.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use almoner_protocol::FileVersion;
 use serde::Deserialize;
 
@@ -19,6 +22,11 @@ pub struct AggregatorConfig {
     /// Gateways to read ciphertexts from, in order; the coordinator's own if none is named.
     #[serde(default)]
     pub gateways: Vec<String>,
+    /// The coordinator's own store, where it is on this machine: it is read before the gateways.
+    #[serde(default)]
+    pub store: Option<PathBuf>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
+    pub metrics: Option<SocketAddr>,
     /// A name for the coordinator's log.
     #[serde(default = "default_name")]
     pub name: String,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use almoner_chain::SigningKey;
 use almoner_journal::Journal;
-use almoner_proto::{Job, Signed};
+use almoner_proto::{Job, RoundNotice, Signed};
 use almoner_protocol::round::{Event, Posted, Rejection, Round, State};
 use almoner_protocol::types::{Descriptor, LockItem, OpenCids, Receipt};
 use almoner_protocol::{Address, B256, Bytes, Stage};
@@ -43,6 +43,13 @@ struct Current {
     /// The locked manifests, in lock-list order; read again from their artefact after a restart.
     #[serde(skip)]
     locked: Vec<LockItem>,
+}
+
+/// An event of the round in hand as it is written down: stepping through them again gives the same round.
+#[derive(Debug, Serialize, Deserialize)]
+struct Happened {
+    now: u64,
+    event: Event,
 }
 
 impl Current {
@@ -156,7 +163,6 @@ impl Actor {
     async fn look(&mut self) -> Result<(), CoordinatorError> {
         if self.followed_at.elapsed() >= FOLLOW_EVERY {
             self.followed_at = Instant::now();
-            self.block_time = self.block_time.max(self.chain.ledger.now().await?);
             self.follow().await?;
         }
         self.apply(Event::TimePassed).await?;
@@ -207,16 +213,34 @@ impl Actor {
 
     fn step(&mut self, event: Event) -> Result<Vec<almoner_protocol::round::Effect>, CoordinatorError> {
         let now = self.now();
-        let Some(current) = &mut self.current else {
+        let Some(current) = &self.current else {
             return Err(CoordinatorError::NotNow("no round is running"));
         };
-        let effects = current.round.step(event, now).map_err(CoordinatorError::Rejected)?;
-        // Durable before anything that follows is sent or acknowledged.
-        self.save_round()?;
+        let passing = matches!(event, Event::TimePassed);
+        let happened = Happened { now, event };
+        let written = resume::encode(&happened)?;
+        let mut round = current.round.clone();
+        let effects = round.step(happened.event, now).map_err(CoordinatorError::Rejected)?;
+        if passing && effects.is_empty() {
+            return Ok(effects);
+        }
+        // Durable before anything that follows is sent or acknowledged; what could not be written did not happen.
+        self.journal.append(&written)?;
+        if let Some(current) = &mut self.current {
+            current.round = round;
+        }
         almoner_failpoint::reached(|| {
             self.current.as_ref().map_or("".into(), |c| format!("round:{}", c.round.state()))
         });
         Ok(effects)
+    }
+
+    /// Changes the notice and wakes everybody.
+    fn notify(&self, change: impl FnOnce(&mut RoundNotice)) {
+        self.notices.publish(|notice| {
+            notice.block = self.chain.newest();
+            change(notice);
+        });
     }
 
     fn try_again_soon(&mut self) {
@@ -285,7 +309,7 @@ impl Actor {
             let _ = self.progress.send(Progress::Idle);
         }
         let next_round = campaign.next_round().unwrap_or_default();
-        self.notices.publish(|notice| {
+        self.notify(|notice| {
             notice.round = round;
             notice.state = state.to_string();
             notice.next_round = next_round;

@@ -2,6 +2,8 @@
 //!
 //! Arguments are the structs of `almoner_protocol::types`, whose ABI encoding is the contracts' own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use alloy_sol_types::SolCall;
@@ -21,6 +23,8 @@ pub(crate) struct Chain {
     pub(crate) ledger: Ledger,
     sender: Sender,
     progress: broadcast::Sender<Progress>,
+    /// Newest block with a transaction of ours.
+    included: Arc<AtomicU64>,
 }
 
 type Sent = Result<TxReceipt, CoordinatorError>;
@@ -35,12 +39,18 @@ fn unzip<T: Clone>(signed: &[Signed<T>]) -> (Vec<T>, Vec<Bytes>) {
 
 impl Chain {
     pub(crate) fn new(ledger: Ledger, sender: Sender, progress: broadcast::Sender<Progress>) -> Self {
-        Self { ledger, sender, progress }
+        Self { ledger, sender, progress, included: Arc::default() }
+    }
+
+    /// Newest block that we know of.
+    pub(crate) fn newest(&self) -> u64 {
+        self.ledger.read_until().unwrap_or(0).max(self.included.load(Ordering::Relaxed))
     }
 
     async fn send(&self, round: u64, step: &'static str, to: Address, data: Vec<u8>) -> Sent {
         let start = Instant::now();
         let receipt = self.sender.submit(to, data).await?;
+        self.included.fetch_max(receipt.block, Ordering::Relaxed);
         let seconds = start.elapsed().as_secs_f64();
         tracing::info!(round, step, gas = receipt.gas_used, "transaction included");
         // Nobody listening is fine.

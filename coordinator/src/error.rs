@@ -1,5 +1,7 @@
 //! What the coordinator refuses or fails at, and how that reads to the caller.
 
+use std::time::Duration;
+
 use almoner_chain::LedgerError;
 use almoner_journal::JournalError;
 use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
@@ -62,9 +64,34 @@ impl From<FieldError> for CoordinatorError {
     }
 }
 
+/// While a disk is full: somebody has to make room.
+const ROOM: Duration = Duration::from_secs(5);
+
+impl CoordinatorError {
+    /// What was asked could not be written down, so it was not done.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Journal(JournalError::Full { .. })
+            | Self::Ledger(LedgerError::Journal(JournalError::Full { .. })) => true,
+            Self::Store(error) => error.is_full_disk(),
+            _ => false,
+        }
+    }
+}
+
 impl Kinded for CoordinatorError {
+    /// Where our files lie is nobody's business.
+    fn public_text(&self) -> String {
+        match self.kind() {
+            _ if self.is_full_disk() => "the coordinator's disk is full; nothing was taken, ask again".into(),
+            ErrorKind::Internal => "internal error".into(),
+            _ => self.to_string(),
+        }
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
+            _ if self.is_full_disk() => ErrorKind::NotNow(ROOM),
             Self::Rejected(rejection) => match rejection {
                 Rejection::Equivocation { .. } => ErrorKind::Conflict,
                 other => match other.blame() {

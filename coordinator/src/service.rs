@@ -38,7 +38,7 @@ impl Mailbox {
 
 /// The status a caller gets; the log gets the whole error where the fault is ours.
 pub(crate) fn refuse(error: CoordinatorError) -> Status {
-    if almoner_proto::Kinded::kind(&error) == almoner_proto::ErrorKind::Internal {
+    if error.is_full_disk() || almoner_proto::Kinded::kind(&error) == almoner_proto::ErrorKind::Internal {
         tracing::error!(%error, "request failed");
     } else {
         tracing::debug!(%error, "request refused");

@@ -17,7 +17,7 @@ use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
 use almoner_proto::{ErrorKind, Kinded, RoundNotice, WatchRequest, sites_client, wire};
-use almoner_protocol::{MAX_PARAMETERS, U256};
+use almoner_protocol::{MAX_PARAMETERS, Stage, U256};
 use almoner_store::Store;
 use tokio::sync::broadcast;
 use tokio_stream::StreamExt;
@@ -173,14 +173,19 @@ impl Site {
     async fn live(&mut self) -> Result<(), SiteError> {
         let mut notice = RoundNotice::default();
         let mut stream = None;
+        // Up to which block there is news, if somebody said so; without a word everything is asked for.
+        let mut news = None;
         loop {
-            let wait = self.turns(&notice).await;
+            let wait = self.turns(&notice, news.take()).await;
             if let Some(error) = self.outside.take() {
                 return Err(SiteError::NotJoined(error));
             }
             let woken = tokio::time::timeout(wait, self.wake(&mut stream)).await;
             match woken {
-                Ok(Ok(latest)) => notice = latest,
+                Ok(Ok(latest)) => {
+                    news = Some(latest.block).filter(|block| *block > 0);
+                    notice = latest;
+                }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the coordinator's notices stopped");
                     stream = None;
@@ -208,8 +213,16 @@ impl Site {
     }
 
     /// Does all that is due; returns how long to wait for a notice.
-    async fn turns(&mut self, notice: &RoundNotice) -> Duration {
-        match self.turn(notice).await {
+    async fn turns(&mut self, notice: &RoundNotice, news: Option<u64>) -> Duration {
+        let mut done = self.turn(notice, news).await;
+        // The chain is ahead of the notice: at most by every stage there is.
+        for _ in Stage::ALL {
+            if !matches!(done, Err(SiteError::Moved { .. })) {
+                break;
+            }
+            done = self.turn(notice, None).await;
+        }
+        match done {
             Ok(()) => POLL,
             Err(error) => {
                 match error.kind() {
@@ -225,11 +238,13 @@ impl Site {
         error.kind().retry_after().unwrap_or(BACK_OFF)
     }
 
-    async fn turn(&mut self, notice: &RoundNotice) -> Result<(), SiteError> {
+    async fn turn(&mut self, notice: &RoundNotice, news: Option<u64>) -> Result<(), SiteError> {
         let number = self.config.federation;
-        let Some(federation) = self.from.ledger.federation(number).await? else { return Ok(()) };
+        // A coordinator that names an old block delays this site until it looks by itself, as one that is silent does.
+        let ledger = self.from.ledger.until(news);
+        let Some(federation) = ledger.federation(number).await? else { return Ok(()) };
         self.join(&federation).await?;
-        let rounds = self.from.ledger.rounds(number).await?;
+        let rounds = ledger.rounds(number).await?;
         self.forgotten_until(&federation, &rounds).await?;
         self.offer(notice, &federation, &rounds).await?;
         let Some(round) = rounds.last() else { return Ok(()) };

@@ -199,6 +199,7 @@ mod tests {
             state: state.into(),
             next_round,
             reason: String::new(),
+            block: 0,
         };
         for (state, round, next, due) in [
             ("settled", 3, 0, true),

@@ -1,5 +1,6 @@
 //! Settings of a site: one TOML file, parsed whole before anything connects.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use almoner_model::DeviceChoice;
@@ -35,6 +36,8 @@ pub struct SiteConfig {
     pub unlock: Option<PathBuf>,
     /// Journal file: what this site has answered. A plain copy of it must never be put back.
     pub state: PathBuf,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
+    pub metrics: Option<SocketAddr>,
     /// Where training runs.
     #[serde(default)]
     pub device: DeviceChoice,

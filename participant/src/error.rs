@@ -69,6 +69,9 @@ pub enum SiteError {
     /// Somebody wants this site to train on a model that does not follow from the rounds before.
     #[error("round {round} starts from model {stated}, but {own} follows from the rounds before: refused")]
     TrapModel { round: u64, stated: B256, own: B256 },
+    /// The root is that of the right model, the file behind the CID another one: a newcomer would find nothing to start from.
+    #[error("the base model's file has CID {found}, the chain says {stated}")]
+    BaseCid { stated: String, found: String },
     #[error("{what} has root {found}, the chain says {stated}")]
     Root { what: &'static str, stated: B256, found: B256 },
     #[error("{list} list: {reason}")]
@@ -150,6 +153,7 @@ impl Kinded for SiteError {
             Self::Rule(_)
             | Self::Crypto(_)
             | Self::TrapModel { .. }
+            | Self::BaseCid { .. }
             | Self::Root { .. }
             | Self::List { .. }
             | Self::OtherTask { .. }

@@ -130,9 +130,9 @@ impl Memory {
         self.seed_or(format!("upload-seed/{ctx}"), draw).await
     }
 
-    /// Forgets the keys of a round that is over.
+    /// Forgets the keys of a round that is over, and the direction, which is as long as the model.
     pub async fn forget_round(&self, round: u64, ctx: B256) -> Result<(), SiteError> {
-        for what in [format!("member-key/{round}"), format!("upload-seed/{ctx}")] {
+        for what in [format!("member-key/{round}"), format!("upload-seed/{ctx}"), format!("direction/{ctx}")] {
             if self.get(what.clone()).await?.is_some() {
                 self.put(what, Vec::new()).await?;
             }

@@ -77,6 +77,7 @@ impl Agent {
             key: "unused".into(),
             unlock: None,
             state: "unused".into(),
+            metrics: None,
             device: DeviceChoice::Cpu,
             participant,
             validator,

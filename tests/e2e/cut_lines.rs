@@ -42,6 +42,8 @@ fn worker(url: &str) -> CancellationToken {
         version: Default::default(),
         coordinator: url.into(),
         gateways: Vec::new(),
+        store: None,
+        metrics: None,
         name: "worker".into(),
         lanes: 1,
     };

@@ -105,7 +105,7 @@ fn play(seed: u64, scenario: &Scenario) -> Run {
             paid[accounts.iter().position(|account| *account == line.account).expect("a hospital")] += line.pay;
         }
         let mut raw_scores = [0; 4];
-        for round in net.ledger.rounds(net.federation).await.unwrap() {
+        for round in net.ledger.rounds(net.federation).await.unwrap().iter() {
             let scores = raw_scores_of(&net, &round, &accounts).await;
             raw_scores.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
         }

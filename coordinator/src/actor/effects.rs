@@ -97,7 +97,7 @@ impl Actor {
             }
             Effect::StoreArtefact { stage, root, bytes } => self.store_artefact(stage, root, bytes).await,
             Effect::AskAcks { .. } | Effect::AskAnswers { .. } => {
-                self.notices.publish(|_| {});
+                self.notify(|_| {});
                 Ok(Vec::new())
             }
             Effect::RequestAudit { lock } => {
@@ -150,7 +150,7 @@ impl Actor {
 
     /// Wakes everybody to a running round.
     fn announce(&self, at: At, state: State) {
-        self.notices.publish(|notice| {
+        self.notify(|notice| {
             notice.federation = at.federation;
             notice.round = at.round;
             notice.state = state.to_string();
@@ -162,7 +162,6 @@ impl Actor {
     /// A transaction of ours is in a block: what the chain says now is what the round hears.
     async fn included(&mut self, receipt: almoner_chain::TxReceipt) -> Result<Vec<Event>, CoordinatorError> {
         tracing::debug!(block = receipt.block, "included");
-        self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         self.chain_events().await
     }
 
@@ -191,8 +190,6 @@ impl Actor {
 
     async fn store_artefact(&mut self, stage: Stage, root: B256, bytes: Bytes) -> Result<Vec<Event>, CoordinatorError> {
         let cid = Bytes::from(self.store.put(bytes.into()).await?.to_bytes());
-        // Members are asked to sign an admit root before it is posted, so they must find its list.
-        self.notices.publish(|_| {});
         Ok(vec![Event::ArtefactStored { stage, posting: Posting { root, cid } }])
     }
 

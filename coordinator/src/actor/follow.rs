@@ -13,9 +13,9 @@ impl Actor {
     pub(super) async fn chain_events(&mut self) -> Result<Vec<Event>, CoordinatorError> {
         let Some(current) = &self.current else { return Ok(Vec::new()) };
         let At { federation, round } = current.at();
-        let Some(record) = self.chain.ledger.round(federation, round).await? else {
-            return Ok(Vec::new());
-        };
+        let record = self.chain.ledger.round(federation, round).await?;
+        self.block_time = self.block_time.max(self.chain.ledger.read_time().unwrap_or(0));
+        let (Some(record), Some(current)) = (record, &self.current) else { return Ok(Vec::new()) };
         let mut events = Vec::new();
         if current.round.posted(Stage::Ctx).is_none() {
             events.push(Event::RoundOpened { ctx: record.ctx, at: record.opened_at });

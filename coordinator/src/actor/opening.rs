@@ -61,7 +61,7 @@ impl Actor {
         }
         self.campaign = Some(Campaign::new(number, spec, spec_cid, base));
         self.save_between_rounds()?;
-        self.notices.publish(|notice| notice.federation = number);
+        self.notify(|notice| notice.federation = number);
         Ok(number)
     }
 
@@ -90,7 +90,7 @@ impl Actor {
         let campaign = self.campaign_of(federation)?;
         let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
         if !running {
-            self.notices.publish(|notice| {
+            self.notify(|notice| {
                 notice.federation = federation;
                 notice.round = last;
                 notice.next_round = next;

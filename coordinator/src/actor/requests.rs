@@ -75,7 +75,7 @@ impl Actor {
                 let stopped = self.campaign_of(federation).map(|campaign| campaign.to_run = u32::from(running));
                 let result = stopped.and_then(|()| self.save_between_rounds());
                 if result.is_ok() && !running {
-                    self.notices.publish(|notice| notice.next_round = 0);
+                    self.notify(|notice| notice.next_round = 0);
                 }
                 answer(reply, result);
             }
@@ -167,8 +167,16 @@ impl Actor {
         let hash = signing_hash(&ack.message, &domain(deployment.chain_id, deployment.rounds));
         let member = recover(hash, &ack.signature)?;
         let signature = Bytes::copy_from_slice(&ack.signature);
+        let stage = ack.message.stage;
         self.apply(Event::StageAckReceived { member, ack: ack.message, signature }).await?;
-        self.notices.publish(|_| {});
+        // Whoever waits for a certificate waits for t of them.
+        let certified = |current: &super::Current| {
+            let collected = Stage::try_from(stage).map_or(0, |stage| current.round.acks(stage).len());
+            collected == usize::from(current.round.descriptor().threshold)
+        };
+        if self.current.as_ref().is_some_and(certified) {
+            self.notify(|_| {});
+        }
         Ok(())
     }
 

@@ -40,7 +40,8 @@ impl Actor {
         tracing::warn!(generation, unfinished = round, "the journal was restored from a copy: going on from the chain");
         let (campaign, none) = (encode(&campaign)?, encode(&None::<()>)?);
         let (begun, starts, round) = (encode(&generation)?, encode(&starts)?, encode(&round)?);
-        let batch = Batch::new().state(CAMPAIGN, &campaign).state(ROUND, &none).state(STRAY, &round);
+        let batch = Batch::new().forget_events();
+        let batch = batch.state(CAMPAIGN, &campaign).state(ROUND, &none).state(STRAY, &round);
         self.journal.commit(&batch.state(BEGUN, &begun).state(STARTS, &starts))?;
         Ok(())
     }
@@ -85,7 +86,7 @@ impl Actor {
     async fn taken_from_chain(&self) -> Result<(Option<Campaign>, Option<At>), CoordinatorError> {
         let Some(record) = self.own_federation().await? else { return Ok((None, None)) };
         let rounds = self.chain.ledger.rounds(record.number).await?;
-        let (over, running): (Vec<RoundRecord>, Vec<RoundRecord>) = rounds.into_iter().partition(is_over);
+        let (over, running): (Vec<RoundRecord>, Vec<RoundRecord>) = rounds.iter().cloned().partition(is_over);
         let mut campaign = self.known_or_named(&record, over.first().or(running.first())).await?;
         campaign.take_seats(seats(&record));
         // The contract's head: an opened sum is never redone, whatever became of the money.

@@ -1,5 +1,5 @@
-//! What a restarted coordinator goes on from: the federation between its rounds, and the round in hand after every
-//! step. Both are written down before anything that follows from them is sent.
+//! What a restarted coordinator goes on from: the federation between its rounds, the round in hand as it began, and
+//! every event since. All of it is written down before anything that follows from it is sent.
 //!
 //! Not written down are consents that wait for the launch, offers to serve and work that is leased out: sites say
 //! theirs again when the stream of notices breaks, and the round orders its work again.
@@ -11,7 +11,7 @@ use almoner_protocol::{B256, Bytes, Stage, decode_list, decode_model};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Actor, Current, millis};
+use super::{Actor, Current, Happened, millis};
 use crate::CoordinatorError;
 use crate::campaign::{Base, Campaign};
 use crate::chain::At;
@@ -31,15 +31,30 @@ const UNKNOWN_STARTS: u64 = 1 << 12;
 const LEASES: u32 = 40;
 
 impl Actor {
+    /// A round as it begins. What happens in it is written down event by event.
     pub(super) fn save_round(&self) -> Result<(), CoordinatorError> {
-        Ok(self.journal.state_put(ROUND, &encode(&self.current)?)?)
+        let round = encode(&self.current)?;
+        Ok(self.journal.commit(&Batch::new().forget_events().state(ROUND, &round))?)
     }
 
     /// Between rounds both change, and together: a model taken on, or a payment booked, twice would be wrong.
     pub(super) fn save_between_rounds(&self) -> Result<(), CoordinatorError> {
         let (campaign, round) = (encode(&self.campaign)?, encode(&self.current)?);
-        self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(ROUND, &round))?;
+        self.journal.commit(&Batch::new().forget_events().state(CAMPAIGN, &campaign).state(ROUND, &round))?;
         Ok(())
+    }
+
+    /// The round in hand, through everything that happened since it was last written down whole.
+    fn replayed(&self) -> Result<Option<Current>, CoordinatorError> {
+        let Some(mut current) = self.read::<Option<Current>>(ROUND)?.flatten() else { return Ok(None) };
+        let unreadable = |error: String| CoordinatorError::Saved { key: "event".into(), error };
+        self.journal.replay(|body| {
+            let Happened { now, event } =
+                serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+            let effects = current.round.step(event, now);
+            effects.map(drop).map_err(|rejection| unreadable(rejection.to_string()))
+        })?;
+        Ok(Some(current))
     }
 
     /// Takes up what an earlier life of this process wrote down.
@@ -59,7 +74,7 @@ impl Actor {
         let Some(campaign) = &self.campaign else { return Ok(()) };
         let Base { parent_ctx, root, cid, .. } = campaign.base.clone();
         let base = self.read_base(parent_ctx, root, cid).await?;
-        self.current = self.read::<Option<Current>>(ROUND)?.flatten();
+        self.current = self.replayed()?;
         let lock = self.current.as_ref().and_then(|current| current.round.posted(Stage::Lock)).cloned();
         let locked = match lock {
             Some(lock) => decode_list(&self.fetch(&lock.cid).await?, almoner_proto::MAX_UPLOADS)?,
@@ -100,7 +115,6 @@ impl Actor {
         if self.current.is_none() {
             return Ok(());
         }
-        self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         self.follow().await?;
         self.give_orders_again().await?;
         if self.current.as_ref().is_some_and(|current| current.round.state() == State::Proposed) {
@@ -116,7 +130,7 @@ impl Actor {
             None => self.how_it_ended(At { federation: campaign.number, round: campaign.last_round }).await,
         };
         let running = self.current.as_ref().map(|current| (current.at().round, current.round.state()));
-        self.notices.publish(|notice| {
+        self.notify(|notice| {
             notice.federation = campaign.number;
             notice.round = campaign.last_round;
             match running {

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -51,14 +52,21 @@ enum Command {
 }
 
 impl Command {
+    fn is_daemon(&self) -> bool {
+        match self {
+            Self::Aggregator(_) | Self::Devnet(_) => true,
+            Self::Coordinator(options) => options.is_daemon(),
+            Self::Participant(options) => options.is_daemon(),
+            _ => false,
+        }
+    }
+
     /// What is logged unless `ALMONER_LOG` says otherwise. Daemons say what they do.
     fn log(&self, told: Told) -> &'static str {
-        match (self, told) {
-            (Self::Aggregator(_) | Self::Devnet(_), _) => "info",
-            (Self::Coordinator(options), _) if options.is_daemon() => "info",
-            (Self::Participant(options), _) if options.is_daemon() => "info",
-            (_, Told::Text) => "error",
-            (_, Told::Json) => "off",
+        match told {
+            _ if self.is_daemon() => "info",
+            Told::Text => "error",
+            Told::Json => "off",
         }
     }
 }
@@ -81,11 +89,20 @@ pub fn main() -> ExitCode {
         (Err(error), _) => error.exit(),
     };
     let log = cli.command.log(told);
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new(log)))
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let filter = EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new(log));
+    let logged = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A daemon's log is read by machines, unless somebody sits in front of it.
+    if cli.command.is_daemon() && !std::io::stderr().is_terminal() {
+        logged.json().flatten_event(true).init();
+    } else {
+        logged.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+    // These wait, one thing after another, and compute where blocking is allowed: more threads only wake each other.
+    let mut runtime = match &cli.command {
+        Command::Participant(_) | Command::Aggregator(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&error.into(), told),
     };

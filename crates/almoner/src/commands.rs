@@ -14,6 +14,7 @@ mod enrolment;
 pub(crate) mod federation;
 mod files;
 pub(crate) mod key;
+mod metrics;
 pub(crate) mod model;
 pub(crate) mod participant;
 mod reach;

@@ -13,6 +13,8 @@ mod cli;
 mod data;
 #[path = "demo/enrol.rs"]
 mod enrol;
+#[path = "demo/full_disk.rs"]
+mod full_disk;
 #[path = "demo/kills.rs"]
 mod kills;
 #[path = "demo/node.rs"]

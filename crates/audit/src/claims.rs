@@ -96,8 +96,8 @@ mod tests {
     }
 
     fn claim(n: u8, time: u64, cumulative: u128, paid: u128) -> ClaimRecord {
-        let (block, log_index, gas) = (0, 0, 0);
-        ClaimRecord { account: account(n), cumulative, paid, time, block, tx: B256::ZERO, log_index, gas }
+        let (block, log_index) = (0, 0);
+        ClaimRecord { account: account(n), cumulative, paid, time, block, tx: B256::ZERO, log_index }
     }
 
     #[test]

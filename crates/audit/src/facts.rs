@@ -46,7 +46,7 @@ impl ChainFacts {
 
     async fn read_once(ledger: &Ledger, federation: u64) -> Result<Self, AuditError> {
         let record = ledger.federation(federation).await?.ok_or(AuditError::NoFederation(federation))?;
-        let rounds = ledger.rounds(federation).await?;
+        let rounds = ledger.rounds(federation).await?.to_vec();
         for round in &rounds {
             ledger.confirm(round).await?;
         }

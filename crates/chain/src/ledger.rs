@@ -6,6 +6,7 @@ mod federation;
 mod log;
 mod records;
 mod round;
+mod rounds;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub struct Ledger {
     provider: DynProvider,
     deployment: Arc<Deployment>,
     cache: Arc<Cache>,
+    /// A block up to which it is enough to have read.
+    enough: Option<u64>,
 }
 
 impl Ledger {
@@ -42,7 +45,14 @@ impl Ledger {
 
     pub fn with_provider(provider: DynProvider, deployment: Deployment) -> Self {
         let cache = Arc::new(Cache::new(&deployment));
-        Self { provider, deployment: Arc::new(deployment), cache }
+        Self { provider, deployment: Arc::new(deployment), cache, enough: None }
+    }
+
+    /// This ledger for whoever knows that nothing happened after `block`: what was read up to there is not asked for
+    /// again. It is about events; views ask the contracts always.
+    #[must_use]
+    pub fn until(&self, block: Option<u64>) -> Self {
+        Self { enough: block, ..self.clone() }
     }
 
     pub fn deployment(&self) -> &Deployment {
@@ -99,6 +109,16 @@ impl Ledger {
         self.view(self.deployment.token, TestToken::balanceOfCall { account }).await
     }
 
+    /// Number of the newest block whose events were read.
+    pub fn read_until(&self) -> Option<u64> {
+        self.cache.last().map(|last| last.number)
+    }
+
+    /// Time of that block.
+    pub fn read_time(&self) -> Option<u64> {
+        self.cache.last().map(|last| last.time)
+    }
+
     /// Calls a view of a contract at the newest block.
     pub async fn view<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, LedgerError> {
         let request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
@@ -108,6 +128,6 @@ impl Ledger {
 
     /// Every event of the deployment's contracts up to the newest block, in chain order.
     pub(crate) async fn events(&self) -> Result<Events, LedgerError> {
-        self.cache.refresh(&self.provider).await
+        self.cache.refresh(&self.provider, self.enough).await
     }
 }

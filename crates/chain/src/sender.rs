@@ -167,8 +167,7 @@ impl Sender {
     /// From the call to a transaction that the node knows of.
     async fn prepare(&self, to: TxKind, input: Bytes) -> Result<Signed, LedgerError> {
         let _turn = self.turn().await?;
-        let gas = self.estimate(to, input.clone()).await?;
-        let fees = self.fees().await?;
+        let (gas, fees) = self.quote(to, input.clone()).await?;
         let nonce = self.next_nonce();
         let signed = self.sign(nonce, gas, fees, to, input)?;
         self.inner.outbox.insert(&signed).await?;

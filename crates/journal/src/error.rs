@@ -23,6 +23,9 @@ pub enum JournalError {
     Exists { path: String },
     #[error("{path}: {source}")]
     Io { path: String, source: std::io::Error },
+    /// Nothing of what was to be written is.
+    #[error("{path}: the disk is full; make room, nothing that was acknowledged is lost")]
+    Full { path: String },
     /// This stage was already answered with something else: sending both could open two sums.
     #[error("stage {stage} of federation {federation} was already answered differently for this base model")]
     AnswerConflict { federation: String, stage: u8, logged: [u8; 32], asked: [u8; 32] },

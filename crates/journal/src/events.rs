@@ -1,51 +1,40 @@
-//! The log of accepted messages: opaque to this crate, replayed in order.
+//! The log of accepted messages since the last state that holds them: opaque to this crate, replayed in order.
 
 use rusqlite::Transaction;
 
 use crate::{Journal, JournalError};
 
-/// Longest event. Bulk data lives in the content store; an event holds what names it.
-pub const MAX_EVENT_BYTES: usize = 16 << 20;
-
-/// One journalled message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    pub seq: u64,
-    pub body: Vec<u8>,
-}
+/// Longest event: a direction of the largest model, in hexadecimal. Other bulk data lives in the content store.
+pub const MAX_EVENT_BYTES: usize = (2 << 26) + (1 << 20);
 
 impl Journal {
-    /// Writes one event down; durable when this returns. Sequence numbers grow and are never used twice.
-    pub fn append(&self, body: &[u8]) -> Result<u64, JournalError> {
+    /// Writes one event down; durable when this returns.
+    pub fn append(&self, body: &[u8]) -> Result<(), JournalError> {
         self.write(|| "event".into(), |tx| insert(tx, body))
     }
 
-    /// Every event, in the order it was appended.
-    pub fn replay(&self) -> Result<Vec<Event>, JournalError> {
-        self.replay_after(0, usize::MAX)
-    }
-
-    /// At most `limit` events with a sequence number above `seq`.
-    pub fn replay_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, JournalError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    /// Shows every event, in the order it was appended, one at a time.
+    pub fn replay<E: From<JournalError>>(&self, mut see: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let conn = self.conn();
-        let mut rows = conn.prepare_cached("SELECT seq, body FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
-        let events = rows.query_map((seq, limit), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        events
-            .map(|row| {
-                let (seq, body) = row?;
-                let seq = u64::try_from(seq).map_err(|_| JournalError::Corrupt("negative sequence"))?;
-                Ok(Event { seq, body })
-            })
-            .collect()
+        let mut query = conn.prepare_cached("SELECT body FROM event ORDER BY seq").map_err(JournalError::from)?;
+        let mut rows = query.query(()).map_err(JournalError::from)?;
+        while let Some(row) = rows.next().map_err(JournalError::from)? {
+            let body = row.get_ref(0).map_err(JournalError::from)?;
+            see(body.as_blob().map_err(|_| JournalError::Corrupt("an event that is no blob"))?)?;
+        }
+        Ok(())
     }
 }
 
-pub(crate) fn insert(tx: &Transaction<'_>, body: &[u8]) -> Result<u64, JournalError> {
+pub(crate) fn insert(tx: &Transaction<'_>, body: &[u8]) -> Result<(), JournalError> {
     if body.len() > MAX_EVENT_BYTES {
         return Err(JournalError::TooLong { len: body.len(), max: MAX_EVENT_BYTES });
     }
     tx.prepare_cached("INSERT INTO event (body) VALUES (?1)")?.execute([body])?;
-    u64::try_from(tx.last_insert_rowid()).map_err(|_| JournalError::Corrupt("negative sequence"))
+    Ok(())
+}
+
+pub(crate) fn forget(tx: &Transaction<'_>) -> Result<(), JournalError> {
+    tx.prepare_cached("DELETE FROM event")?.execute(())?;
+    Ok(())
 }

@@ -1,9 +1,9 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::lock::Lock;
 use crate::{JournalError, schema};
@@ -19,6 +19,7 @@ struct Inner {
     conn: Mutex<Connection>,
     commits: AtomicU64,
     commit_nanos: AtomicU64,
+    path: PathBuf,
     /// Let go last: until the file is closed nobody else may write.
     _lock: Option<Lock>,
 }
@@ -41,7 +42,8 @@ impl Journal {
     fn with(conn: Connection, path: &Path, lock: Option<Lock>) -> Result<Self, JournalError> {
         schema::prepare(&conn, path)?;
         let conn = Mutex::new(conn);
-        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), _lock: lock };
+        let path = path.to_owned();
+        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), path, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -84,38 +86,49 @@ impl Journal {
         name: impl FnOnce() -> String,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        self.write_with(&mut self.conn(), name, change)
-    }
-
-    /// A write that outlives this process, however it ends, but perhaps not the machine: nothing is waited for.
-    pub(crate) fn write_unsynced<T>(
-        &self,
-        name: impl FnOnce() -> String,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
-        let mut conn = self.conn();
-        conn.pragma_update(None, "synchronous", "NORMAL")?;
-        let written = self.write_with(&mut conn, name, change);
-        conn.pragma_update(None, "synchronous", "FULL")?;
-        written
-    }
-
-    fn write_with<T>(
-        &self,
-        conn: &mut Connection,
-        name: impl FnOnce() -> String,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = change(&tx)?;
         let start = Instant::now();
-        tx.commit()?;
+        let value = self.transact(change).map_err(|error| self.named(error))?;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.inner.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
         almoner_failpoint::reached(name);
         Ok(value)
     }
+
+    /// A write that outlives this process, however it ends, but perhaps not the machine: nothing is waited for.
+    pub(crate) fn write_unsynced<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut conn = self.conn();
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        let written = transact(&mut conn, change);
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        written.map_err(|error| self.named(error))
+    }
+
+    fn transact<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        transact(&mut self.conn(), change)
+    }
+
+    fn named(&self, error: JournalError) -> JournalError {
+        match error {
+            JournalError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                JournalError::Full { path: self.inner.path.display().to_string() }
+            }
+            error => error,
+        }
+    }
+}
+
+fn transact<T>(
+    conn: &mut Connection,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = change(&tx)?;
+    tx.commit()?;
+    Ok(value)
 }
 
 /// Seeds of a site's keys are in here. The log beside it takes over who may read.

@@ -21,7 +21,7 @@ pub use backup::restore;
 pub use batch::Batch;
 pub use enrolment::{Credential, Invitation, invite};
 pub use error::JournalError;
-pub use events::{Event, MAX_EVENT_BYTES};
+pub use events::MAX_EVENT_BYTES;
 pub use journal::Journal;
 pub use outbox::{OutboxEntry, OutboxStatus};
 pub use reader::{Given, JournalReader};

@@ -169,6 +169,12 @@ impl StoreError {
         }
     }
 
+    /// Is there no room for what was to be stored?
+    pub fn is_full_disk(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// The CID the error is about, where it is about one.
     pub fn cid(&self) -> Option<&Cid> {
         match self {

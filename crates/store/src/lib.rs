@@ -30,6 +30,7 @@ mod ids;
 mod kubo;
 mod layout;
 mod memory;
+mod near;
 mod pb;
 mod store;
 mod tee;
@@ -50,6 +51,7 @@ pub use ids::{cid_from_bytes, cid_from_text};
 pub use kubo::KuboStore;
 pub use layout::{Layout, cid_of};
 pub use memory::MemoryStore;
+pub use near::Near;
 pub use store::{BlockSource, Store};
 pub use tee::Tee;
 

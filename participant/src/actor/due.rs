@@ -93,7 +93,6 @@ mod tests {
             time: 0,
             block: 0,
             tx: B256::ZERO,
-            gas: 0,
         };
         let stages: BTreeMap<_, _> =
             Stage::ALL.into_iter().filter(|stage| *stage <= last).map(|stage| (stage, posted.clone())).collect();

@@ -131,8 +131,8 @@ impl Site {
         self.certified(terms, Stage::Direction, posted(round, Stage::Direction)?).await?;
         let revealed = self.revealed(terms, round).await?;
         let judged = judged(&self.from, terms, round, &revealed).await?;
-        let words = self.score_words(terms, &revealed, &judged).await?;
-        let answer = signed_scores(&self.from.identity, terms, member, words)?;
+        let words = self.score_words(terms, round, &revealed, &judged).await?;
+        let answer = signed_scores(&self.from.identity, terms, member, words.to_vec())?;
         self.memory().answer_once(terms.ctx, Stage::Score, answer.answer.message.answerHash).await?;
         self.client.answer_scores(wire::ScoreAnswer::from(answer)).await?;
         Ok(())
@@ -232,24 +232,40 @@ impl Site {
         Ok(sealed)
     }
 
-    /// This member's scalar answers, which it derives the same way every time.
+    /// This member's scalar answers, derived once: a pass over every direction.
     async fn score_words(
         &mut self,
         terms: &Arc<Terms>,
+        round: &RoundRecord,
         revealed: &Arc<Revealed>,
         judged: &Judged,
-    ) -> Result<Vec<u64>, SiteError> {
+    ) -> Result<Arc<Vec<u64>>, SiteError> {
+        let audit = posted(round, Stage::Audit)?;
+        let known = self.work.as_ref().and_then(|work| work.words.clone());
+        if let Some((_, words)) = known.filter(|(of, _)| *of == audit) {
+            return Ok(words);
+        }
         let held = self.held(terms, revealed).await?;
         let (seed, lists, valid) = (terms.seed, revealed.clone(), valid_set(&judged.audit));
-        compute(move || Ok(answer_scores(&held, &valid, &forms(&seed, &lists.directions)))).await
+        let words = compute(move || Ok(answer_scores(&held, &valid, &forms(&seed, &lists.directions))));
+        let words = Arc::new(words.await?);
+        if let Some(work) = &mut self.work {
+            work.words = Some((audit, words.clone()));
+        }
+        Ok(words)
     }
 
-    /// U as the posted scores give it.
-    async fn admission(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Admitted, SiteError> {
+    /// U as the posted scores give it, worked out once.
+    async fn admission(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Admitted>, SiteError> {
+        let scores = posted(round, Stage::Score)?;
+        let known = self.work.as_ref().and_then(|work| work.admitted.clone());
+        if let Some((_, admitted)) = known.filter(|(of, _)| *of == scores) {
+            return Ok(admitted);
+        }
         let revealed = self.revealed(terms, round).await?;
         let judged = judged(&self.from, terms, round, &revealed).await?;
         let own = match terms.committee_index(self.from.identity.account()) {
-            Some(member) => Some((member, self.score_words(terms, &revealed, &judged).await?)),
+            Some(member) => Some((member, self.score_words(terms, round, &revealed, &judged).await?)),
             None => None,
         };
         let (terms, revealed) = (terms.clone(), revealed.clone());
@@ -257,8 +273,11 @@ impl Site {
             let own = own.as_ref().map(|(member, words)| (*member, words.as_slice()));
             recompute_admission(&terms, &revealed, &judged, own)
         });
-        let admitted = admitted.await?;
+        let admitted = Arc::new(admitted.await?);
         debug_assert!(admitted.set().all(|item| item.verdict == AdmitVerdict::Admitted.number()));
+        if let Some(work) = &mut self.work {
+            work.admitted = Some((scores, admitted.clone()));
+        }
         Ok(admitted)
     }
 

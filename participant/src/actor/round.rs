@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use almoner_chain::{FederationRecord, LedgerError, RoundRecord, RoundStatus};
 use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, wire};
-use almoner_protocol::B256;
+use almoner_protocol::{Admitted, B256};
 
 use super::due::{Duty, Roles, due};
 use super::restored::may_have_answered;
@@ -25,11 +25,24 @@ pub(super) struct Work {
     pub(super) attempt: Attempt,
     pub(super) revealed: Option<Arc<Revealed>>,
     pub(super) held: Option<Arc<HeldShares>>,
+    /// This member's scalar answers, by the transcript value of the audit that says which shares count.
+    pub(super) words: Option<(B256, Arc<Vec<u64>>)>,
+    /// U, by the transcript value of the scores that it follows from.
+    pub(super) admitted: Option<(B256, Arc<Admitted>)>,
 }
 
 impl Work {
     fn new(ctx: B256, terms: Option<Arc<Terms>>) -> Self {
-        Self { ctx, terms, over: BTreeSet::new(), attempt: Attempt::First, revealed: None, held: None }
+        Self {
+            ctx,
+            terms,
+            over: BTreeSet::new(),
+            attempt: Attempt::First,
+            revealed: None,
+            held: None,
+            words: None,
+            admitted: None,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The base model of a round: what its CID locates, what its root says, and what follows from the rounds before must
-//! be one and the same.
+//! be one and the same. Only a newcomer fetches it: the others compute it, its root and its CID.
 //!
 //! A coordinator that gives one site another base model than the others (a trap) learns that site's update from the
 //! sum. So a site that has verified a model before recomputes every model since from its own copy, and a newcomer
@@ -10,8 +10,8 @@ use almoner_crypto::encrypt::WIDE_BLOCK_BYTES;
 use almoner_crypto::matrix::{CHECK_BLOCKS, EpochSeed};
 use almoner_crypto::ring::N;
 use almoner_protocol::spec::{FederationSpec, ModelSpec};
-use almoner_protocol::{B256, MAX_COMMITTEE, Stage, decode_model, model_file_length, model_root};
-use almoner_store::Store;
+use almoner_protocol::{B256, MAX_COMMITTEE, Stage, decode_model, encode_model, model_file_length, model_root};
+use almoner_store::{Layout, Store, cid_from_bytes, cid_of};
 
 use super::terms::seed_of;
 use super::{Aggregate, Sources, artefact, next_base};
@@ -28,19 +28,33 @@ pub async fn base_model(
     round: &RoundRecord,
 ) -> Result<Vec<i32>, SiteError> {
     let stated = round.descriptor.baseModelRoot;
-    let published = published(from, &spec.model, &round.cids.base, stated).await?;
-    if let Some((root, values)) = from.memory.verified_model().await? {
-        let path = trace(rounds, round, root)?;
-        let own = replay(from, path, values).await?;
-        let root = model_root(&own);
-        if root != stated {
-            return Err(trap(round, root));
+    let base = match from.memory.verified_model().await? {
+        Some((root, values)) => {
+            let path = trace(rounds, round, root)?;
+            let own = replay(from, path, values).await?;
+            let root = model_root(&own);
+            if root != stated {
+                return Err(trap(round, root));
+            }
+            is_located(&spec.model, &own, &round.cids.base)?;
+            own
         }
-    } else {
-        check_parent(rounds, round)?;
+        None => {
+            check_parent(rounds, round)?;
+            published(from, &spec.model, &round.cids.base, stated).await?
+        }
+    };
+    from.memory.keep_model(stated, &base).await?;
+    Ok(base)
+}
+
+/// The file of a model is a function of it, so whoever has the model knows its CID without fetching it.
+fn is_located(model: &ModelSpec, values: &[i32], cid: &[u8]) -> Result<(), SiteError> {
+    let (stated, found) = (cid_from_bytes(cid)?, cid_of(&encode_model(model, values)?, Layout::V1_2025));
+    if found == stated {
+        return Ok(());
     }
-    from.memory.keep_model(stated, &published).await?;
-    Ok(published)
+    Err(SiteError::BaseCid { stated: stated.to_string(), found: found.to_string() })
 }
 
 /// What the CID locates, held against the root that the descriptor states.

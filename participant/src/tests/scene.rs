@@ -93,7 +93,7 @@ fn noise(seed: u64, length: usize) -> Vec<f32> {
 }
 
 pub(super) fn posted(root: B256, cid: Bytes) -> StageRecord {
-    StageRecord { root, transcript: B256::ZERO, cid, time: OPENED_AT, block: 1, tx: B256::ZERO, gas: 0 }
+    StageRecord { root, transcript: B256::ZERO, cid, time: OPENED_AT, block: 1, tx: B256::ZERO }
 }
 
 /// Posts a stage and continues the transcript.

@@ -43,6 +43,8 @@ pub struct RoundNotice {
     /// 0, or the round for which readiness is asked now.
     pub next_round: u64,
     pub reason: String,
+    /// Newest block the coordinator has seen: whoever has read it need not ask the chain; 0: unknown.
+    pub block: u64,
 }
 
 impl TryFrom<wire::RoundNotice> for RoundNotice {
@@ -56,16 +58,17 @@ impl TryFrom<wire::RoundNotice> for RoundNotice {
             state: fields.text("state", wire.state, 32)?,
             next_round: wire.next_round,
             reason: fields.text("reason", wire.reason, 256)?,
+            block: wire.block,
         })
     }
 }
 
 impl From<RoundNotice> for wire::RoundNotice {
     fn from(notice: RoundNotice) -> Self {
-        let RoundNotice { federation, round, state, next_round, mut reason } = notice;
+        let RoundNotice { federation, round, state, next_round, mut reason, block } = notice;
         // Our own error texts may be longer than the field; what is cut off is in our log.
         reason.truncate(reason.floor_char_boundary(256));
-        Self { federation, round, state, next_round, reason }
+        Self { federation, round, state, next_round, reason, block }
     }
 }
 

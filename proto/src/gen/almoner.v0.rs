@@ -34,6 +34,9 @@ pub struct RoundNotice {
     /// why a round is void or expired, at most 256 bytes
     #[prost(string, tag = "5")]
     pub reason: ::prost::alloc::string::String,
+    /// newest block that the coordinator has seen: whoever has read it need not ask; 0: unknown
+    #[prost(uint64, tag = "6")]
+    pub block: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadyRequest {

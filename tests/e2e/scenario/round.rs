@@ -276,7 +276,6 @@ async fn claim(world: &World, trace: &mut Trace, payout: Payout) {
     let claims = world.ledger.claims(1).await.unwrap();
     let paid: Vec<_> = claims.iter().map(|claim| (claim.account, U256::from(claim.paid))).collect();
     assert_eq!(paid, payout.leaves);
-    assert!(claims[0].gas > 40_000);
 }
 
 async fn check(world: &World) {
@@ -287,12 +286,11 @@ async fn check(world: &World) {
     assert_eq!(record.stages[&Stage::Open].tx, record.stages[&Stage::Model].tx);
     assert_eq!(record.stages[&Stage::Model].root, MODEL_ROOT);
     assert_eq!(record.stages[&Stage::Audit].cid, cid(4));
-    assert!(record.stages.values().all(|stage| stage.gas > 21_000));
     assert_eq!((record.promises.len(), record.reveals.len()), (VALIDATORS.len(), VALIDATORS.len()));
     assert_eq!(record.reveals[0].salt, salt(VALIDATORS[0]));
     let admitted = record.admitted.clone().unwrap();
     assert_eq!((admitted.count, admitted.signers.len()), (4, 3));
-    assert_eq!(world.ledger.rounds(1).await.unwrap(), [record]);
+    assert_eq!(*world.ledger.rounds(1).await.unwrap(), [record]);
     assert_eq!(CLASSES.len(), MEMBERS.len());
 
     let pots = world.ledger.pots(1).await.unwrap();

@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use super::backup::{Backup, Restore};
 use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, listen, load_key, read_text, say_up, until_told};
+use super::metrics;
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -41,6 +42,8 @@ struct CoordinatorFile {
     deployment: PathBuf,
     /// Secrets that passwords are checked with; made where there is no such file. Not named: nobody enrols here.
     enrolment: Option<PathBuf>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
+    metrics: Option<SocketAddr>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -147,8 +150,9 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         ..CoordinatorConfig::default()
     };
     let url = format!("http://{}", listener.local_addr()?);
-    // Nobody follows it here; the log says what happens.
-    let (progress, _) = broadcast::channel(16);
+    let (progress, told) = broadcast::channel(256);
+    let watched = metrics::serve(file.metrics, "coordinator").await?;
+    tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
         store: Arc::new(store),
@@ -161,7 +165,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         enrolment,
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };
-    say_up("coordinator", &url, options.json);
+    say_up("coordinator", &url, &watched, options.json);
+    watched.ready();
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
         CoordinatorError::Restored(_)

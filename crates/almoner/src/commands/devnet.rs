@@ -8,6 +8,7 @@ use almoner_protocol::{Address, FileVersion, U256};
 use serde::Deserialize;
 
 use super::files::{RoleOptions, listen, read_text, say_up, until_told};
+use super::metrics::Watched;
 use crate::failure::{Blame, Failure, Kind};
 
 /// A chain operated by one process: real EVM, no consensus, no censorship resistance.
@@ -48,7 +49,7 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let devnet = tokio::task::spawn_blocking(move || Devnet::open(&file.chain, &config)).await?;
     let access = if file.control { Access::Control } else { Access::Public };
     let router = devnet.blame(Kind::You, context)?.router(access);
-    say_up("devnet", &format!("http://{}/rpc", listener.local_addr()?), options.json);
+    say_up("devnet", &format!("http://{}/rpc", listener.local_addr()?), &Watched::default(), options.json);
     Ok(axum::serve(listener, router).with_graceful_shutdown(until_told().cancelled_owned()).await?)
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Watched;
 use crate::failure::{Blame, Failure, Kind};
 
 /// How a role is started.
@@ -94,10 +95,14 @@ async fn signalled() -> std::io::Result<()> {
 }
 
 /// One line on stdout once others may come.
-pub(super) fn say_up(role: &str, url: &str, json: bool) {
+pub(super) fn say_up(role: &str, url: &str, watched: &Watched, json: bool) {
+    let metrics = watched.at.map(|at| format!("http://{at}/metrics"));
     if json {
-        println!("{}", json!({ "schema": 1, "role": role, "url": url }));
-    } else {
-        println!("{role} at {url}");
+        println!("{}", json!({ "schema": 1, "role": role, "url": url, "metrics": metrics }));
+        return;
+    }
+    println!("{role} at {url}");
+    if let Some(metrics) = metrics {
+        println!("metrics at {metrics}");
     }
 }

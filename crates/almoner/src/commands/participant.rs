@@ -28,6 +28,7 @@ use tonic::transport::Endpoint;
 
 use super::backup::{Backup, Restore};
 use super::files::{RoleOptions, read_text, say_up, until_told};
+use super::metrics;
 use super::source::{fetch_deployment, join};
 use super::vault::{self, SiteKey};
 use crate::failure::{Blame, Failure, Kind};
@@ -112,6 +113,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
     let store: Arc<dyn Store> = Arc::new(gateways(&config)?);
     let stop = until_told();
+    let watched = metrics::serve(config.metrics, "participant").await?;
     let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
     let SiteKey { key, seal } = opened?;
     let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store)).await;
@@ -124,6 +126,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let training = read(&config.participant, "participant")?;
     let evaluation = read(&config.validator, "validator")?;
     let (progress, told) = broadcast::channel(256);
+    tokio::spawn(metrics::follow_site(progress.subscribe()));
     if options.json {
         tokio::spawn(print(told));
     }
@@ -140,7 +143,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         evaluation,
         progress,
     };
-    say_up("participant", &config.coordinator, options.json);
+    say_up("participant", &config.coordinator, &watched, options.json);
+    watched.ready();
     let served = almoner_participant::run(config, parts, stop).await;
     served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
 }

@@ -76,7 +76,7 @@ impl Reached {
         let Some(record) = record else {
             return Err(Failure::you(format!("federation {number}: there is no such federation")));
         };
-        let rounds = ledger.rounds(number).await.blame(Kind::Peer, context)?;
+        let rounds = ledger.rounds(number).await.blame(Kind::Peer, context)?.to_vec();
         Ok(Self { ledger, store, record, rounds, _devnet: devnet })
     }
 

@@ -153,6 +153,8 @@ impl Localnet {
             version: Default::default(),
             coordinator: self.url.clone(),
             gateways: Vec::new(),
+            store: None,
+            metrics: None,
             name: "aggregator".into(),
             lanes: 1,
         };

@@ -92,6 +92,7 @@ impl Localnet {
             key: file.clone(),
             unlock: None,
             state: file.clone(),
+            metrics: None,
             device: DeviceChoice::Cpu,
             claim: self.claim,
             participant: training.is_some().then(section),

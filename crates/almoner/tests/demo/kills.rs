@@ -33,6 +33,7 @@ const RESTARTS: usize = 200;
 const COORDINATOR: &[&str] = &[
     "state:starts",
     "state:round",
+    "event",
     "round:announced",
     "round:promised",
     "round:training",

@@ -18,6 +18,9 @@ use serde_json::Value;
 use super::almoner;
 
 pub(super) const HOSPITALS: usize = 3;
+/// A filter that lets everything through, of every library; it goes into a file of each role.
+const EVERYTHING: &str = "trace";
+const LOG: &str = "log";
 /// If the federation stands still, the test fails instead of waiting for ever.
 const GUARD: Duration = Duration::from_secs(300);
 
@@ -45,6 +48,7 @@ impl Children {
 pub(super) struct House {
     pub(super) home: tempfile::TempDir,
     pub(super) children: Children,
+    log: &'static str,
 }
 
 impl Drop for House {
@@ -60,6 +64,14 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    /// Listens to what was started, and has it end with the house.
+    pub(super) fn of(house: &House, mut child: Child) -> Self {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let id = child.id();
+        house.children.0.lock().unwrap().push(child);
+        Self { id, lines }
+    }
+
     pub(super) fn next(&mut self) -> Value {
         let line = self.lines.next().expect("the process goes on").expect("text");
         serde_json::from_str(&line).expect("a JSON document a line")
@@ -78,7 +90,7 @@ impl Daemon {
 
 impl House {
     pub(super) fn new() -> Self {
-        let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default() };
+        let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: "error" };
         let children = house.children.clone();
         std::thread::spawn(move || {
             std::thread::sleep(GUARD);
@@ -95,19 +107,20 @@ impl House {
 
     /// Starts a role in its room.
     pub(super) fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_almoner"))
+        let child = Command::new(env!("CARGO_BIN_EXE_almoner"))
             .args(arguments)
             .arg("--json")
             .current_dir(room)
-            .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| "error".into()))
+            .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(match self.log {
+                EVERYTHING => fs::File::options().create(true).append(true).open(room.join(LOG)).unwrap().into(),
+                _ => Stdio::inherit(),
+            })
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let id = child.id();
-        self.children.0.lock().unwrap().push(child);
-        Daemon { id, lines }
+        Daemon::of(self, child)
     }
 
     pub(super) fn daemon(&self, room: &Path, role: &str, settings: &str) -> (Daemon, String) {
@@ -183,7 +196,8 @@ fn a_second_one_is_refused(room: &Path, settings: &str) {
 
 #[test]
 fn a_federation_of_processes_outlives_its_coordinator() {
-    let house = House::new();
+    let mut house = House::new();
+    house.log = EVERYTHING;
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let account = key(&rooms[1].join("coordinator.key"));
     let (_chain, rpc) = house.daemon(
@@ -234,6 +248,70 @@ fn a_federation_of_processes_outlives_its_coordinator() {
         assert_eq!(status[sum], "2000000000000000000000", "{status}");
     }
     assert_eq!((status["members"].as_u64(), status["rounds"][1]["status"].as_str()), (Some(3), Some("final")));
+    the_logs_hold_no_secret(&house, &url, &scenario.hospitals[..HOSPITALS]);
+}
+
+/// At the finest level of every library: no row, no weight, no key, no loss of a hospital.
+fn the_logs_hold_no_secret(house: &House, coordinator: &str, hospitals: &[Holder]) {
+    let model = house.home.path().join("model.safetensors");
+    let exported = almoner(&[
+        "model",
+        "export",
+        "--coordinator",
+        coordinator,
+        "--federation",
+        "1",
+        "--out",
+        model.to_str().unwrap(),
+    ]);
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let weights = fs::read(&model).unwrap();
+    let header = 8 + usize::try_from(u64::from_le_bytes(weights[..8].try_into().unwrap())).unwrap();
+    let (weights, rest) = weights[header..].as_chunks::<4>();
+    assert!(weights.len() == 31 && rest.is_empty(), "one logistic unit of 30 features");
+    let mut secrets: Vec<(String, String)> =
+        weights.iter().map(|weight| ("a weight".into(), f32::from_le_bytes(*weight).abs().to_string())).collect();
+    for (index, holder) in hospitals.iter().enumerate() {
+        let room = house.room(&format!("hospital-{}", index + 1));
+        let key = fs::read_to_string(room.join("site.key")).unwrap();
+        let digits = key.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == 64);
+        secrets.extend(digits.map(|digits| ("a key".into(), digits.to_owned())));
+        for row in 0..holder.data.rows() {
+            let values: Vec<String> = holder.data.row(row).iter().take(3).map(f32::to_string).collect();
+            secrets.extend([",", ", "].map(|comma| ("a row".into(), values.join(comma))));
+        }
+        let rows = room.join("rows.csv");
+        let judged = almoner(&[
+            "model",
+            "evaluate",
+            "--model",
+            model.to_str().unwrap(),
+            "--coordinator",
+            coordinator,
+            "--csv",
+            rows.to_str().unwrap(),
+            "--label",
+            "y",
+            "--json",
+        ]);
+        let judged: Value = serde_json::from_slice(&judged.stdout).expect("a JSON document");
+        let loss = judged["log_loss"].as_f64().unwrap().to_string();
+        secrets.push(("a loss".into(), loss[..8].to_owned()));
+    }
+    assert!(secrets.iter().filter(|(what, _)| what == "a key").count() == HOSPITALS);
+    let mut logged = 0;
+    for room in fs::read_dir(house.home.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(log) = fs::read_to_string(room.join(LOG)) else { continue };
+        logged += 1;
+        assert!(log.lines().count() > 100, "{} logs at the finest level", room.display());
+        let first = log.lines().next().unwrap();
+        let entry: Value = serde_json::from_str(first).unwrap_or_else(|error| panic!("{error}: {first}"));
+        assert!(entry["timestamp"].is_string() && entry["level"].is_string(), "{first}");
+        for (what, secret) in secrets.iter().filter(|(_, secret)| secret.len() > 6) {
+            assert!(!log.contains(secret), "{} holds {what}: {secret}", room.join(LOG).display());
+        }
+    }
+    assert_eq!(logged, 3 + HOSPITALS + 1, "chain, coordinator, aggregator, hospitals, validator");
 }
 
 /// What a site says of the rows it was given, and that it is its operator's to mend.

@@ -123,7 +123,6 @@ mod tests {
             time: 0,
             block: 0,
             tx: B256::ZERO,
-            gas: 0,
         };
         RoundRecord {
             federation: 1,

@@ -19,7 +19,6 @@ impl Ledger {
                 block: log.block,
                 tx: log.tx,
                 log_index: log.index,
-                gas: self.cache.gas(&self.provider, log.tx).await?,
             });
         }
         Ok(claims)

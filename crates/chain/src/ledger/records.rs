@@ -86,7 +86,7 @@ pub struct RoundRecord {
     pub stages: BTreeMap<Stage, StageRecord>,
 }
 
-/// One value of the transcript chain. Stages posted by one transaction name the same one, with the gas of all of it.
+/// One value of the transcript chain. Stages posted by one transaction name the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageRecord {
     pub root: B256,
@@ -96,7 +96,6 @@ pub struct StageRecord {
     pub time: u64,
     pub block: u64,
     pub tx: B256,
-    pub gas: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -152,8 +151,6 @@ pub struct ClaimRecord {
     pub block: u64,
     pub tx: B256,
     pub log_index: u64,
-    /// Of the whole transaction, which may hold several claims.
-    pub gas: u64,
 }
 
 /// A move of a pot.

@@ -8,6 +8,7 @@ use alloy::sol_types::{SolType, SolValue};
 use almoner_protocol::Stage;
 use almoner_protocol::types::{ctx, transcript};
 
+use super::cache::lock;
 use super::{
     AdmittedRecord, ChainLog, ContributionRecord, Ledger, PromiseRecord, ProposalRecord, ReadyRecord, RevealRecord,
     RoundRecord, RoundStatus, StageRecord,
@@ -18,12 +19,18 @@ use crate::contracts::Rounds as R;
 impl Ledger {
     /// One round; `None` until it is opened.
     pub async fn round(&self, federation: u64, number: u64) -> Result<Option<RoundRecord>, LedgerError> {
-        Ok(self.read_rounds(federation, Some(number)).await?.pop())
+        Ok(self.rounds(federation).await?.iter().find(|round| round.number == number).cloned())
     }
 
     /// Every round of a federation that was opened, in order.
-    pub async fn rounds(&self, federation: u64) -> Result<Vec<RoundRecord>, LedgerError> {
-        self.read_rounds(federation, None).await
+    pub async fn rounds(&self, federation: u64) -> Result<Arc<Vec<RoundRecord>>, LedgerError> {
+        let events = self.events().await?;
+        // Taken out while it is extended: what fails half-way is worked out afresh.
+        let known = lock(&self.cache.rounds).take(federation, events.reading);
+        let known = known.extended(self, &events)?;
+        let rounds = known.rounds();
+        lock(&self.cache.rounds).put(federation, known);
+        Ok(rounds)
     }
 
     /// Who offered to serve on a round's committee, in chain order; the round need not be open yet.
@@ -49,34 +56,7 @@ impl Ledger {
         if same { Ok(()) } else { Err(contradiction(record, "the events are not what the contract holds")) }
     }
 
-    async fn read_rounds(&self, federation: u64, number: Option<u64>) -> Result<Vec<RoundRecord>, LedgerError> {
-        let events = self.events().await?;
-        let mut rounds = BTreeMap::<u64, RoundRecord>::new();
-        let mut readies = BTreeMap::<u64, Vec<ReadyRecord>>::new();
-        for log in self.of_rounds(&events) {
-            let Some(round) = key(log).filter(|(owner, _)| *owner == federation).map(|(_, round)| round) else {
-                continue;
-            };
-            if number.is_some_and(|number| number != round) {
-                continue;
-            }
-            if let Some(e) = log.decode::<R::ReadyPosted>() {
-                let ready = ReadyRecord { member: e.member, key_hash: e.keyHash, time: log.time };
-                readies.entry(round).or_default().push(ready);
-            } else if let Some(opened) = log.decode::<R::RoundOpened>() {
-                rounds.insert(round, self.opened(opened, log, readies.remove(&round).unwrap_or_default())?);
-            } else if let Some(record) = rounds.get_mut(&round) {
-                extend(record, log)?;
-            }
-        }
-        let mut rounds: Vec<_> = rounds.into_values().collect();
-        for stage in rounds.iter_mut().flat_map(|round| round.stages.values_mut()) {
-            stage.gas = self.cache.gas(&self.provider, stage.tx).await?;
-        }
-        Ok(rounds)
-    }
-
-    fn opened(
+    pub(super) fn opened(
         &self,
         opened: R::RoundOpened,
         log: &ChainLog,
@@ -108,14 +88,14 @@ impl Ledger {
         Ok(record)
     }
 
-    fn of_rounds<'a>(&self, events: &'a [Arc<ChainLog>]) -> impl Iterator<Item = &'a ChainLog> + use<'a> {
+    pub(super) fn of_rounds<'a>(&self, events: &'a [Arc<ChainLog>]) -> impl Iterator<Item = &'a ChainLog> + use<'a> {
         let address = self.deployment.rounds;
         events.iter().map(|log| &**log).filter(move |log| log.address == address)
     }
 }
 
 /// Every event of Rounds that concerns a round is indexed by federation and round.
-fn key(log: &ChainLog) -> Option<(u64, u64)> {
+pub(super) fn key(log: &ChainLog) -> Option<(u64, u64)> {
     let word = |at: usize| {
         let topic = log.data.topics().get(at)?;
         u64::try_from(alloy::primitives::U256::from_be_bytes(topic.0)).ok()
@@ -123,7 +103,7 @@ fn key(log: &ChainLog) -> Option<(u64, u64)> {
     Some((word(1)?, word(2)?))
 }
 
-fn extend(record: &mut RoundRecord, log: &ChainLog) -> Result<(), LedgerError> {
+pub(super) fn extend(record: &mut RoundRecord, log: &ChainLog) -> Result<(), LedgerError> {
     let time = log.time;
     if let Some(e) = log.decode::<R::StagePosted>() {
         return next_stage(record, log, e);
@@ -171,7 +151,7 @@ fn next_stage(record: &mut RoundRecord, log: &ChainLog, event: R::StagePosted) -
 }
 
 fn posted(log: &ChainLog, root: B256, transcript: B256, cid: Bytes) -> StageRecord {
-    StageRecord { root, transcript, cid, time: log.time, block: log.block, tx: log.tx, gas: 0 }
+    StageRecord { root, transcript, cid, time: log.time, block: log.block, tx: log.tx }
 }
 
 /// The struct of the bindings as that of the protocol: the same fields, the same encoding.

@@ -1,9 +1,11 @@
 //! What a transaction offers: twice the base fee and a modest tip, both under a ceiling.
 
 use alloy::eips::BlockNumberOrTag;
+use alloy::primitives::U64;
 use alloy::providers::Provider;
+use alloy::rpc::types::FeeHistory;
 
-use super::Sender;
+use super::{Sender, SenderConfig};
 use crate::LedgerError;
 
 const HISTORY_BLOCKS: u64 = 10;
@@ -36,16 +38,27 @@ impl Fees {
     }
 }
 
+/// What to ask a node for: `eth_feeHistory`.
+pub(super) fn question() -> (U64, BlockNumberOrTag, [f64; 1]) {
+    (U64::from(HISTORY_BLOCKS), BlockNumberOrTag::Latest, [TIP_PERCENTILE])
+}
+
 impl Sender {
     pub(super) async fn fees(&self) -> Result<Fees, LedgerError> {
-        let config = &self.inner.config;
-        let newest = BlockNumberOrTag::Latest;
-        let history = self.inner.provider.get_fee_history(HISTORY_BLOCKS, newest, &[TIP_PERCENTILE]).await?;
+        let (blocks, newest, percentiles) = question();
+        let history = self.inner.provider.get_fee_history(blocks.to(), newest, &percentiles).await?;
+        Fees::following(&history, &self.inner.config)
+    }
+}
+
+impl Fees {
+    /// What to offer after these blocks.
+    pub(super) fn following(history: &FeeHistory, config: &SenderConfig) -> Result<Self, LedgerError> {
         let base_fee = history.next_block_base_fee().or(history.latest_block_base_fee()).unwrap_or_default();
         let mut tips: Vec<u128> = history.reward.iter().flatten().flatten().copied().filter(|tip| *tip > 0).collect();
         tips.sort_unstable();
         let usual = tips.get(tips.len() / 2).copied().unwrap_or_default();
-        Fees::offer(base_fee, usual.max(config.least_tip), config.fee_ceiling)
+        Self::offer(base_fee, usual.max(config.least_tip), config.fee_ceiling)
     }
 }
 

@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use alloy::consensus::{SignableTransaction, Transaction, TxEip1559, TxEnvelope};
+use alloy::eips::BlockNumberOrTag;
 use alloy::eips::eip2718::{Decodable2718, Encodable2718};
-use alloy::primitives::{B256, Bytes, TxKind, U256};
+use alloy::primitives::{B256, Bytes, TxKind, U64, U256};
 use alloy::providers::Provider;
-use alloy::rpc::types::TransactionRequest;
+use alloy::rpc::client::{BatchRequest, Waiter};
+use alloy::rpc::types::{FeeHistory, TransactionRequest};
 use alloy::signers::SignerSync;
 
-use super::{Fees, Sender};
+use super::{Fees, Sender, fees};
 use crate::LedgerError;
 
 /// A signed transaction as it goes into the outbox.
@@ -57,8 +59,9 @@ pub(super) enum Verdict {
 }
 
 impl Sender {
-    /// Simulates the call, then estimates its gas; what reverts ends here, decoded.
-    pub(super) async fn estimate(&self, to: TxKind, input: Bytes) -> Result<u64, LedgerError> {
+    /// Simulates the call, estimates its gas and looks at the fees, in one question to the node; what reverts ends
+    /// here, decoded.
+    pub(super) async fn quote(&self, to: TxKind, input: Bytes) -> Result<(u64, Fees), LedgerError> {
         let request = TransactionRequest {
             from: Some(self.address()),
             to: Some(to),
@@ -66,14 +69,20 @@ impl Sender {
             ..TransactionRequest::default()
         };
         // The pending block is the one it will run in at the earliest: deadlines and windows are judged by its time.
-        self.inner.provider.call(request.clone()).pending().await?;
-        let needed = self.inner.provider.estimate_gas(request).pending().await?;
+        let at = BlockNumberOrTag::Pending;
+        let mut batch = BatchRequest::new(self.inner.provider.client());
+        let simulated: Waiter<Bytes> = batch.add_call("eth_call", &(request.clone(), at))?;
+        let needed: Waiter<U64> = batch.add_call("eth_estimateGas", &(request, at))?;
+        let history: Waiter<FeeHistory> = batch.add_call("eth_feeHistory", &fees::question())?;
+        batch.send().await?;
+        simulated.await?;
+        let (needed, history) = (needed.await?.to::<u64>(), history.await?);
         let config = &self.inner.config;
         if needed > config.gas_ceiling {
             return Err(LedgerError::GasCeiling { needed, ceiling: config.gas_ceiling });
         }
         let margin = needed.saturating_mul(config.gas_margin_percent) / 100;
-        Ok(needed.saturating_add(margin).min(config.gas_ceiling))
+        Ok((needed.saturating_add(margin).min(config.gas_ceiling), Fees::following(&history, config)?))
     }
 
     pub(super) fn sign(

@@ -109,7 +109,11 @@ impl Federation {
             ),
         )?;
         let url = coordinator.url().await?;
-        let aggregator = Role::start("aggregator", &room("aggregator"), &format!("coordinator = \"{url}\"\n"))?;
+        let aggregator = Role::start(
+            "aggregator",
+            &room("aggregator"),
+            &format!("coordinator = \"{url}\"\nstore = \"../coordinator/store\"\n"),
+        )?;
         let channel = endpoint(Endpoint::from_shared(url.clone())?).connect().await?;
         let mut orders = researchers_client(channel);
         let request = CreateRequest { spec: spec(plan), initial: Vec::new() };

@@ -168,7 +168,6 @@ impl World {
                 block: 0,
                 tx: B256::ZERO,
                 log_index: 0,
-                gas: 0,
             });
         }
     }
@@ -219,7 +218,7 @@ impl World {
 }
 
 fn stage(root: B256, cid: Bytes) -> StageRecord {
-    StageRecord { root, transcript: B256::ZERO, cid, time: 0, block: 0, tx: B256::ZERO, gas: 0 }
+    StageRecord { root, transcript: B256::ZERO, cid, time: 0, block: 0, tx: B256::ZERO }
 }
 
 /// Computes every transcript value again.
