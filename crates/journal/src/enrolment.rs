@@ -121,17 +121,14 @@ impl Journal {
     /// Counts attempts. A count outlives the process; that a power cut may undo the last one lets nobody guess, and so
     /// a flood of attempts does not make a round wait for the disk.
     pub fn keep_attempts(&self, who: &[u8], count: u32, until: u64) -> Result<(), JournalError> {
-        self.write_unsynced(
-            || "attempt".into(),
-            |tx| {
-                tx.prepare_cached(
-                    "INSERT INTO attempt (who, count, until) VALUES (?1, ?2, ?3)
+        self.write_unsynced(|tx| {
+            tx.prepare_cached(
+                "INSERT INTO attempt (who, count, until) VALUES (?1, ?2, ?3)
                      ON CONFLICT (who) DO UPDATE SET count = excluded.count, until = excluded.until",
-                )?
-                .execute((who, count, signed(until)))?;
-                Ok(())
-            },
-        )
+            )?
+            .execute((who, count, signed(until)))?;
+            Ok(())
+        })
     }
 }
 

@@ -86,35 +86,29 @@ impl Journal {
         name: impl FnOnce() -> String,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        self.write_with(&mut self.conn(), name, change)
-    }
-
-    /// A write that outlives this process, however it ends, but perhaps not the machine: nothing is waited for.
-    pub(crate) fn write_unsynced<T>(
-        &self,
-        name: impl FnOnce() -> String,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
-        let mut conn = self.conn();
-        conn.pragma_update(None, "synchronous", "NORMAL")?;
-        let written = self.write_with(&mut conn, name, change);
-        conn.pragma_update(None, "synchronous", "FULL")?;
-        written
-    }
-
-    fn write_with<T>(
-        &self,
-        conn: &mut Connection,
-        name: impl FnOnce() -> String,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
         let start = Instant::now();
-        let value = transact(conn, change).map_err(|error| self.named(error))?;
+        let value = self.transact(change).map_err(|error| self.named(error))?;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.inner.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.inner.commits.fetch_add(1, Ordering::Relaxed);
         almoner_failpoint::reached(name);
         Ok(value)
+    }
+
+    /// A write that outlives this process, however it ends, but perhaps not the machine: nothing is waited for.
+    pub(crate) fn write_unsynced<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut conn = self.conn();
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        let written = transact(&mut conn, change);
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        written.map_err(|error| self.named(error))
+    }
+
+    fn transact<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        transact(&mut self.conn(), change)
     }
 
     fn named(&self, error: JournalError) -> JournalError {

@@ -65,8 +65,11 @@ pub fn seal_secrets(journal: &Journal, key: &StateKey) -> Result<usize, SiteErro
     Ok(sealed.len())
 }
 
-/// Those that are not erased, by name.
-fn secrets(journal: &Journal) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, SiteError> {
+/// By its name.
+type Secret = (String, Zeroizing<Vec<u8>>);
+
+/// Those that are not erased.
+fn secrets(journal: &Journal) -> Result<Vec<Secret>, SiteError> {
     let mut found = Vec::new();
     for name in journal.state_keys()? {
         if name.split('/').nth(1).is_some_and(|word| SECRETS.contains(&word)) {

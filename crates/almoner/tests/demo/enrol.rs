@@ -2,8 +2,10 @@
 //! is paid; the password is changed, and lost, and found again by the recovery code.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
@@ -215,4 +217,77 @@ fn a_password_is_changed_and_a_lost_one_replaced() {
     // An agent that is given the wrong one says so and ends, instead of trying it over and over.
     place.settle(&room, "new");
     refused(&room, &["participant", "--config", "settings.toml"], 3, wrong);
+}
+
+/// A process that stops at a point, and is killed there.
+struct Doomed(Child);
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Doomed {
+    fn start(room: &Path, arguments: &[&str], point: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+        command.args(arguments).arg("--json").current_dir(room).env(almoner_failpoint::STOP_AT, point);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self(child)
+    }
+
+    fn is_up(&mut self) {
+        let mut said = String::new();
+        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("\"role\""), "{said}");
+    }
+
+    fn killed_there(mut self) {
+        let said = BufReader::new(self.0.stderr.take().unwrap());
+        let stopped = said.lines().map_while(Result::ok).any(|line| line.starts_with(almoner_failpoint::STOPPED));
+        assert!(stopped, "it ended before it came there");
+    }
+}
+
+/// Neither end's death between two writes leaves a site with a password that opens nothing.
+#[test]
+fn a_change_of_password_can_be_killed_on_either_side() {
+    let mut place = place();
+    let room = place.house.room("site");
+    let [old, new, code] = ["old", "new", "code"].map(|name| room.join(name));
+    secret(&old, PASSWORD);
+    secret(&new, "another one for the test");
+    place.settle(&room, "old");
+    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &place.invitation(&[])];
+    let enrolled = said(&room, &enrol);
+    let login = ["participant", "login", "--config", "settings.toml"];
+    let change = ["participant", "password", "--config", "settings.toml", "--new", "new"];
+
+    // The site, when its vault is ready and the coordinator knows of nothing.
+    Doomed::start(&room, &change, "vault:both").killed_there();
+    assert_eq!(said(&room, &login)["account"], enrolled["account"]);
+    place.settle(&room, "new");
+    refused(&room, &login, 3, "wrong password");
+    place.settle(&room, "old");
+
+    // The coordinator, when it has the new password and has not said so.
+    place.house.children.kill(place.daemons[0].id);
+    let mut doomed = Doomed::start(&place.coordinator, &["coordinator", "--config", "settings.toml"], "enrolled");
+    doomed.is_up();
+    let site = std::thread::spawn({
+        let room = room.clone();
+        move || super::cli::at(&room, &change)
+    });
+    doomed.killed_there();
+    let output = site.join().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let settings = fs::read_to_string(place.coordinator.join("settings.toml")).unwrap();
+    place.daemons[0] = place.house.daemon(&place.coordinator, "coordinator", &settings).0;
+    refused(&room, &login, 3, "wrong password");
+    place.settle(&room, "new");
+    assert_eq!(said(&room, &login)["account"], enrolled["account"]);
+    // The code that was printed is still the one.
+    secret(&code, enrolled["recovery_code"].as_str().unwrap());
+    said(&room, &["participant", "recover", "--config", "settings.toml", "--code", "code", "--new", "old"]);
 }

@@ -83,6 +83,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             (None, _) => {}
         }
         print_code(&code);
+        println!("back up:        {}, which is of no use to a thief", config.key.display());
         println!("destroy:        every copy of the plain key file there may be; whoever has one needs no password");
         println!("next:           almoner participant unlock-file, for a site that starts with nobody there");
     }

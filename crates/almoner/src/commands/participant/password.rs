@@ -125,7 +125,9 @@ async fn renew(
     let path = &config.key;
     let both = |export: &_| {
         let both = vault.clone().and_password(open, export, &mut system_rng()?)?;
-        Ok(write_vault(path, &both)?)
+        write_vault(path, &both)?;
+        almoner_failpoint::reached(|| "vault:both".into());
+        Ok(())
     };
     let mut dialog = dialog(&config, &config.coordinator)?;
     let registered = dialog.register(&key, password, Admitted::AsEnrolled, None, both);
