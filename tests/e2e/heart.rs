@@ -106,7 +106,7 @@ fn play(seed: u64, scenario: &Scenario) -> Run {
         }
         let mut raw_scores = [0; 4];
         for round in net.ledger.rounds(net.federation).await.unwrap().iter() {
-            let scores = raw_scores_of(&net, &round, &accounts).await;
+            let scores = raw_scores_of(&net, round, &accounts).await;
             raw_scores.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
         }
         net.stop().await.unwrap();

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
@@ -18,7 +18,7 @@ use super::processes::{Daemon, HOSPITALS, House, key, order};
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
 /// Takes all the room there is.
-fn fill(disk: &PathBuf) {
+fn fill(disk: &Path) {
     let mut filler = File::options().create(true).append(true).open(disk.join("filler")).unwrap();
     for part in [1 << 16, 1 << 12, 1] {
         while filler.write_all(&vec![0; part]).is_ok() {}
