@@ -14,7 +14,7 @@ use almoner_protocol::{Address, MAX_PARAMETERS};
 use almoner_tls::{Authority, Client as Tls, ClientFiles, Door, Role, ServerFiles, TlsError};
 use axum::extract::Request as HttpRequest;
 use axum::routing::post;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -46,9 +46,8 @@ impl ClientStreamingService<wire::UploadChunk> for Sink {
         Box::pin(async move {
             let broken = |error: almoner_proto::WireError| Status::invalid_argument(error.to_string());
             let (_, mut reader) = UploadReader::open(request.into_inner()).await.map_err(broken)?;
-            let mut all = BytesMut::new();
-            reader.rest_into(&mut all).await.map_err(broken)?;
-            reader.finish().await.map_err(broken)?;
+            // As raw TCP's other end does: read, and let go.
+            while reader.next(u64::MAX).await.map_err(broken)?.is_some() {}
             Ok(Response::new(wire::UploadReceipt::default()))
         })
     }
