@@ -80,7 +80,7 @@ fn a_full_disk_loses_nothing() {
     fill(&disk);
     let refused = almoner(&["federation", "launch", "1", "--rounds", "2", "--coordinator", &url, "--json"]);
     let said: Value = serde_json::from_slice(&refused.stderr).expect("one JSON document");
-    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert_eq!(refused.status.code(), Some(4), "{said}");
     assert_eq!(
         said["error"]["message"],
         "the coordinator: the coordinator's disk is full; nothing was taken, ask again"
