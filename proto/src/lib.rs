@@ -27,9 +27,9 @@ pub use convert::{
 };
 pub use error::{FieldError, WireError};
 pub use limits::{
-    CONNECTION_WINDOW, MAX_CHUNK, MAX_MESSAGE, RANGE_BLOCKS, STREAM_WINDOW, aggregators_client, aggregators_server,
-    endpoint, enrolment_client, enrolment_server, range_leaves, researchers_client, researchers_server, server,
-    sites_client, sites_server,
+    CONNECTION_WINDOW, MAX_CHUNK, MAX_INITIAL, MAX_MESSAGE, RANGE_BLOCKS, STREAM_WINDOW, aggregators_client,
+    aggregators_server, endpoint, enrolment_client, enrolment_server, range_leaves, researchers_client,
+    researchers_server, server, sites_client, sites_server,
 };
 pub use status::{Blame, ErrorKind, Kinded, kind_of, status};
 

@@ -17,6 +17,8 @@ use crate::wire::sites_server::{Sites, SitesServer};
 pub const MAX_CHUNK: usize = 1 << 20;
 /// Largest single message, whatever the federation. A reveal of a larger model needs its `parameters` on top.
 pub const MAX_MESSAGE: usize = 8 << 20;
+/// Largest first model of a create order: 16 million parameters of 4 bytes.
+pub const MAX_INITIAL: usize = 64 << 20;
 /// Blocks of one aggregator job; a job starts at a multiple of it, so that its leaves have a subtree of their own.
 pub const RANGE_BLOCKS: u32 = 256;
 /// Leaves (128 words) of one block of 2048 words.
@@ -82,7 +84,7 @@ pub fn researchers_client(channel: Channel) -> ResearchersClient<Channel> {
 }
 
 pub fn researchers_server<T: Researchers>(service: T) -> ResearchersServer<T> {
-    ResearchersServer::new(service).max_decoding_message_size(MAX_MESSAGE)
+    ResearchersServer::new(service).max_decoding_message_size(MAX_INITIAL + MAX_MESSAGE)
 }
 
 /// A job names every participant: 65,535 of them take more than `MAX_MESSAGE`.

@@ -31,8 +31,7 @@ pub async fn base_model(
     let base = match from.memory.verified_model().await? {
         Some((root, values)) => {
             let path = trace(rounds, round, root)?;
-            let own = replay(from, path, values).await?;
-            let root = model_root(&own);
+            let (own, root) = replay(from, path, values).await?;
             if root != stated {
                 return Err(trap(round, root));
             }
@@ -108,8 +107,9 @@ pub fn check_parent(rounds: &[RoundRecord], round: &RoundRecord) -> Result<(), S
     }
 }
 
-/// Recomputes the result of every round on the path.
-async fn replay(from: &Sources, path: Vec<&RoundRecord>, mut values: Vec<i32>) -> Result<Vec<i32>, SiteError> {
+/// Recomputes the result of every round on the path; the last one, and its root.
+async fn replay(from: &Sources, path: Vec<&RoundRecord>, mut values: Vec<i32>) -> Result<(Vec<i32>, B256), SiteError> {
+    let mut root = None;
     for round in path {
         let seed = seed_of(from, &round.descriptor).await?;
         values = result_of(from.store.as_ref(), seed, round, values).await?;
@@ -118,8 +118,10 @@ async fn replay(from: &Sources, path: Vec<&RoundRecord>, mut values: Vec<i32>) -
         if own != posted {
             return Err(SiteError::Root { what: "model", stated: posted, found: own });
         }
+        root = Some(own);
     }
-    Ok(values)
+    let root = root.unwrap_or_else(|| model_root(&values));
+    Ok((values, root))
 }
 
 /// The model that a round's posted opening gives, from the base it started from.

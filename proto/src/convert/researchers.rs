@@ -1,12 +1,10 @@
 //! What a researcher orders.
 
-use crate::{FieldError, wire};
+use crate::{FieldError, MAX_INITIAL, wire};
 
 use super::field::{Amount, Fields};
 
 const MAX_SPEC: usize = 64 << 10;
-/// Fits one message together with the spec.
-const MAX_INITIAL: usize = 7 << 20;
 const MAX_ROUNDS: u32 = 10_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -316,7 +316,7 @@ pub struct CreateRequest {
     /// TOML, at most 64 KiB
     #[prost(string, tag = "1")]
     pub spec: ::prost::alloc::string::String,
-    /// the first model: one big-endian i32 per parameter, at most 7 MiB; empty: all zero
+    /// the first model: one big-endian i32 per parameter, at most 64 MiB; empty: all zero
     #[prost(bytes = "bytes", tag = "2")]
     pub initial: ::prost::bytes::Bytes,
 }

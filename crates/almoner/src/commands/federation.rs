@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use almoner_model::initial_weights;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
-    CreateRequest, FundRequest, LaunchRequest, RoundNotice, StopRequest, WatchRequest, researchers_client, wire,
+    CreateRequest, FundRequest, LaunchRequest, MAX_INITIAL, RoundNotice, StopRequest, WatchRequest, researchers_client,
+    wire,
 };
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::{B256, base_from_f32};
@@ -149,8 +150,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 /// Where training starts. A network of several layers would stay at zero for ever: every gradient there is zero. One
 /// layer starts at zero, and so does a model too long for the order, which only serves to be measured.
-fn first_model(spec: &FederationSpec) -> Result<Vec<i32>, Failure> {
-    const MOST: u32 = (7 << 20) / 4;
+pub(super) fn first_model(spec: &FederationSpec) -> Result<Vec<i32>, Failure> {
+    const MOST: u32 = (MAX_INITIAL / 4) as u32;
     let layers = spec.model.tensors().len() / 2;
     if layers < 2 || spec.model.parameters()? > MOST {
         return Ok(Vec::new());

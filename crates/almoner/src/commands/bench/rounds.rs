@@ -10,6 +10,7 @@ use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
     CreateRequest, FundRequest, LaunchRequest, RoundNotice, WatchRequest, endpoint, researchers_client, wire,
 };
+use almoner_protocol::spec::FederationSpec;
 use tokio_stream::StreamExt;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
@@ -17,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::floors::{self, Floors};
 use super::house::Role;
 use super::payload::Payload;
+use crate::commands::federation::first_model;
 use crate::commands::key;
 use crate::failure::{Failure, Kind};
 
@@ -116,7 +118,9 @@ impl Federation {
         )?;
         let channel = endpoint(Endpoint::from_shared(url.clone())?).connect().await?;
         let mut orders = researchers_client(channel);
-        let request = CreateRequest { spec: spec(plan), initial: Vec::new() };
+        let spec = spec(plan);
+        let initial = first_model(&FederationSpec::parse(&spec)?)?;
+        let request = CreateRequest { spec, initial };
         orders.create(wire::CreateRequest::from(request)).await?;
         let amount = POT * u128::from(plan.rounds + 1);
         orders.fund(wire::FundRequest::from(FundRequest { federation: 1, amount })).await?;
