@@ -6,5 +6,5 @@ mod train;
 mod upload;
 
 pub use build::{Contributed, Salted, build_contribution, deal_shares, seal_contribution};
-pub use train::train_update;
+pub use train::{train_delta, train_update};
 pub use upload::{Attempt, check_receipt, upload};

@@ -130,9 +130,25 @@ impl Memory {
         self.seed_or(format!("upload-seed/{ctx}"), draw).await
     }
 
-    /// Forgets the keys of a round that is over, and the direction, which is as long as the model.
+    /// What training changed in a round, where training again would change something else.
+    pub async fn delta(&self, ctx: B256) -> Result<Option<Vec<f32>>, SiteError> {
+        let Some(value) = self.secret(format!("delta/{ctx}")).await? else { return Ok(None) };
+        let (words, rest) = value.as_chunks::<4>();
+        match rest.is_empty() {
+            true => Ok(Some(words.iter().map(|word| f32::from_be_bytes(*word)).collect())),
+            false => Err(JournalError::Corrupt("a kept update").into()),
+        }
+    }
+
+    pub async fn keep_delta(&self, ctx: B256, delta: &[f32]) -> Result<(), SiteError> {
+        let value: Zeroizing<Vec<u8>> = Zeroizing::new(delta.iter().flat_map(|value| value.to_be_bytes()).collect());
+        self.put_secret(format!("delta/{ctx}"), &value).await
+    }
+
+    /// Forgets the keys of a round that is over, what was trained in it, and the direction.
     pub async fn forget_round(&self, round: u64, ctx: B256) -> Result<(), SiteError> {
-        for what in [format!("member-key/{round}"), format!("upload-seed/{ctx}"), format!("direction/{ctx}")] {
+        let member_key = format!("member-key/{round}");
+        for what in [member_key, format!("upload-seed/{ctx}"), format!("delta/{ctx}"), format!("direction/{ctx}")] {
             if self.get(what.clone()).await?.is_some() {
                 self.put(what, Vec::new()).await?;
             }

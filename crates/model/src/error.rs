@@ -76,11 +76,14 @@ pub enum ModelError {
     #[error("training diverged: weights are no longer finite; lower the learning rate")]
     Diverged,
     /// The name is a device, but this build has no back end for it.
-    #[error("device '{0}' is not in this build; use 'auto' or 'cpu'")]
+    #[error("device '{0}' is not in this build; use 'auto' or 'cpu', or build with --features wgpu for 'wgpu'")]
     DeviceNotBuilt(String),
     /// The name is not a device.
-    #[error("unknown device '{0}'; use 'auto' or 'cpu'")]
+    #[error("unknown device '{0}'; use 'auto', 'cpu' or 'wgpu'")]
     UnknownDevice(String),
+    /// The build has GPUs, the machine has none that it can train on.
+    #[error("no GPU: {0}; install the Vulkan driver and loader (libvulkan1) of the card, or use device 'cpu'")]
+    NoGpu(String),
     /// A file of weights that is not one of this model.
     #[error("weights file: {0}")]
     File(String),

@@ -89,5 +89,7 @@ pub(crate) fn to_device(values: Vec<f32>, columns: usize, device: &Device) -> Te
 
 /// A tensor's values, row by row.
 pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
-    tensor.into_data().try_into_vec::<f32>().map_err(|e| ModelError::Backend(format!("{e:?}")))
+    // A GPU reports here whatever failed since it was last read.
+    let data = tensor.try_into_data().map_err(|e| ModelError::Backend(e.to_string()))?;
+    data.try_into_vec::<f32>().map_err(|e| ModelError::Backend(format!("{e:?}")))
 }

@@ -75,7 +75,7 @@ fn layer_lists_are_checked() {
 
 #[test]
 fn devices_have_names() {
-    for name in ["auto", "cpu"] {
+    for name in ["auto", "cpu", "wgpu"] {
         assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
     }
     assert_eq!("cuda".parse::<DeviceChoice>(), Err(ModelError::DeviceNotBuilt("cuda".into())));

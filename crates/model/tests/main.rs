@@ -5,12 +5,16 @@ mod batches;
 mod breast_cancer;
 mod clipped;
 mod data;
+mod devices;
 mod files;
 mod heart;
 mod plain;
 mod shared;
 mod support;
 mod training;
+
+#[path = "../examples/devices/numerics.rs"]
+mod numerics;
 
 // The demo's data readers live in the `almoner` library, which nothing here may depend on.
 #[path = "../../almoner/src/localnet/breast_cancer.rs"]

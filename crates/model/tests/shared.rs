@@ -9,10 +9,14 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     if full.exists() {
         return Some(full);
     }
-    let required = std::env::var("ALMONER_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "data"));
-    assert!(!required, "{path} of the shared data is required, and not at {}", full.display());
+    assert!(!required("data"), "{path} of the shared data is required, and not at {}", full.display());
     println!("skipped: shared data: {path} is not there; set ALMONER_SHARED");
     None
+}
+
+/// Whether `ALMONER_REQUIRE` names it.
+pub(crate) fn required(what: &str) -> bool {
+    std::env::var("ALMONER_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == what))
 }
 
 /// `ALMONER_SHARED`, else `shared` beside the repository.

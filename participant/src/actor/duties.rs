@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use almoner_chain::RoundRecord;
 use almoner_crypto::seal::MemberKey;
+use almoner_model::Dataset;
 use almoner_proto::{AcknowledgementsReply, AcknowledgementsRequest, SealedShare, SealedSharesRequest, kind_of, wire};
 use almoner_protocol::types::{StageAck, transcript};
-use almoner_protocol::{Address, AdmitVerdict, Admitted, B256, Stage, list_root};
+use almoner_protocol::{Address, AdmitVerdict, Admitted, B256, Stage, Update, list_root, quantise};
 use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
@@ -17,7 +18,7 @@ use crate::committee::{
     HeldShares, Judged, Revealed, answer_scores, answer_sum, check_acknowledgements, check_revealed, forms, judged,
     open_shares, recompute_admission, revealed, signed_scores, signed_sum, valid_set,
 };
-use crate::contribute::{Attempt, build_contribution, train_update, upload};
+use crate::contribute::{Attempt, build_contribution, train_delta, upload};
 use crate::fetch::{Terms, scalars_limit};
 use crate::memory::Promised;
 use crate::validate::{build_direction, signed_promise, signed_reveal};
@@ -66,14 +67,7 @@ impl Site {
         let Some(data) = self.training.clone() else { return Ok(()) };
         let limit = scalars_limit(&self.config.policy, &terms.descriptor);
         self.memory().spend_scalars(terms.ctx, terms.descriptor.validators.into(), limit).await?;
-        let (seed, device, training) = (self.site_seed().await?, self.device.clone(), terms.clone());
-        let started = Instant::now();
-        let update = compute(move || train_update(&training, &data, seed, &device)).await?;
-        self.tell(SiteProgress::Trained {
-            round: terms.descriptor.round,
-            clipped: update.clipped(),
-            seconds: started.elapsed().as_secs_f64(),
-        });
+        let update = self.update(terms, data).await?;
         let (entropy, ctx) = (self.entropy.clone(), terms.ctx);
         let draw = move || entropy.draw("upload", ctx.as_slice());
         let randomness = self.memory().upload_seed(ctx, draw).await?;
@@ -85,6 +79,33 @@ impl Site {
         };
         let manifest = upload(&mut self.client, &self.from.identity, terms.coordinator, contributed, attempt).await?;
         self.memory().keep_receipt(terms.ctx, manifest).await
+    }
+
+    async fn update(&self, terms: &Arc<Terms>, data: Arc<Dataset>) -> Result<Update, SiteError> {
+        let started = Instant::now();
+        let delta = match self.memory().delta(terms.ctx).await? {
+            Some(delta) => delta,
+            None => self.train(terms, data).await?,
+        };
+        let scale = terms.scale();
+        let update = compute(move || Ok(quantise(&delta, &scale)?)).await?;
+        self.tell(SiteProgress::Trained {
+            round: terms.descriptor.round,
+            clipped: update.clipped(),
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(update)
+    }
+
+    /// What a GPU gave is written down before anything is signed: trained again it would be another update, and a second
+    /// manifest is proof against whoever signed it.
+    async fn train(&self, terms: &Arc<Terms>, data: Arc<Dataset>) -> Result<Vec<f32>, SiteError> {
+        let (seed, device, training) = (self.site_seed().await?, self.device.clone(), terms.clone());
+        let delta = compute(move || train_delta(&training, &data, seed, &device)).await?;
+        if !self.device.repeats() {
+            self.memory().keep_delta(terms.ctx, &delta).await?;
+        }
+        Ok(delta)
     }
 
     // ---- validator --------------------------------------------------------------------------------

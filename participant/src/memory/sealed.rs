@@ -10,7 +10,7 @@ use crate::SiteError;
 use crate::entropy::system_rng;
 
 /// What is a secret, by the word behind the federation. A direction is one until it is revealed.
-const SECRETS: [&str; 4] = ["site-seed", "member-key", "upload-seed", "direction"];
+const SECRETS: [&str; 5] = ["site-seed", "member-key", "upload-seed", "direction", "delta"];
 
 impl Memory {
     pub(super) async fn secret(&self, what: String) -> Result<Option<Zeroizing<Vec<u8>>>, SiteError> {

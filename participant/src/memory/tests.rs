@@ -26,6 +26,18 @@ async fn seeds_are_drawn_once_and_forgotten_with_their_round() {
 }
 
 #[tokio::test]
+async fn what_was_trained_is_kept_to_the_bit_while_its_round_lasts() {
+    let memory = memory();
+    assert_eq!(memory.delta(A).await.unwrap(), None);
+    let delta = [0.0, -1.5e-7, f32::MIN_POSITIVE, 3.0];
+    memory.keep_delta(A, &delta).await.unwrap();
+    assert_eq!(memory.delta(A).await.unwrap(), Some(delta.to_vec()));
+    assert_eq!(memory.delta(B).await.unwrap(), None);
+    memory.forget_round(3, A).await.unwrap();
+    assert_eq!(memory.delta(A).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_stage_is_acknowledged_once() {
     let memory = memory();
     assert_eq!(memory.acknowledge_once(A, Stage::Admit, B).await.unwrap(), Answered::First);

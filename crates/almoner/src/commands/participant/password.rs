@@ -129,7 +129,7 @@ async fn renew(
         almoner_failpoint::reached(|| "vault:both".into());
         Ok(())
     };
-    let mut dialog = dialog(&config, &config.coordinator)?;
+    let mut dialog = dialog(config, &config.coordinator)?;
     let registered = dialog.register(&key, password, Admitted::AsEnrolled, None, both);
     let (export, _) = registered.await.map_err(theirs)?;
     let mut rng = system_rng()?;

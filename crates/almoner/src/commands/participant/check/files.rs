@@ -38,7 +38,7 @@ pub(super) fn own(config: &SiteConfig, table: &mut Table) -> Option<Address> {
     }
     journal(&config.state, table);
     match ComputeDevice::open(config.device) {
-        Ok(_) => table.fine("device", config.device.to_string()),
+        Ok(device) => table.fine("device", device.name()),
         Err(error) => table.fail("device", &Failure::new(Kind::You, error), "device = \"cpu\" always works"),
     }
     account
