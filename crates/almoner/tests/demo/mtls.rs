@@ -7,6 +7,7 @@ use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
+use super::cli;
 use super::outputs::{golden, transcript};
 use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
 use super::{almoner, refused};
@@ -80,6 +81,7 @@ impl Running {
         let settings = format!(
             "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
              store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
+             enrolment = \"enrolment.key\"\nauthority = \"../authority\"\n\
              [tls]\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\nclients_ca = \"tls/ca.pem\"\n\
              revoked = \"../authority/revoked.pem\"\n",
             free_port()
@@ -182,6 +184,38 @@ fn whoever_may_not_ask_is_told_why() {
     // What is public is answered to all of them, and the researcher still may.
     order(&running.url, &["status", "1", "--ca", &researcher[1]]);
     running.order(&researcher, &["fund", "1", "1"]);
+}
+
+/// Whoever has an invitation and no certificate yet.
+#[test]
+fn a_site_that_enrols_gets_its_certificate() {
+    let running = Running::start();
+    let room = running.room("newcomer");
+    fs::create_dir(room.join("tls")).unwrap();
+    fs::copy(running.authority.dir.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
+    fs::write(room.join("password"), "a password for the test").unwrap();
+    fs::set_permissions(room.join("password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let settings = format!(
+        "coordinator = \"{}\"\nfederation = 1\nentity = \"newcomer\"\nkey = \"site.key\"\nunlock = \"password\"\n\
+         state = \"site.db\"\n{TLS}[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n",
+        running.url
+    );
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let invite = ["coordinator", "invite", "--config", "settings.toml"];
+    let invitation = cli::said(&running.house.room("coordinator"), &invite)["invitation"].clone();
+    let invitation = invitation.as_str().unwrap();
+    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", invitation];
+    let enrolled = cli::said(&room, &enrol);
+    let kept = fs::read_to_string(room.join("tls/certificate.pem")).unwrap();
+    assert_eq!(enrolled["certificate"].as_str(), Some(kept.as_str()));
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(room.join("tls/certificate.key")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // The door knows who holds it, and as what.
+    let who = options(&room.join("tls"));
+    let line =
+        [&["federation", "fund", "1", "1", "--coordinator", &running.url][..], &who.each_ref().map(String::as_str)];
+    refused(&line.concat(), 3, "is not for a site: ");
 }
 
 /// A site that holds the key of one account and the certificate of another.
