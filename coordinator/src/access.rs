@@ -31,7 +31,12 @@ const WORKERS: To = Only(&[Operator]);
 const MEMBERS: To = Only(&Role::ALL);
 
 /// By their very path.
-const EXACTLY: [(&str, To); 25] = [
+const EXACTLY: [(&str, To); 29] = [
+    // An invitation, or a password, stands in for the certificate.
+    ("/almoner.v0.Enrolment/RegisterStart", Anybody),
+    ("/almoner.v0.Enrolment/RegisterFinish", Anybody),
+    ("/almoner.v0.Enrolment/LoginStart", Anybody),
+    ("/almoner.v0.Enrolment/LoginFinish", Anybody),
     ("/almoner.v0.Sites/Join", SITES),
     ("/almoner.v0.Sites/Watch", SITES),
     ("/almoner.v0.Sites/AnnounceReady", SITES),
@@ -62,10 +67,8 @@ const EXACTLY: [(&str, To); 25] = [
     ("/deployment.json", Anybody),
 ];
 
-/// Everything below a path. A service for those who have no certificate yet, to get one, has its place here.
-const BELOW: [(&str, To); 3] = [
-    // An invitation, or a password, stands in for the certificate.
-    ("/almoner.v0.Enrolment/", Anybody),
+/// Everything below a path.
+const BELOW: [(&str, To); 2] = [
     // Artefacts by CID, read only: whoever audits needs no permission.
     ("/ipfs/", Anybody),
     ("/grpc.reflection.v1.ServerReflection/", MEMBERS),

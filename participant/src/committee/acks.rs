@@ -29,9 +29,6 @@ pub fn check_acknowledgements(
         if message.transcript != transcript {
             return Err(bad("somebody saw another transcript"));
         }
-        if signers.len() >= terms.threshold() {
-            continue;
-        }
         let signer = identity.signer(message, signature)?;
         if terms.committee_index(signer).is_none() {
             return Err(bad("it is not signed by a member of the committee"));
