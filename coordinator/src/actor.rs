@@ -225,7 +225,11 @@ impl Actor {
             return Ok(effects);
         }
         // Durable before anything that follows is sent or acknowledged; what could not be written did not happen.
-        self.journal.append(&written)?;
+        if let Err(error) = self.journal.append(&written) {
+            // Nobody but us repeats what is our own: the order that it answers is given again.
+            self.try_again_soon();
+            return Err(error.into());
+        }
         if let Some(current) = &mut self.current {
             current.round = round;
         }
