@@ -1,9 +1,12 @@
 //! The waiting: lease, perform, post, again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use almoner_proto::{Job, JobKind, Kinded, LeaseRequest, aggregators_client, kind_of, result_messages, wire};
+use almoner_proto::{
+    Job, JobKind, Kinded, LeaseRequest, Outage, WireError, aggregators_client, is_from_peer, kind_of, result_messages,
+    timely, wire,
+};
 use almoner_store::Store;
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -43,10 +46,25 @@ pub async fn run(config: AggregatorConfig, parts: Parts, shutdown: CancellationT
 
 async fn work(worker: String, lane: usize, parts: Parts) {
     let mut client = aggregators_client(parts.channel);
+    let mut away = Outage::default();
     loop {
-        let wait = match turn(&mut client, &worker, parts.store.as_ref()).await {
+        let done = turn(&mut client, &worker, parts.store.as_ref()).await;
+        let wait = match done {
+            Ok(_) if let Some(lasted) = away.over(Instant::now()) => {
+                tracing::info!(lane, seconds = lasted.as_secs(), "the coordinator answers again: going on");
+                continue;
+            }
             Ok(true) => continue,
             Ok(false) => IDLE,
+            Err(AggregatorError::Wire(WireError::Status(status))) if !is_from_peer(&status) => {
+                // Chance spreads the workers that lost one coordinator; without any they come back together.
+                let pause = away.failed(Instant::now(), getrandom::u64().unwrap_or_default());
+                if let Some(since) = pause.say {
+                    let (seconds, error) = (since.as_secs(), status.message());
+                    tracing::warn!(lane, waiting_for = "coordinator", seconds, error, "no answer: waiting");
+                }
+                pause.wait
+            }
             Err(error) => {
                 // The lease lapses and the job is given out again; what went wrong is for the operator to see.
                 tracing::warn!(lane, %error, "job failed");
@@ -73,7 +91,7 @@ async fn turn(
     store: &dyn Store,
 ) -> Result<bool, AggregatorError> {
     let request = LeaseRequest { worker: worker.to_owned() };
-    let reply = client.lease(wire::LeaseRequest::from(request)).await?.into_inner();
+    let reply = client.lease(timely::<wire::LeaseRequest>(request)).await?.into_inner();
     let Some(job) = Job::from_wire(reply)? else { return Ok(false) };
     almoner_failpoint::reached(|| format!("leased:{}", name(&job.kind)));
     let started = tokio::time::Instant::now();

@@ -9,14 +9,14 @@ mod round;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use almoner_chain::{Ledger, RoundStatus, SigningKey};
 use almoner_identity::StateKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
-use almoner_proto::{ErrorKind, Kinded, RoundNotice, WatchRequest, sites_client, wire};
+use almoner_proto::{ErrorKind, Kinded, Outage, RoundNotice, WatchRequest, sites_client, wire};
 use almoner_protocol::{MAX_PARAMETERS, Stage, U256};
 use almoner_store::Store;
 use tokio::sync::broadcast;
@@ -127,6 +127,9 @@ struct Site {
     /// Up to when the journal may have forgotten what this site said; `None` until it was looked up.
     forgotten: Option<u64>,
     work: Option<Work>,
+    /// Tries in a row to do what is due, and to hear of news, that found nobody.
+    away: Outage,
+    deaf: Outage,
 }
 
 /// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
@@ -166,6 +169,8 @@ impl Site {
             asked_pay: None,
             forgotten: None,
             work: None,
+            away: Outage::default(),
+            deaf: Outage::default(),
         })
     }
 
@@ -183,15 +188,16 @@ impl Site {
             let woken = tokio::time::timeout(wait, self.wake(&mut stream)).await;
             match woken {
                 Ok(Ok(latest)) => {
+                    back(&mut self.deaf, "notices");
                     news = Some(latest.block).filter(|block| *block > 0);
                     notice = latest;
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "the coordinator's notices stopped");
                     stream = None;
                     // It may have restarted and forgotten what it had not written down.
                     (self.offered, self.asked) = Default::default();
-                    tokio::time::sleep(self.pause(&error)).await;
+                    let wait = pause(&mut self.deaf, self.entropy.as_ref(), &error);
+                    tokio::time::sleep(wait).await;
                 }
                 Err(_) => {}
             }
@@ -223,19 +229,12 @@ impl Site {
             done = self.turn(notice, None).await;
         }
         match done {
-            Ok(()) => POLL,
-            Err(error) => {
-                match error.kind() {
-                    ErrorKind::NotNow(_) => tracing::debug!(%error, "not yet"),
-                    _ => tracing::warn!(%error, "the site cannot go on"),
-                }
-                self.pause(&error)
+            Ok(()) => {
+                back(&mut self.away, "duties");
+                POLL
             }
+            Err(error) => pause(&mut self.away, self.entropy.as_ref(), &error),
         }
-    }
-
-    fn pause(&self, error: &SiteError) -> Duration {
-        error.kind().retry_after().unwrap_or(BACK_OFF)
     }
 
     async fn turn(&mut self, notice: &RoundNotice, news: Option<u64>) -> Result<(), SiteError> {
@@ -260,5 +259,36 @@ impl Site {
     fn tell(&self, progress: SiteProgress) {
         // Nobody has to listen.
         let _ = self.progress.send(progress);
+    }
+}
+
+/// How long to wait after an error, and what the log hears of it.
+fn pause(outage: &mut Outage, entropy: &dyn Entropy, error: &SiteError) -> Duration {
+    let Some(peer) = error.away() else {
+        // Whoever says no is there.
+        back(outage, "duties");
+        match error.kind() {
+            ErrorKind::NotNow(_) => tracing::debug!(%error, "not yet"),
+            _ => tracing::warn!(%error, "the site cannot go on"),
+        }
+        return error.kind().retry_after().unwrap_or(BACK_OFF);
+    };
+    // Without randomness the pause is the shortest; nothing secret depends on it.
+    let drawn = entropy.draw("pause", peer.as_bytes()).map_or(0, |bytes| {
+        let (first, _) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        u64::from_be_bytes(*first)
+    });
+    let pause = outage.failed(Instant::now(), drawn);
+    match pause.say {
+        Some(since) => tracing::warn!(waiting_for = peer, seconds = since.as_secs(), %error, "no answer: waiting"),
+        None => tracing::debug!(waiting_for = peer, %error, "no answer"),
+    }
+    pause.wait
+}
+
+/// What failed goes on.
+fn back(outage: &mut Outage, what: &'static str) {
+    if let Some(lasted) = outage.over(Instant::now()) {
+        tracing::info!(what, seconds = lasted.as_secs(), "answered again: going on");
     }
 }

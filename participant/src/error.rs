@@ -8,7 +8,7 @@ use almoner_crypto::CryptoError;
 use almoner_identity::IdentityError;
 use almoner_journal::JournalError;
 use almoner_model::ModelError;
-use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
+use almoner_proto::{ErrorKind, FieldError, Kinded, WireError, is_from_peer};
 use almoner_protocol::{Address, B256, Stage, U256};
 use almoner_store::{Blame, StoreError};
 
@@ -114,6 +114,22 @@ pub enum SiteError {
     Unpaid { block: u64, cumulative: U256, claimed: U256 },
     #[error("claim: {due} were due, but the balance grew by {grew}")]
     Short { due: U256, grew: U256 },
+}
+
+impl SiteError {
+    /// Who did not answer, if that is what happened: they may be back by themselves.
+    pub fn away(&self) -> Option<&'static str> {
+        match self {
+            Self::Wire(WireError::Status(status)) if !is_from_peer(status) && self.may_pass() => Some("coordinator"),
+            Self::Ledger(_) if self.may_pass() => Some("chain"),
+            Self::Store(_) if self.may_pass() => Some("store"),
+            _ => None,
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        matches!(self.kind(), ErrorKind::NotNow(_))
+    }
 }
 
 impl From<FieldError> for SiteError {

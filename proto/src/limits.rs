@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tonic::Request;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use crate::wire::aggregators_client::AggregatorsClient;
@@ -30,9 +31,16 @@ pub const CONNECTION_WINDOW: u32 = 16 << 20;
 /// 16 KiB cuts a chunk into sixty-four pieces.
 const MAX_FRAME: u32 = 1 << 18;
 
-/// Keeps a connection through a firewall that forgets idle ones.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Requests of one connection at once.
+const MAX_STREAMS: u32 = 128;
+/// Silence after which the other end is asked whether it is there; it keeps a connection through a firewall that
+/// forgets idle ones, too.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long it has to say so: what is sent before the question may have to pass a slow line first (4 MiB at 1 Mbit/s).
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one short question may take, a slow line and a coordinator's wait for its chain included.
+const ANSWER: Duration = Duration::from_secs(300);
 
 /// Most bytes of one message where the model has `parameters` parameters (a reveal carries one byte of each).
 fn message_limit(parameters: u32) -> usize {
@@ -52,6 +60,7 @@ pub fn endpoint(endpoint: Endpoint) -> Endpoint {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
         .keep_alive_while_idle(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -63,8 +72,19 @@ pub fn server() -> Server {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(MAX_FRAME)
+        .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
         .tcp_nodelay(true)
+}
+
+/// A short question, which is given up after five minutes: every one may be asked again. Not for uploads, reveals and
+/// notices, which take as long as they take while the other end says that it is there; nor for a claim, which waits
+/// for a block.
+pub fn timely<T>(message: impl Into<T>) -> Request<T> {
+    let mut request = Request::new(message.into());
+    request.set_timeout(ANSWER);
+    request
 }
 
 pub fn sites_client(channel: Channel, parameters: u32) -> SitesClient<Channel> {

@@ -113,6 +113,11 @@ pub fn status(error: &impl Kinded) -> Status {
     Status::with_metadata(kind.code(), error.public_text(), metadata)
 }
 
+/// Whether the other end made this status; else the transport did, because the other end could not be asked.
+pub fn is_from_peer(status: &Status) -> bool {
+    status.metadata().contains_key(KIND)
+}
+
 /// The kind of a received status: as stated, else as its code suggests (the transport makes statuses of its own).
 pub fn kind_of(status: &Status) -> ErrorKind {
     let text = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());

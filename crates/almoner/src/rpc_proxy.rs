@@ -1,6 +1,8 @@
 //! `/rpc` of a coordinator on a node: sites and auditors read the chain through it. Read only, because the node may
 //! hold keys or know its operator; and bounded in both directions.
 
+use std::time::Duration;
+
 use almoner_store::Url;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -13,6 +15,8 @@ use serde_json::Value;
 use crate::failure::Failure;
 
 const MAX_CALL_BYTES: usize = 1 << 20;
+/// Of the node, after which it is taken to be down.
+const SILENCE: Duration = Duration::from_secs(30);
 /// What reads the chain and nothing else.
 const METHODS: [&str; 20] = [
     "eth_blockNumber",
@@ -45,7 +49,9 @@ struct Node {
 
 /// `POST /rpc`, answered by the node.
 pub(crate) fn router(url: Url) -> Result<Router, Failure> {
-    let node = Node { url, client: almoner_tls::Client::default().http().build()? };
+    let host = url.host_str().unwrap_or_default();
+    let client = almoner_tls::Client::default().http(host).read_timeout(SILENCE).build()?;
+    let node = Node { url, client };
     Ok(Router::new().route("/rpc", post(forward)).layer(DefaultBodyLimit::max(MAX_CALL_BYTES)).with_state(node))
 }
 

@@ -14,6 +14,8 @@ use crate::LedgerError;
 /// How often a node on this machine is asked, and how often one elsewhere.
 const LOCAL_POLL: Duration = Duration::from_millis(4);
 const REMOTE_POLL: Duration = Duration::from_secs(2);
+/// How long one answer may take, all of it. A node that says nothing is a node that is down.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// A provider for a node's HTTP address. Calls that were rate-limited or found no connection are repeated; repeating
 /// is harmless for reads, and for a signed transaction, whose hash stays the same.
@@ -23,10 +25,15 @@ pub fn connect(url: &str) -> Result<DynProvider, LedgerError> {
 
 /// As [`connect`], for a node with a certificate of one's own authority.
 pub fn connect_trusting(url: &str, tls: &Tls) -> Result<DynProvider, LedgerError> {
+    connect_within(url, tls, ANSWER)
+}
+
+fn connect_within(url: &str, tls: &Tls, answer: Duration) -> Result<DynProvider, LedgerError> {
     let url: Url = url.parse().map_err(|_| LedgerError::Internal(format!("{url} is not a URL")))?;
-    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let host = url.host_str().unwrap_or_default();
+    let local = almoner_tls::is_loopback(host);
     let policy = RateLimitRetryPolicy::default().or(unreachable_for_now);
-    let http = tls.http().build().map_err(|error| LedgerError::Internal(error.to_string()))?;
+    let http = tls.http(host).timeout(answer).build().map_err(|error| LedgerError::Internal(error.to_string()))?;
     let retry = RetryBackoffLayer::new_with_policy(4, 250, 10_000, policy);
     let client = ClientBuilder::default().layer(retry).http_with_client(http, url);
     let client = client.with_poll_interval(if local { LOCAL_POLL } else { REMOTE_POLL });
@@ -68,4 +75,22 @@ pub(crate) async fn block_time(provider: &DynProvider) -> Result<u64, LedgerErro
     let block = provider.get_block(alloy::eips::BlockId::latest()).await?;
     let block = block.ok_or_else(|| LedgerError::Decode("there is no latest block".into()))?;
     Ok(block.header.timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_says_nothing_is_one_that_may_come_back() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // It takes connections and never answers: what a half-open line looks like.
+            let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", silent.local_addr().unwrap());
+            let node = connect_within(&url, &Tls::default(), Duration::from_millis(100)).unwrap();
+            let error = chain_id(&node).await.unwrap_err();
+            assert!(error.is_retryable(), "{error}");
+        });
+    }
 }

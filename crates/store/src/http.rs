@@ -9,7 +9,6 @@ use reqwest::{Client, Response, Url, redirect::Policy};
 
 use crate::{StoreError, error::Place};
 
-const CONNECT: Duration = Duration::from_secs(10);
 /// Silence after which a transfer is given up.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -20,10 +19,7 @@ pub(crate) fn client(url: &Url, place: &Place, tls: &Tls) -> Result<Client, Stor
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(config("expected an http or https url with a host".into()));
     }
-    let mut builder = tls.http().redirect(Policy::none()).connect_timeout(CONNECT).read_timeout(IDLE);
-    if is_loopback(url) {
-        builder = builder.no_proxy();
-    }
+    let builder = tls.http(url.host_str().unwrap_or_default()).redirect(Policy::none()).read_timeout(IDLE);
     builder.build().map_err(|e| config(plain(e)))
 }
 

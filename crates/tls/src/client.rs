@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
@@ -16,6 +17,10 @@ use crate::line::Dial;
 use crate::watched::Watched;
 use crate::{Peer, TlsError, error, files, install_provider, is_loopback};
 
+/// For a line to be made, whoever dials.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How often the log hears of the same trouble.
+const REPEAT: Duration = Duration::from_secs(600);
 /// Between two looks at how long a certificate lasts.
 const REMIND: Duration = Duration::from_secs(24 * 3600);
 
@@ -64,6 +69,10 @@ struct Inner {
     state: Mutex<State>,
     /// What last kept a line from being one. A refusal comes after the handshake, when a request is already on its way.
     trouble: Mutex<Option<Arc<TlsError>>>,
+    /// What the log heard of it last, and when.
+    told: Mutex<Option<(String, Instant)>>,
+    /// HTTPS_PROXY and NO_PROXY, as they were when this was made.
+    proxies: Matcher,
 }
 
 /// Dials with one set of files. Clones share everything.
@@ -87,12 +96,16 @@ impl Default for Client {
 impl Client {
     /// Reads every file; what is wrong with one is told before anything is dialled.
     pub fn new(files: ClientFiles) -> Result<Self, TlsError> {
+        Self::through(files, Matcher::from_env())
+    }
+
+    pub(crate) fn through(files: ClientFiles, proxies: Matcher) -> Result<Self, TlsError> {
         install_provider();
         let named = [&files.ca, &files.certificate, &files.key];
         let watched = Watched::new(named.into_iter().flatten().cloned().collect());
         let (config, shown) = configuration(&files)?;
         let state = Mutex::new(State { watched, config, shown });
-        Ok(Self(Arc::new(Inner { files, state, trouble: Mutex::new(None) })))
+        Ok(Self(Arc::new(Inner { files, state, trouble: Mutex::new(None), told: Mutex::new(None), proxies })))
     }
 
     /// A channel that connects when it is used, and again whenever it must.
@@ -115,15 +128,17 @@ impl Client {
     }
 
     /// For what is public and proves itself, or is read from one's own: artefacts, a chain's node. It trusts the
-    /// system's authorities beside `ca`, and shows nothing.
-    pub fn http(&self) -> reqwest::ClientBuilder {
+    /// system's authorities beside `ca`, and shows nothing. How long an answer may take is the caller's to say.
+    pub fn http(&self, host: &str) -> reqwest::ClientBuilder {
         let mut roots = system();
         // It was read when this was made; a file that has gone since adds nothing.
         if let Some(own) = self.0.files.ca.as_deref().and_then(|ca| files::roots(ca).ok()) {
             roots.extend(own.roots);
         }
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        reqwest::Client::builder().tls_backend_preconfigured(config)
+        let builder = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(CONNECT);
+        // HTTPS_PROXY and NO_PROXY hold for everything that leaves this machine.
+        if is_loopback(host) { builder.no_proxy() } else { builder }
     }
 
     /// Whom our certificate names, if we show one.
@@ -138,13 +153,24 @@ impl Client {
     }
 
     pub(crate) fn note(&self, error: Arc<TlsError>) {
-        tracing::warn!(%error, "no line");
+        let text = error.to_string();
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref().is_none_or(|(last, at)| *last != text || at.elapsed() >= REPEAT) {
+            tracing::warn!(%error, "no line");
+            *told = Some((text, Instant::now()));
+        }
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// What TLS says below an error of a line to `server`.
     pub fn explain(&self, error: &(dyn std::error::Error + 'static), server: &str) -> Option<TlsError> {
         error::rustls_error(error).map(|error| TlsError::of_line(error, server, &self.trusted()))
+    }
+
+    /// What a line to this address goes through.
+    pub(crate) fn proxy(&self, to: &http::Uri) -> Option<Intercept> {
+        let leaves = !to.host().is_some_and(is_loopback);
+        self.0.proxies.intercept(to).filter(|_| leaves)
     }
 
     pub(crate) fn trusted(&self) -> String {
@@ -248,4 +274,20 @@ fn system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.iter().cloned());
     roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_this_machine_goes_through_the_proxy_but_for_whom_it_is_not_for() {
+        let proxies = Matcher::builder().https("http://user:secret@proxy.hospital:3128").no("chain.hospital").build();
+        let client = Client::through(ClientFiles::default(), proxies).unwrap();
+        let through = |to: &str| client.proxy(&to.parse().unwrap()).map(|proxy| proxy.uri().to_string());
+        assert_eq!(through("https://almoner.example:8547").as_deref(), Some("http://proxy.hospital:3128/"));
+        for direct in ["https://chain.hospital:8545", "https://127.0.0.1:1", "https://[::1]:1", "https://localhost:1"] {
+            assert_eq!(through(direct), None, "{direct}");
+        }
+    }
 }

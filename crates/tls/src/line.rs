@@ -1,4 +1,5 @@
-//! One line to a coordinator: TCP, the handshake, and an ear for a refusal that comes later.
+//! One line to a coordinator: TCP, by way of the proxy that the environment names if it names one, the handshake, and
+//! an ear for a refusal that comes later.
 //!
 //! In TLS 1.3 a client has finished its handshake before the server has looked at the client's certificate. A refusal is
 //! the first thing that is read, and HTTP/2 keeps nothing but its text: so it is noted here, typed, as it passes.
@@ -9,6 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,6 +24,7 @@ use tower::Service;
 use crate::Client;
 
 const HTTPS: u16 = 443;
+const HTTP: u16 = 80;
 
 /// Makes lines for a channel.
 #[derive(Clone)]
@@ -51,7 +56,11 @@ async fn dial(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
     let name =
         ServerName::try_from(host.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let server = uri.to_string().trim_end_matches('/').to_owned();
-    let tcp = TcpStream::connect((host, port)).await?;
+    let tcp = match client.proxy(&uri) {
+        None => TcpStream::connect((host, port)).await?,
+        // Asked by name: the proxy knows names that this machine may not.
+        Some(proxy) => tunnel(&proxy, uri).await?,
+    };
     tcp.set_nodelay(true)?;
     match TlsConnector::from(client.look()).connect(name, tcp).await {
         Ok(stream) => {
@@ -61,6 +70,27 @@ async fn dial(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
         }
         Err(error) => Err(noted(&client, &server, error)),
     }
+}
+
+/// Through the proxy; what it carries is TLS from end to end.
+async fn tunnel(proxy: &Intercept, to: Uri) -> io::Result<TcpStream> {
+    let at = proxy.uri();
+    // The address as it was given may hold a password.
+    let named = format!("the proxy at {}:{}", at.host().unwrap_or_default(), at.port_u16().unwrap_or(HTTP));
+    if at.scheme_str() != Some("http") {
+        return Err(io::Error::other(format!("{named}: only proxies at http:// are known; mend HTTPS_PROXY")));
+    }
+    let tunnel = Tunnel::new(at.clone(), HttpConnector::new());
+    let mut tunnel = match proxy.basic_auth() {
+        Some(given) => tunnel.with_auth(given.clone()),
+        None => tunnel,
+    };
+    let opened = tunnel.call(to).await;
+    opened.map(TokioIo::into_inner).map_err(|error| io::Error::other(format!("{named}: {}", whole(&error))))
+}
+
+fn whole(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", whole(cause)))
 }
 
 /// Bytes to and from a coordinator.

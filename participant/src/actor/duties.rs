@@ -6,7 +6,9 @@ use std::sync::Arc;
 use almoner_chain::RoundRecord;
 use almoner_crypto::seal::MemberKey;
 use almoner_model::Dataset;
-use almoner_proto::{AcknowledgementsReply, AcknowledgementsRequest, SealedShare, SealedSharesRequest, kind_of, wire};
+use almoner_proto::{
+    AcknowledgementsReply, AcknowledgementsRequest, SealedShare, SealedSharesRequest, kind_of, timely, wire,
+};
 use almoner_protocol::types::{StageAck, transcript};
 use almoner_protocol::{Address, AdmitVerdict, Admitted, B256, Stage, Update, list_root, quantise};
 use bytes::Bytes;
@@ -124,7 +126,7 @@ impl Site {
             }
         };
         let request = signed_promise(&self.from.identity, terms, &promised)?;
-        self.client.promise(wire::PromiseRequest::from(request)).await?;
+        self.client.promise(timely::<wire::PromiseRequest>(request)).await?;
         Ok(())
     }
 
@@ -155,7 +157,7 @@ impl Site {
         let words = self.score_words(terms, round, &revealed, &judged).await?;
         let answer = signed_scores(&self.from.identity, terms, member, words.to_vec())?;
         self.memory().answer_once(terms.ctx, Stage::Score, answer.answer.message.answerHash).await?;
-        self.client.answer_scores(wire::ScoreAnswer::from(answer)).await?;
+        self.client.answer_scores(timely::<wire::ScoreAnswer>(answer)).await?;
         Ok(())
     }
 
@@ -188,7 +190,7 @@ impl Site {
         // First the set, which outlives the round; then this very answer.
         self.memory().open_once(terms.descriptor.baseModelRoot, &set).await?;
         self.memory().answer_once(terms.ctx, Stage::Open, signed.answer.message.answerHash).await?;
-        self.client.answer_sum(wire::SumAnswer::from(signed)).await?;
+        self.client.answer_sum(timely::<wire::SumAnswer>(signed)).await?;
         Ok(())
     }
 
@@ -240,7 +242,7 @@ impl Site {
         revealed: &Revealed,
     ) -> Result<BTreeMap<Address, Bytes>, SiteError> {
         let request = SealedSharesRequest { ctx: terms.ctx, member };
-        let mut stream = self.client.sealed_shares(wire::SealedSharesRequest::from(request)).await?.into_inner();
+        let mut stream = self.client.sealed_shares(timely::<wire::SealedSharesRequest>(request)).await?.into_inner();
         let mut sealed = BTreeMap::new();
         while let Some(share) = stream.next().await {
             let SealedShare { participant, blob } = share?.try_into()?;
@@ -306,14 +308,14 @@ impl Site {
     async fn acknowledge(&mut self, ctx: B256, stage: Stage, transcript: B256) -> Result<(), SiteError> {
         self.memory().acknowledge_once(ctx, stage, transcript).await?;
         let ack = self.from.identity.sign(StageAck { ctx, stage: stage.number(), transcript })?;
-        self.client.acknowledge(wire::StageAckMessage::from(ack)).await?;
+        self.client.acknowledge(timely::<wire::StageAckMessage>(ack)).await?;
         Ok(())
     }
 
     /// Asks for the acknowledgements of a stage and holds them against what we see.
     async fn certified(&mut self, terms: &Terms, stage: Stage, seen: B256) -> Result<(), SiteError> {
         let request = AcknowledgementsRequest { ctx: terms.ctx, stage };
-        let reply = self.client.acknowledgements(wire::AcknowledgementsRequest::from(request)).await;
+        let reply = self.client.acknowledgements(timely::<wire::AcknowledgementsRequest>(request)).await;
         let reply = reply.inspect_err(|status| tracing::debug!(kind = ?kind_of(status), "no acknowledgements"))?;
         let AcknowledgementsReply { acks } = reply.into_inner().try_into()?;
         check_acknowledgements(&self.from.identity, terms, stage, seen, &acks)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use almoner_chain::{FederationRecord, RoundRecord, RoundStatus};
 use almoner_crypto::seal::MemberKey;
 use almoner_model::Dataset;
-use almoner_proto::{ErrorKind, JoinRequest, Kinded, ReadyRequest, RoundNotice, wire};
+use almoner_proto::{ErrorKind, JoinRequest, Kinded, ReadyRequest, RoundNotice, timely, wire};
 use almoner_protocol::types::{Join, Ready};
 
 use super::{Site, SiteProgress};
@@ -78,7 +78,7 @@ impl Site {
             entity: entity_id(&self.config.entity),
             role,
         })?;
-        self.client.join(wire::JoinRequest::from(JoinRequest { join, rows })).await?;
+        self.client.join(timely::<wire::JoinRequest>(JoinRequest { join, rows })).await?;
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Site {
             keyHash: alloy_primitives::keccak256(key),
         })?;
         let request = ReadyRequest { ready, key: key.to_vec().into() };
-        self.client.announce_ready(wire::ReadyRequest::from(request)).await?;
+        self.client.announce_ready(timely::<wire::ReadyRequest>(request)).await?;
         self.offered = next;
         self.tell(SiteProgress::Ready { round: next });
         Ok(())

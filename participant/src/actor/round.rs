@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use almoner_chain::{FederationRecord, LedgerError, RoundRecord, RoundStatus};
-use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, wire};
+use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, timely, wire};
 use almoner_protocol::{Admitted, B256};
 
 use super::due::{Duty, Roles, due};
@@ -125,7 +125,7 @@ impl Site {
 
     async fn ask_task(&mut self, round: &RoundRecord) -> Result<(), SiteError> {
         let request = TaskRequest { federation: round.federation, round: round.number };
-        match self.client.fetch_task(wire::TaskRequest::from(request)).await {
+        match self.client.fetch_task(timely::<wire::TaskRequest>(request)).await {
             Ok(task) => check_task(&Task::try_from(task.into_inner())?, round),
             // The chain is enough to go by; the coordinator may be restarting.
             Err(status) if almoner_proto::kind_of(&status) == ErrorKind::NotFound => Ok(()),

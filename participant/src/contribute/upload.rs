@@ -1,7 +1,7 @@
 //! Sending a contribution, and what the coordinator signs for it.
 
 use almoner_proto::wire::sites_client::SitesClient;
-use almoner_proto::{Signed, UploadHeader, UploadOffsetReply, UploadReceipt, upload_messages, wire};
+use almoner_proto::{Signed, UploadHeader, UploadOffsetReply, UploadReceipt, timely, upload_messages, wire};
 use almoner_protocol::types::{Contribution, Receipt};
 use almoner_protocol::{Address, B256, SolStruct};
 use tonic::transport::Channel;
@@ -34,7 +34,7 @@ pub async fn upload(
         offset: 0,
     };
     if attempt == Attempt::Again {
-        let reply = client.upload_offset(wire::UploadHeader::from(header.clone())).await?.into_inner();
+        let reply = client.upload_offset(timely::<wire::UploadHeader>(header.clone())).await?.into_inner();
         // More than there is would be a mistake of theirs, which the reply to the upload would tell.
         header.offset = UploadOffsetReply::from(reply).offset.min(header.total());
     }

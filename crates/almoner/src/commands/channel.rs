@@ -1,8 +1,10 @@
 //! Reaching a coordinator over TLS: the options that commands share, and what is said when it does not work.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use almoner_proto::{Blame as ProtoBlame, endpoint};
+use almoner_proto::{Blame as ProtoBlame, Outage, endpoint};
 use almoner_tls::{Client as Tls, ClientFiles, ConnectError, TlsError};
 use clap::Args;
 use tonic::Status;
@@ -70,6 +72,16 @@ pub(super) async fn dial(tls: &Tls, url: &str, context: String) -> Result<Channe
 /// A channel that connects when it is used.
 pub(super) fn dial_lazily(tls: &Tls, url: &str) -> Result<Channel, Failure> {
     tls.connect_lazy(&at(url, format!("coordinator = {url:?}"))?).map_err(|error| failure(&error))
+}
+
+/// How long to wait for whoever did not answer; the log hears of it now and then.
+pub(super) fn patience(away: &mut Outage, error: &dyn Display) -> Duration {
+    // Chance spreads those that lost one coordinator; without any they come back together.
+    let pause = away.failed(Instant::now(), getrandom::u64().unwrap_or_default());
+    if let Some(since) = pause.say {
+        tracing::warn!(seconds = since.as_secs(), %error, "no answer: waiting");
+    }
+    pause.wait
 }
 
 /// What the coordinator at `url` said instead of an answer.

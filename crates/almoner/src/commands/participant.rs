@@ -9,7 +9,7 @@ mod status;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use almoner_chain::Ledger;
 use almoner_journal::Journal;
@@ -17,7 +17,7 @@ use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
 use almoner_participant::{DataConfig, Entropy, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy};
-use almoner_proto::Kinded;
+use almoner_proto::{Kinded, Outage};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
 use almoner_tls::Client as Tls;
@@ -27,14 +27,15 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::backup::{Backup, Restore};
-use super::channel::{client, dial_lazily};
+use super::channel::{client, dial_lazily, patience};
+use super::clock::{Apart, SYNCHRONISE, against};
 use super::files::{RoleOptions, read_text, say_up, until_told};
 use super::metrics;
-use super::source::{fetch_deployment, join};
+use super::source::{Answer, ask_deployment, join};
 use super::vault::{self, SiteKey};
 use crate::failure::{Blame, Failure, Kind};
 
-/// Between two looks for a coordinator or a federation that is not there yet.
+/// Between two looks for a federation that is not there yet.
 const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
@@ -160,15 +161,19 @@ async fn look_up(
     store: &Arc<dyn Store>,
     tls: &Tls,
 ) -> Result<(Ledger, FederationSpec), Failure> {
+    let mut away = Outage::default();
     loop {
-        match looked_up(config, coordinator, store, tls).await {
+        let wait = match looked_up(config, coordinator, store, tls).await {
             Ok(Some(found)) => return Ok(found),
-            Ok(None) => tracing::info!(federation = config.federation, "no such federation yet"),
+            Ok(None) => {
+                tracing::info!(federation = config.federation, "no such federation yet");
+                AGAIN
+            }
             // Whoever is not up yet, or whose line is down, may come back.
-            Err(failure) if failure.kind == Kind::Peer => tracing::warn!(%failure, "waiting"),
+            Err(failure) if failure.kind == Kind::Peer => patience(&mut away, &failure),
             Err(failure) => return Err(failure),
-        }
-        tokio::time::sleep(AGAIN).await;
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -178,7 +183,8 @@ async fn looked_up(
     store: &Arc<dyn Store>,
     tls: &Tls,
 ) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
-    let deployment = fetch_deployment(coordinator, tls).await?;
+    let Answer { deployment, date } = ask_deployment(coordinator, tls).await?;
+    date.map_or(Ok(()), |theirs| same_time(theirs, coordinator))?;
     let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
     let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?;
     ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
@@ -186,6 +192,18 @@ async fn looked_up(
     let Some(record) = record else { return Ok(None) };
     let spec = spec(store.as_ref(), &record.params.specCid, record.params.specHash).await;
     Ok(Some((ledger, spec.blame(Kind::Peer, "the federation file")?)))
+}
+
+/// Refuses to start where this machine and the coordinator do not mean the same hour: one of them would miss deadlines.
+fn same_time(theirs: SystemTime, coordinator: &Url) -> Result<(), Failure> {
+    match against(SystemTime::now(), theirs, "the coordinator's") {
+        Ok(Apart::Little) => Ok(()),
+        Ok(Apart::Notable(error)) => {
+            tracing::warn!(%coordinator, %error, remedy = SYNCHRONISE, "clock");
+            Ok(())
+        }
+        Err(error) => Err(error).blame(Kind::You, format!("clock, coordinator = {coordinator}: {SYNCHRONISE}")),
+    }
 }
 
 /// What the site does, as it does it: facts, never a weight or a loss.

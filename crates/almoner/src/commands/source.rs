@@ -10,7 +10,7 @@ use super::channel::failure;
 use crate::failure::{Blame, Failure, Kind};
 
 const MAX_DEPLOYMENT_BYTES: usize = 1 << 16;
-const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(60);
 
 pub(super) fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
@@ -34,10 +34,7 @@ pub(super) async fn fetch_deployment(base: &Url, tls: &Tls) -> Result<Deployment
 pub(super) async fn ask_deployment(base: &Url, tls: &Tls) -> Result<Answer, Failure> {
     let url = join(base, "deployment.json");
     let context = format!("{url}: is a coordinator or `almoner serve` running there?");
-    let mut client = tls.http().connect_timeout(CONNECT).timeout(CONNECT * 6);
-    if base.host_str().is_some_and(almoner_tls::is_loopback) {
-        client = client.no_proxy();
-    }
+    let client = tls.http(base.host_str().unwrap_or_default()).timeout(ANSWER);
     let sent = client.build()?.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
     let mut answer = match sent {
         Ok(answer) => answer,

@@ -1,15 +1,14 @@
 //! A site's key, wherever it lies: in a plain file, or in a vault with something to open it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use almoner_chain::SigningKey;
 use almoner_identity::{OpenVault, Opener, Password, Sources, StateKey, Stretch, Unlock, Vault, is_vault, read_vault};
 use almoner_participant::{Dialog, SiteConfig, SiteError};
-use almoner_proto::{ErrorKind, Kinded};
+use almoner_proto::{ErrorKind, Kinded, Outage};
 use almoner_protocol::Address;
 
-use super::channel::{client, dial_lazily};
+use super::channel::{self, client, dial_lazily};
 use super::files::load_key;
 use crate::failure::{Blame, Failure, Kind};
 use crate::terminal;
@@ -100,11 +99,13 @@ pub(super) async fn open(
         Unlock::Password(password) => {
             let account = Address::from(vault.account().map_err(yours)?);
             let mut dialog = dialog(config, &config.coordinator)?;
+            let mut away = Outage::default();
             let export = loop {
                 match dialog.login(account, password.clone()).await {
                     Err(error) if patience == Patience::Endless && matches!(error.kind(), ErrorKind::NotNow(_)) => {
-                        tracing::warn!(%error, "waiting for the coordinator to open the vault");
-                        tokio::time::sleep(error.kind().retry_after().unwrap_or(Duration::from_secs(1))).await;
+                        let pause = channel::patience(&mut away, &format_args!("to open the vault: {error}"));
+                        // The coordinator may have said when.
+                        tokio::time::sleep(error.kind().retry_after().unwrap_or_default().max(pause)).await;
                     }
                     done => break done.map_err(theirs)?,
                 }

@@ -1,7 +1,6 @@
 //! `almoner participant check`: whether a site could take part, before it says anything. It joins nothing and sends
 //! nothing about its rows: it reads its own files, asks the coordinator where the contracts are, and reads the chain.
 
-mod clock;
 mod files;
 mod peers;
 mod table;

@@ -12,14 +12,12 @@ use almoner_tls::{Client as Tls, Role};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::clock::{Apart, ClockError, against, against_block};
 use super::table::Table;
 use crate::commands::channel::{client, dial, refused};
+use crate::commands::clock::{Apart, ClockError, SYNCHRONISE, against, against_block};
 use crate::commands::participant::{gateways, parse};
 use crate::commands::source::{ask_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
-
-const SYNCHRONISE: &str = "synchronise the clock (NTP) of whichever machine is wrong";
 
 /// The federation's file, if everything on the way to it can be had.
 pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &mut Table) -> Option<FederationSpec> {

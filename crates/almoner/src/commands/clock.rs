@@ -7,9 +7,12 @@ use std::time::{Duration, SystemTime};
 const NOTABLE: Duration = Duration::from_secs(120);
 const WRONG: Duration = Duration::from_secs(3600);
 
+/// What to do about it.
+pub(crate) const SYNCHRONISE: &str = "synchronise the clock (NTP) of whichever machine is wrong";
+
 /// Which of two clocks is wrong is not said by either; somebody has to look.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ClockError {
+pub(crate) enum ClockError {
     #[error("this machine's clock is {} s behind {of}", .by.as_secs())]
     Behind { of: &'static str, by: Duration },
     #[error("this machine's clock is {} s ahead of {of}", .by.as_secs())]
@@ -18,13 +21,13 @@ pub(super) enum ClockError {
 
 /// How far two clocks are apart, if that is worth a word.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Apart {
+pub(crate) enum Apart {
     Little,
     Notable(ClockError),
 }
 
 /// Against a clock that runs.
-pub(super) fn against(ours: SystemTime, theirs: SystemTime, of: &'static str) -> Result<Apart, ClockError> {
+pub(crate) fn against(ours: SystemTime, theirs: SystemTime, of: &'static str) -> Result<Apart, ClockError> {
     let (error, by) = match ours.duration_since(theirs) {
         Ok(by) => (ClockError::Ahead { of, by }, by),
         Err(earlier) => (ClockError::Behind { of, by: earlier.duration() }, earlier.duration()),
@@ -37,7 +40,7 @@ pub(super) fn against(ours: SystemTime, theirs: SystemTime, of: &'static str) ->
 }
 
 /// Against the newest block, which may be old where nothing happens: only a block that is yet to come says anything.
-pub(super) fn against_block(ours: SystemTime, block: SystemTime) -> Result<Apart, ClockError> {
+pub(crate) fn against_block(ours: SystemTime, block: SystemTime) -> Result<Apart, ClockError> {
     if block <= ours { Ok(Apart::Little) } else { against(ours, block, "the chain's newest block") }
 }
 
