@@ -7,6 +7,7 @@ mod opening;
 mod requests;
 mod restored;
 mod resume;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::progress::Settlement;
 use crate::run::Clock;
 use crate::work::{RoundFacts, Work};
 use crate::{CoordinatorConfig, CoordinatorError, Progress};
+use waiting::Stands;
 
 /// The round in hand and what belongs to it beside its state.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,6 +89,7 @@ pub(crate) struct Actor {
     matrix: Option<(([u8; 32], u32), B256)>,
     /// When the chain was last read without a transaction of ours.
     followed_at: Instant,
+    stands: Option<Stands>,
 }
 
 impl Actor {
@@ -122,6 +125,7 @@ impl Actor {
             started: Instant::now(),
             matrix: None,
             followed_at: Instant::now(),
+            stands: None,
         }
     }
 
@@ -157,6 +161,7 @@ impl Actor {
         }
         let result = self.look().await;
         self.log_failure("tick", result);
+        self.say_what_is_waited_for();
     }
 
     /// Time passed: deadlines, posts of others, orders that failed.

@@ -71,6 +71,27 @@ impl Round {
         faults
     }
 
+    /// What the round waits for now, for whoever wants to know why it stands still; nothing where the work is ours, an
+    /// aggregator's or the chain's.
+    pub fn waits_for(&self) -> Vec<Fault> {
+        match self.state {
+            State::Announced => self.missing_promises(),
+            State::Training => self.missing_uploads(),
+            State::Locked => self.missing_reveals(),
+            State::Audited => self.missing_scores(),
+            State::Scored => self.missing_acks(Stage::Admit),
+            State::Summed => self.missing_sums(),
+            State::Promised
+            | State::Revealed
+            | State::Admitted
+            | State::Opened
+            | State::Proposed
+            | State::Settled
+            | State::Void
+            | State::Expired => Vec::new(),
+        }
+    }
+
     /// Over, and the chain says so too: nothing is outstanding any more.
     pub fn is_finished(&self) -> bool {
         self.state == State::Settled

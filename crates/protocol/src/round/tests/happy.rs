@@ -94,3 +94,19 @@ fn a_participant_may_come_by_the_chain() {
     assert_eq!(driver.receipts.len(), 3);
     assert_eq!(driver.round.shortcomings(), []);
 }
+
+#[test]
+fn a_round_says_whom_it_waits_for() {
+    let mut driver = Driver::new(World::new(), Faults { no_upload: [3].into(), ..Faults::default() });
+    let promises = driver.round.waits_for();
+    assert!(promises.iter().all(|fault| matches!(fault, Fault::NoPromise { .. })) && promises.len() == 3);
+    driver = driver.run_until(State::Training);
+    assert_eq!(driver.round.waits_for().len(), 4, "everybody's upload");
+    while !driver.queue.is_empty() {
+        let event = driver.queue.remove(0);
+        driver.feed(event).unwrap();
+    }
+    let late = driver.world.manifest(3).participant;
+    assert_eq!(driver.round.waits_for(), [Fault::NoUpload { participant: late }]);
+    assert_eq!(driver.run().round.waits_for(), []);
+}
