@@ -18,6 +18,7 @@
 //! | `trap.rs` | `TrapModel`: another base model for one hospital | the comparison of task and chain; the model remembered |
 //! | `copied.rs` | `CopiedPromise`: another validator's promise and reveal | the validator in the commitment, and the comparison with it, in coordinator and contract |
 //! | `cut_lines.rs` | nobody: connections break where a seeded script says | telling a broken line from a refusal |
+//! | `hospital_lines.rs` | nobody: lines are slow, cut for a minute or a day, half-open | waiting, and dialling again; asking whether the other end is there |
 //! | `claims.rs` | whoever claims what is not due, or claims twice | the relay's look at the proof, and at what was paid |
 //! | `clock.rs` | the host's clock, which jumps | the later of clock and block time |
 //! | `terms.rs` | whoever founds a federation that breaks a rule, or joins one its rows do not fit | the rules at launch; saying why a site does not join |
@@ -48,7 +49,9 @@ mod garbage;
 mod hand;
 mod heart;
 mod honest;
+mod hospital_lines;
 mod killed;
+mod line;
 mod link;
 mod lying_store;
 mod nodes;
