@@ -182,7 +182,7 @@ mod tests {
 
     fn caller(role: Option<Role>) -> Caller {
         let named = role.map(|role| (role, Address::ZERO));
-        Caller { peer: Some(Peer { named, fingerprint: B256::ZERO }) }
+        Caller::from(Peer { named, fingerprint: B256::ZERO })
     }
 
     fn check_role(path: &str, role: Role) -> Result<(), Refused> {

@@ -12,6 +12,7 @@ use almoner_proto::{
 use almoner_protocol::types::domain;
 use almoner_store::{Store, gateway};
 use almoner_tls::{Conn, Door, plain};
+use axum::extract::Request;
 use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
@@ -113,6 +114,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         }
     };
 
+    router = router.layer(middleware::map_request(async |request: Request| almoner_tls::greeted(request)));
     let stop = shutdown.clone();
     // They end with this call, however that ends: two loops on one journal would be two coordinators.
     let actor = AbortOnDropHandle::new(tokio::spawn(async move { actor.run(inbox, stop).await }));

@@ -83,6 +83,7 @@ enum Told {
 pub fn main() -> ExitCode {
     // First of all: who makes a secure connection later must find it.
     almoner_tls::install_provider();
+    raise_file_limit();
     // Looked for before parsing: a command line that does not parse fails in the form that was asked for, too.
     let told = if std::env::args_os().any(|argument| argument == "--json") { Told::Json } else { Told::Text };
     let cli = match (Cli::try_parse(), told) {
@@ -144,4 +145,15 @@ fn report(failure: &Failure, told: Told) -> ExitCode {
         Told::Json => eprintln!("{}", failure.document()),
     }
     ExitCode::from(failure.kind.exit_code())
+}
+
+/// A connection is a file, and shells allow a process few of them; the system allows more to whoever asks.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Without more the doors let fewer callers in.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }

@@ -13,12 +13,16 @@ mod cli;
 mod data;
 #[path = "demo/enrol.rs"]
 mod enrol;
+#[path = "demo/floods.rs"]
+mod floods;
 #[path = "demo/full_disk.rs"]
 mod full_disk;
 #[path = "demo/kills.rs"]
 mod kills;
 #[path = "demo/mtls.rs"]
 mod mtls;
+#[path = "demo/network.rs"]
+mod network;
 #[path = "demo/node.rs"]
 mod node;
 #[path = "demo/outputs.rs"]
@@ -27,6 +31,8 @@ mod outputs;
 mod processes;
 #[path = "demo/seeds.rs"]
 mod seeds;
+#[path = "demo/wrong_clock.rs"]
+mod wrong_clock;
 
 fn almoner(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_almoner")).args(arguments).output().expect("the binary starts")

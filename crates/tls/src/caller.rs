@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
 use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::lobby::Seat;
 
 /// Stands before role and account in a certificate.
 const SCHEME: &str = "almoner";
@@ -70,6 +73,22 @@ pub struct Peer {
 pub struct Caller {
     /// None: it showed no certificate, or the connection is in the clear.
     pub peer: Option<Peer>,
+    /// Where it has no certificate.
+    pub(crate) seat: Option<Arc<Seat>>,
+}
+
+impl From<Peer> for Caller {
+    fn from(peer: Peer) -> Self {
+        Self { peer: Some(peer), seat: None }
+    }
+}
+
+/// A whole request has come. Every server puts this before its routes: who has asked nothing is the first to go.
+pub fn greeted<B>(request: http::Request<B>) -> http::Request<B> {
+    if let Some(seat) = request.extensions().get::<Caller>().and_then(|caller| caller.seat.as_ref()) {
+        seat.has_asked();
+    }
+    request
 }
 
 /// What is read from a certificate once.

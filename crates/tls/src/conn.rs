@@ -1,21 +1,26 @@
 //! A connection as it is served: its bytes, who is at the other end, and whether they still may be.
+//!
+//! Whoever showed a certificate may be as long as it holds; everybody else has a place in the [`Lobby`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::TcpListenerStream;
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 use crate::caller::{Caller, Facts};
 use crate::door::Door;
+use crate::lobby::{Guest, Lobby};
+
+/// After the system could not accept, for want of files for example.
+pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 
 /// Bytes in the clear or not.
 #[derive(Debug)]
@@ -28,7 +33,14 @@ enum Bytes {
 #[derive(Debug)]
 pub struct Conn {
     bytes: Bytes,
-    standing: Option<Standing>,
+    right: Right,
+}
+
+/// To be connected.
+#[derive(Debug)]
+enum Right {
+    Standing(Standing),
+    Guest(Guest),
 }
 
 /// A caller's right to be connected, as long as it lasts.
@@ -62,17 +74,68 @@ impl Standing {
 }
 
 /// Connections in the clear: for loopback.
-pub fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<Conn>> + Send {
-    TcpListenerStream::new(listener).map(|line| {
-        let line = line?;
-        line.set_nodelay(true)?;
-        Ok(Conn { bytes: Bytes::Plain(line), standing: None })
-    })
+pub fn plain(listener: TcpListener) -> Plain {
+    Plain { listener, lobby: Lobby::new(), again: None }
+}
+
+#[derive(Debug)]
+pub struct Plain {
+    listener: TcpListener,
+    lobby: Arc<Lobby>,
+    again: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stream for Plain {
+    type Item = io::Result<Conn>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Conn>>> {
+        loop {
+            if let Some(again) = &mut self.again {
+                ready!(again.as_mut().poll(cx));
+                self.again = None;
+            }
+            match ready!(self.listener.poll_accept(cx)) {
+                Ok((line, _)) => {
+                    // One that is gone already says so when it is read.
+                    let _ = line.set_nodelay(true);
+                    let right = Right::Guest(self.lobby.enter());
+                    return Poll::Ready(Some(Ok(Conn { bytes: Bytes::Plain(line), right })));
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    self.lobby.make_room();
+                    self.again = Some(Box::pin(sleep(AGAIN)));
+                }
+            }
+        }
+    }
 }
 
 impl Conn {
-    pub(crate) fn secure(stream: TlsStream<TcpStream>, standing: Option<Standing>) -> Self {
-        Self { bytes: Bytes::Secure(Box::new(stream)), standing }
+    pub(crate) fn known(stream: TlsStream<TcpStream>, standing: Standing) -> Self {
+        Self { bytes: Bytes::Secure(Box::new(stream)), right: Right::Standing(standing) }
+    }
+
+    pub(crate) fn unknown(stream: TlsStream<TcpStream>, guest: Guest) -> Self {
+        Self { bytes: Bytes::Secure(Box::new(stream)), right: Right::Guest(guest) }
+    }
+
+    fn may_stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let stays = match &mut self.right {
+            Right::Standing(standing) => return standing.holds(),
+            Right::Guest(guest) => guest.may_stay(cx),
+        };
+        let gone = || io::Error::new(io::ErrorKind::TimedOut, "no request in time, or room was made for others");
+        if stays { Ok(()) } else { Err(gone()) }
+    }
+
+    /// Notes that bytes came or went, if they did.
+    fn noted(&self, moved: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Right::Guest(guest), Poll::Ready(Ok(1..))) = (&self.right, &moved) {
+            guest.is_active();
+        }
+        moved
     }
 }
 
@@ -80,7 +143,10 @@ impl Connected for Conn {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
-        Caller { peer: self.standing.as_ref().map(|standing| standing.facts.peer.clone()) }
+        match &self.right {
+            Right::Standing(standing) => Caller::from(standing.facts.peer.clone()),
+            Right::Guest(guest) => Caller { peer: None, seat: Some(guest.seat.clone()) },
+        }
     }
 }
 
@@ -98,22 +164,24 @@ pub(crate) async fn linger(mut line: TcpStream) {
 
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(standing) = &mut self.standing {
-            standing.holds()?;
-        }
-        match &mut self.bytes {
+        self.may_stay(cx)?;
+        let before = buf.filled().len();
+        let read = match &mut self.bytes {
             Bytes::Plain(line) => Pin::new(line).poll_read(cx, buf),
             Bytes::Secure(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        };
+        let moved = read.map_ok(|()| buf.filled().len() - before);
+        self.noted(moved).map_ok(|_| ())
     }
 }
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
+        let moved = match &mut self.bytes {
             Bytes::Plain(line) => Pin::new(line).poll_write(cx, buf),
             Bytes::Secure(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        self.noted(moved)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -135,10 +203,11 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
+        let moved = match &mut self.bytes {
             Bytes::Plain(line) => Pin::new(line).poll_write_vectored(cx, bufs),
             Bytes::Secure(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.noted(moved)
     }
 
     fn is_write_vectored(&self) -> bool {

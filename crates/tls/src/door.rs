@@ -4,6 +4,7 @@
 //!    ends its own, an honest caller is through in a few round trips.
 //! 2. A certificate that is shown must be from an authority of `clients_ca`, valid, and not on the list of revocations.
 //!    Whoever shows none comes in as nobody: what nobody may ask is decided once, where requests are dispatched.
+//!    Behind the door they have places in a [`Lobby`], which is not endless; whoever shows one does not need any.
 //! 3. Connections live for hours, so each is cut as soon as its certificate expires or is revoked, and none is resumed.
 
 use std::collections::{HashSet, VecDeque};
@@ -26,7 +27,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::caller::{Facts, day};
-use crate::conn::{Conn, Standing, linger};
+use crate::conn::{AGAIN, Conn, Standing, linger};
+use crate::lobby::Lobby;
 use crate::watched::Watched;
 use crate::{TlsError, files, install_provider, revoked};
 
@@ -38,8 +40,6 @@ const HANDSHAKES: usize = 256;
 const WAITING: usize = 16;
 /// How often the files are looked at when nobody calls.
 const LOOK: Duration = Duration::from_secs(1);
-/// After the system could not accept, for want of files for example.
-const AGAIN: Duration = Duration::from_millis(100);
 /// How often an operator is told of a certificate that is about to expire.
 const REMIND: Duration = Duration::from_secs(24 * 3600);
 
@@ -195,7 +195,7 @@ fn revocations(files: &ServerFiles) -> Result<Vec<CertificateRevocationListDer<'
 
 async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io::Result<Conn>>) {
     let mut handshakes = JoinSet::new();
-    let mut oldest = VecDeque::new();
+    let (mut oldest, lobby) = (VecDeque::new(), Lobby::new());
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -210,9 +210,9 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
                     if oldest.len() >= HANDSHAKES && let Some(first) = oldest.pop_front() {
                         first.abort();
                     }
-                    let (door, through, rules) = (door.clone(), through.clone(), door.look());
+                    let (door, lobby, through, rules) = (door.clone(), lobby.clone(), through.clone(), door.look());
                     oldest.push_back(handshakes.spawn(async move {
-                        match timeout(HANDSHAKE, handshake(door, rules, line)).await {
+                        match timeout(HANDSHAKE, handshake(door, lobby, rules, line)).await {
                             // Whoever serves waits for it or is gone.
                             Ok(Ok(conn)) => { let _ = through.send(Ok(conn)).await; }
                             Ok(Err(error)) => tracing::debug!(%from, %error, "no handshake"),
@@ -220,8 +220,10 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
                         }
                     }));
                 }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
+                    lobby.make_room();
                     sleep(AGAIN).await;
                 }
             }
@@ -229,7 +231,12 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
     }
 }
 
-async fn handshake(door: Arc<Door>, rules: (Arc<ServerConfig>, u64), line: TcpStream) -> io::Result<Conn> {
+async fn handshake(
+    door: Arc<Door>,
+    lobby: Arc<Lobby>,
+    rules: (Arc<ServerConfig>, u64),
+    line: TcpStream,
+) -> io::Result<Conn> {
     let (config, changes) = rules;
     line.set_nodelay(true)?;
     match TlsAcceptor::from(config).accept(line).into_fallible().await {
@@ -237,7 +244,10 @@ async fn handshake(door: Arc<Door>, rules: (Arc<ServerConfig>, u64), line: TcpSt
             let (_, session) = stream.get_ref();
             let shown = session.peer_certificates().and_then(|chain| chain.first());
             let facts = shown.map(|der| Facts::read(der).ok_or(io::ErrorKind::InvalidData)).transpose()?;
-            Ok(Conn::secure(stream, facts.map(|facts| Standing::new(door, facts, changes))))
+            Ok(match facts {
+                Some(facts) => Conn::known(stream, Standing::new(door, facts, changes)),
+                None => Conn::unknown(stream, lobby.enter()),
+            })
         }
         Err((error, line)) => {
             linger(line).await;

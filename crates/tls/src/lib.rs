@@ -15,6 +15,7 @@ mod door;
 mod error;
 mod files;
 mod line;
+mod lobby;
 mod revoked;
 mod watched;
 
@@ -22,9 +23,9 @@ mod watched;
 mod tests;
 
 pub use authority::{Authority, Handed, Issued, Secret, request};
-pub use caller::{Caller, Peer, Role};
+pub use caller::{Caller, Peer, Role, greeted};
 pub use client::{Client, ClientFiles, ConnectError};
-pub use conn::{Conn, plain};
+pub use conn::{Conn, Plain, plain};
 pub use door::{Door, ServerFiles};
 pub use error::{Refusal, TlsError};
 pub use reqwest::ClientBuilder as HttpClientBuilder;

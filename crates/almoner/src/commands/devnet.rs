@@ -8,6 +8,7 @@ use almoner_protocol::{Address, FileVersion, U256};
 use serde::Deserialize;
 
 use super::files::{RoleOptions, TUNNEL, Transit, listen, read_text, say_up, until_told};
+use super::in_the_clear;
 use super::metrics::Watched;
 use crate::failure::{Blame, Failure, Kind};
 
@@ -50,7 +51,7 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let access = if file.control { Access::Control } else { Access::Public };
     let router = devnet.blame(Kind::You, context)?.router(access);
     say_up("devnet", &format!("http://{}/rpc", listener.local_addr()?), &Watched::default(), options.json);
-    Ok(axum::serve(listener, router).with_graceful_shutdown(until_told().cancelled_owned()).await?)
+    in_the_clear::serve(listener, router, until_told().cancelled_owned()).await
 }
 
 #[cfg(test)]

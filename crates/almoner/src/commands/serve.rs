@@ -18,6 +18,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::in_the_clear;
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::run_file::{CHAIN_FILE, RunFile, STORE_DIR};
 use crate::rpc_proxy::reads;
@@ -59,7 +60,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             std::future::pending::<()>().await;
         }
     };
-    Ok(axum::serve(listener, router).with_graceful_shutdown(interrupted).await?)
+    in_the_clear::serve(listener, router, interrupted).await
 }
 
 /// The routes over a run's directory, and what the run says of itself.

@@ -1,0 +1,169 @@
+//! Thousands of connections that want nothing good, on every port of a coordinator, while a round is run: they say
+//! nothing, dribble headers and handshakes, talk nonsense, or send far too much.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use almoner::localnet::breast_cancer::Labels;
+use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
+use almoner_proto::{LeaseRequest, aggregators_client, endpoint, wire};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tonic::Code;
+use tonic::transport::Endpoint;
+
+use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+
+/// More than a coordinator holds of callers without a certificate.
+const CONNECTIONS: usize = 4300;
+/// Beside the connections a door lets in (4096): the journal, the store, the node, the sites.
+const FILES: usize = 4096 + 256;
+/// Where the system allows processes few files there are fewer connections.
+const FLOODED: usize = 128;
+const MEMORY_MIB: u64 = 320;
+
+/// How each kind begins. Then it sends a byte a second.
+const BEGINNINGS: [&[u8]; 6] = [
+    b"",
+    b"POST /rpc HTTP/1.1\r\nhost: coordinator\r\nx-",
+    b"GET /ipfs/bafkqaaa HTTP/1.1\r\nhost: coordinator\r\nx-",
+    // The preface, and a frame of headers that does not end.
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\x20\0\x01\0\0\0\0\x01",
+    // The head of a TLS handshake.
+    b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+    b"\0\xff\x13\x37nonsense\r\n\r\n\xfe\xed",
+];
+
+/// Goes on until it is dropped; connections that are closed are dialled again.
+pub(super) struct Flood {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// A connection that the other end has no room for yet is dialled again by the system after a second: they wait
+/// beside each other.
+const THREADS: usize = 8;
+
+impl Flood {
+    pub(super) fn on(at: &str, connections: usize) -> Self {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+        let host = at.rsplit("//").next().unwrap().split('/').next().unwrap();
+        let at: SocketAddr = host.replace("localhost", "127.0.0.1").parse().unwrap();
+        let connections = maximum.map_or(connections, |most| connections.min(most as usize / 4));
+        let (stop, dialled) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(THREADS + 1)));
+        let tasks = (0..THREADS).map(|_| {
+            let (stop, dialled) = (stop.clone(), dialled.clone());
+            std::thread::spawn(move || {
+                let mut lines: Vec<_> = (0..connections / THREADS).map(|number| dial(at, number)).collect();
+                dialled.wait();
+                while !stop.load(Ordering::SeqCst) {
+                    for (number, line) in lines.iter_mut().enumerate() {
+                        if !line.as_mut().is_some_and(dribble) {
+                            *line = dial(at, number);
+                        }
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            })
+        });
+        let tasks = tasks.collect();
+        dialled.wait();
+        Self { stop, tasks }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for task in self.tasks.drain(..) {
+            let _ = task.join();
+        }
+    }
+}
+
+fn dial(at: SocketAddr, number: usize) -> Option<TcpStream> {
+    let mut line = TcpStream::connect_timeout(&at, Duration::from_secs(1)).ok()?;
+    line.set_nonblocking(true).ok()?;
+    line.write_all(BEGINNINGS[number % BEGINNINGS.len()]).ok()?;
+    Some(line)
+}
+
+/// Whether it is still a connection.
+fn dribble(line: &mut TcpStream) -> bool {
+    let open = match line.read(&mut [0; 256]) {
+        Ok(read) => read > 0,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    };
+    open && line.write_all(b"a").is_ok()
+}
+
+pub(super) fn open_files(id: u32) -> usize {
+    fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
+}
+
+/// The largest resident set so far.
+pub(super) fn peak_mib(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() >> 10
+}
+
+/// One message of far more than is taken, many times at once; each is refused, and not kept.
+fn too_much(url: &str) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let channel = endpoint(Endpoint::from_shared(url.to_owned()).unwrap()).connect().await.unwrap();
+        let asked: Vec<_> = (0..40)
+            .map(|_| {
+                let mut client = aggregators_client(channel.clone());
+                let worker = "w".repeat(12 << 20);
+                tokio::spawn(async move { client.lease(wire::LeaseRequest::from(LeaseRequest { worker })).await })
+            })
+            .collect();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap().unwrap_err().code(), Code::OutOfRange);
+        }
+    });
+}
+
+#[test]
+fn a_round_is_run_in_a_flood_and_memory_stays_bounded() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let account = key(&rooms[1].join("coordinator.key"));
+    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
+    let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+    let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
+    let metrics = free_port();
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
+         metrics = \"127.0.0.1:{metrics}\"\n"
+    );
+    let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let _floods = [Flood::on(&url, CONNECTIONS), Flood::on(&format!("http://127.0.0.1:{metrics}"), CONNECTIONS / 10)];
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    order(&url, &["fund", "1", "1000000000000000000000"]);
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    let mut sites: Vec<Daemon> = Vec::new();
+    for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
+        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
+    }
+    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+    order(&url, &["launch", "1", "--rounds", "1"]);
+    too_much(&url);
+    let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
+    assert_eq!(paid.sum::<u128>(), 1_000_000_000_000_000_000_000);
+    let (files, peak) = (open_files(coordinator.id), peak_mib(coordinator.id));
+    println!("the coordinator has {files} files open and took {peak} MiB at most");
+    assert!(files > FLOODED, "{files}: was there a flood?");
+    assert!(files <= FILES && peak <= MEMORY_MIB, "{files} files, {peak} MiB");
+}
