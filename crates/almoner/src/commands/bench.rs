@@ -10,6 +10,7 @@ mod login;
 mod payload;
 mod report;
 mod rounds;
+mod sites;
 mod tls;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub(crate) struct Options {
 enum What {
     /// Seconds, bytes and memory of a round, all roles as processes, beside the floors of this machine.
     Rounds(RoundsOptions),
+    /// Many sites that are connected to one coordinator and follow it, while some of them are in a round.
+    Sites(SitesOptions),
     /// What a login costs the coordinator: milliseconds, counted attempts and all.
     Login(login::Options),
     /// Megabytes a second of an upload over mutual TLS, beside the same in the clear and raw TCP.
@@ -54,6 +57,22 @@ struct RoundsOptions {
 }
 
 #[derive(Debug, Args)]
+struct SitesOptions {
+    /// All of them.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(3..=4000))]
+    sites: u32,
+    /// Those that train, encrypt and answer, each a process; the others are simulated in this one.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=64))]
+    in_round: u16,
+    /// Rounds that count; one more is run first and dropped.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Print one JSON document on stdout and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct TlsOptions {
     /// How much is uploaded, in MiB.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=384))]
@@ -66,6 +85,10 @@ struct TlsOptions {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match options.what {
         What::Rounds(options) => measure_rounds(options).await,
+        What::Sites(options) => {
+            let home = tempfile::Builder::new().prefix("almoner-bench-").tempdir()?;
+            sites::measure(&options, &home.path().join("sites")).await
+        }
         What::Login(options) => login::run(&options),
         What::Tls(options) => tls::run(&options).await,
     }

@@ -82,6 +82,7 @@ fn help_of_every_command() {
         ("help-man.txt", &["man", "--help"]),
         ("help-bench-tls.txt", &["bench", "tls", "--help"]),
         ("help-bench-rounds.txt", &["bench", "rounds", "--help"]),
+        ("help-bench-sites.txt", &["bench", "sites", "--help"]),
     ] {
         let output = almoner(arguments);
         assert!(output.status.success() && output.stderr.is_empty());

@@ -79,6 +79,12 @@ impl Role {
         kib.map(|kib| kib << 10).ok_or_else(|| anyhow::anyhow!("/proc/{id}/status has no VmHWM").into())
     }
 
+    /// Files and sockets that it has open.
+    pub(super) fn open_files(&self) -> Result<usize, Failure> {
+        let id = self.child.id().ok_or_else(|| self.gone())?;
+        Ok(std::fs::read_dir(format!("/proc/{id}/fd"))?.count())
+    }
+
     fn gone(&self) -> Failure {
         let log = std::fs::read_to_string(self.room.join("log")).unwrap_or_default();
         let last = log.lines().last().unwrap_or_default();

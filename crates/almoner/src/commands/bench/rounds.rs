@@ -61,7 +61,8 @@ pub(super) struct Row {
 }
 
 /// A running federation.
-struct Federation {
+pub(super) struct Federation {
+    pub(super) url: String,
     chain: Role,
     coordinator: Role,
     aggregator: Role,
@@ -90,7 +91,7 @@ pub(super) async fn measure(plan: &Plan, dir: &Path) -> Result<Row, Failure> {
 }
 
 impl Federation {
-    async fn start(plan: &Plan, dir: &Path) -> Result<Self, Failure> {
+    pub(super) async fn start(plan: &Plan, dir: &Path) -> Result<Self, Failure> {
         let room = |name: &str| dir.join(name);
         let account = key_file(&room("coordinator"), "coordinator.key")?;
         let mut chain = Role::start(
@@ -132,18 +133,23 @@ impl Federation {
         for site in &mut sites {
             site.until("joined").await?;
         }
-        Ok(Self { chain, coordinator, aggregator, sites, orders })
+        Ok(Self { url, chain, coordinator, aggregator, sites, orders })
     }
 
     /// The dropped round and those that count.
-    async fn launch(&mut self, plan: &Plan) -> Result<Streaming<wire::RoundNotice>, Failure> {
+    pub(super) async fn launch(&mut self, plan: &Plan) -> Result<Streaming<wire::RoundNotice>, Failure> {
         let notices = self.orders.watch(wire::WatchRequest::from(WatchRequest { federation: 1 })).await?.into_inner();
         let request = LaunchRequest { federation: 1, rounds: plan.rounds + 1 };
         self.orders.launch(wire::LaunchRequest::from(request)).await?;
         Ok(notices)
     }
 
-    fn peaks(&self) -> Result<Peaks, Failure> {
+    /// Of the coordinator, now.
+    pub(super) fn open_files(&self) -> Result<usize, Failure> {
+        self.coordinator.open_files()
+    }
+
+    pub(super) fn peaks(&self) -> Result<Peaks, Failure> {
         let sites: Result<Vec<u64>, Failure> = self.sites.iter().map(Role::peak).collect();
         Ok(Peaks {
             coordinator: self.coordinator.peak()?,
@@ -154,7 +160,7 @@ impl Federation {
     }
 
     /// What the sites say their training took: the median of each round.
-    fn trainings(&mut self) -> BTreeMap<u64, f64> {
+    pub(super) fn trainings(&mut self) -> BTreeMap<u64, f64> {
         let mut by_round: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for site in &mut self.sites {
             while let Ok(said) = site.heard.try_recv() {
@@ -214,14 +220,14 @@ fn spec(plan: &Plan) -> String {
 
 /// When a round was first seen in a state, and how many bytes had gone through the loopback device.
 #[derive(Debug)]
-struct Seen {
+pub(super) struct Seen {
     round: u64,
     state: String,
     at: Instant,
     bytes: Option<u64>,
 }
 
-async fn timed(mut notices: Streaming<wire::RoundNotice>, plan: &Plan) -> Result<Vec<Seen>, Failure> {
+pub(super) async fn timed(mut notices: Streaming<wire::RoundNotice>, plan: &Plan) -> Result<Vec<Seen>, Failure> {
     let mut seen: Vec<Seen> = Vec::new();
     loop {
         let notice = tokio::time::timeout(SILENCE, notices.next()).await;
@@ -297,7 +303,7 @@ const PHASES: [(&str, &str); 13] = [
 const TRAINING: usize = 3;
 
 /// A round from the end of the one before to its own, less what its sites trained: the median.
-fn without_training(seen: &[Seen], trainings: &BTreeMap<u64, f64>) -> f64 {
+pub(super) fn without_training(seen: &[Seen], trainings: &BTreeMap<u64, f64>) -> f64 {
     let mut by_round: BTreeMap<u64, f64> = BTreeMap::new();
     for (from, to) in steady(seen) {
         *by_round.entry(to.round).or_default() += (to.at - from.at).as_secs_f64();
