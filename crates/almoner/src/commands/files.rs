@@ -8,7 +8,7 @@ use almoner_protocol::FileVersion;
 use almoner_tls::TlsError;
 use clap::Args;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::channel::failure;
@@ -67,7 +67,20 @@ pub(super) async fn listen(address: SocketAddr, transit: Transit) -> Result<TcpL
     if let Transit::Clear { remedy } = transit {
         only_loopback(address, &context, remedy)?;
     }
-    TcpListener::bind(address).await.blame(Kind::You, context)
+    bind(address).blame(Kind::You, context)
+}
+
+/// Callers that the system holds until they are let in. Its usual 128 are too few for a thousand sites that come back at
+/// one moment, or for anybody in a flood: whoever finds no place there waits a second.
+const BACKLOG: u32 = 1024;
+
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A role that was stopped is started again where it was.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 pub(super) fn only_loopback(address: SocketAddr, context: &str, remedy: &'static str) -> Result<(), Failure> {

@@ -15,10 +15,11 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::files::bind;
+use super::in_the_clear;
 use crate::failure::{Blame, Failure, Kind};
 
 /// Upper bounds of what is timed, in seconds: a transaction on the embedded chain to a day of training.
@@ -63,12 +64,12 @@ impl Watched {
 pub(super) async fn serve(address: Option<SocketAddr>, role: &'static str) -> Result<Watched, Failure> {
     let Some(address) = address else { return Ok(Watched::default()) };
     let context = format!("metrics = {address}");
-    let listener = TcpListener::bind(address).await.blame(Kind::You, context)?;
+    let listener = bind(address).blame(Kind::You, context)?;
     let watched = Watched { at: Some(listener.local_addr()?), ready: Arc::default() };
     let router = router(install(role)?, watched.clone());
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the metrics are no longer served");
+        if let Err(failure) = in_the_clear::serve(listener, router, std::future::pending()).await {
+            tracing::error!(%failure, "the metrics are no longer served");
         }
     });
     Ok(watched)
