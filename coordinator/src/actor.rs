@@ -24,7 +24,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Base, Campaign};
 use crate::chain::{At, Chain};
 use crate::ingress::{Ingress, Reply};
 use crate::jobs::JobBoard;
@@ -265,11 +265,9 @@ impl Actor {
     async fn finish_round(&mut self) -> Result<(), CoordinatorError> {
         let Some(finished) = self.current.as_ref().filter(|current| current.round.is_finished()) else { return Ok(()) };
         // The contract's head moves with the model, whatever became of the money: an opened sum is never redone.
+        let parent_ctx = finished.round.ctx();
         let opened = finished.round.posted(Stage::Model).cloned();
-        let base = match opened {
-            Some(model) => Some(self.read_base(finished.round.ctx(), model.root, model.cid).await?),
-            None => None,
-        };
+        let base = opened.map(|model| Base { parent_ctx, root: model.root, cid: model.cid });
         let Some(current) = self.current.take() else { return Ok(()) };
         self.jobs.clear();
         self.receipt_waiters.clear();

@@ -6,6 +6,7 @@
 
 mod access;
 mod actor;
+mod arriving;
 mod campaign;
 mod chain;
 mod claims;
@@ -14,6 +15,7 @@ mod enrolment;
 mod error;
 mod ingress;
 mod jobs;
+mod model;
 mod notice;
 mod partials;
 mod progress;

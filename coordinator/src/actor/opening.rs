@@ -30,7 +30,6 @@ impl Actor {
             parent_ctx: B256::ZERO,
             root: model_root(&values),
             cid: self.put(encode_model(&spec.model, &values)?).await?,
-            values,
         };
         let deployment = self.chain.ledger.deployment().clone();
         let params = Federations::CreateParams {

@@ -9,7 +9,7 @@ use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{AdmitItem, Member, PayoutItem, Validator};
 use almoner_protocol::{
     Address, AdmitVerdict, B256, CumulativeLedger, ListItem, MAX_WEIGHT_TOTAL, PayoutTree, Stage, decode_list,
-    decode_model, list_root, model_root, sha256,
+    list_root, sha256,
 };
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use super::resume::{BEGUN, CAMPAIGN, ROUND, STARTS, STRAY, encode};
 use super::{Actor, FOLLOW_EVERY};
 use crate::CoordinatorError;
 use crate::campaign::{Base, Campaign};
+use crate::model;
 use crate::chain::At;
 
 /// Accounts ever paid in a federation.
@@ -71,7 +72,7 @@ impl Actor {
     async fn put_stray_away(&mut self) -> Result<(), CoordinatorError> {
         let (mut taken, _) = self.taken_from_chain().await?;
         if let (Some(taken), Some(kept)) = (&mut taken, self.campaign.take()) {
-            taken.base = self.verified_base(&kept.spec, &taken.base).await?;
+            self.verify_base(&kept.spec, &taken.base).await?;
             taken.keep_waiting(kept);
         }
         self.campaign = taken;
@@ -92,8 +93,9 @@ impl Actor {
         // The contract's head: an opened sum is never redone, whatever became of the money.
         let head = over.iter().rev().find(|round| round.stages.contains_key(&Stage::Model));
         if let Some((round, model)) = head.and_then(|round| Some((round, round.stages.get(&Stage::Model)?))) {
-            let base = Base { parent_ctx: round.ctx, root: model.root, cid: model.cid.clone(), values: Vec::new() };
-            campaign.base = self.verified_base(&campaign.spec, &base).await?;
+            let base = Base { parent_ctx: round.ctx, root: model.root, cid: model.cid.clone() };
+            self.verify_base(&campaign.spec, &base).await?;
+            campaign.base = base;
         }
         campaign.last_round = over.last().map_or(0, |round| round.number);
         campaign.to_run = 0;
@@ -133,7 +135,7 @@ impl Actor {
         let base = match (first, &self.campaign) {
             (Some(first), _) => {
                 let (root, cid) = (first.descriptor.baseModelRoot, first.cids.base.clone());
-                Base { parent_ctx: B256::ZERO, root, cid, values: Vec::new() }
+                Base { parent_ctx: B256::ZERO, root, cid }
             }
             (None, Some(known)) => known.base.clone(),
             (None, None) => {
@@ -142,7 +144,7 @@ impl Actor {
                 return Err(unable(format!("federation {} {text}", record.number)));
             }
         };
-        let base = self.verified_base(&spec, &base).await?;
+        self.verify_base(&spec, &base).await?;
         let mut campaign = Campaign::new(record.number, spec, record.params.specCid.clone(), base);
         if let Some(known) = &self.campaign {
             campaign.take_seats(known.seats());
@@ -151,12 +153,11 @@ impl Actor {
         Ok(campaign)
     }
 
-    async fn verified_base(&self, spec: &FederationSpec, base: &Base) -> Result<Base, CoordinatorError> {
-        let values = decode_model(&spec.model, &self.fetch(&base.cid).await?)?;
-        if model_root(&values) != base.root {
-            return Err(unable(format!("the model in the store is not the one with root {}", base.root)));
+    pub(super) async fn verify_base(&self, spec: &FederationSpec, base: &Base) -> Result<(), CoordinatorError> {
+        if model::is_base(self.store.as_ref(), &spec.model, base).await? {
+            return Ok(());
         }
-        Ok(Base { values, ..base.clone() })
+        Err(unable(format!("the model in the store is not the one with root {}", base.root)))
     }
 
     /// What everybody has earned, as the last payout list says it.

@@ -54,7 +54,7 @@ pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
             return Err(Error::NotFinite { index });
         }
         // The cast saturates, and f64 holds every i32 exactly.
-        let rounded = (f64::from(*value) * unit).round_ties_even() as i32;
+        let rounded = round_even(f64::from(*value) * unit) as i32;
         clipped |= rounded.unsigned_abs() > bound.unsigned_abs();
         values.push(rounded.clamp(-bound, bound));
     }
@@ -63,9 +63,19 @@ pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
     Ok(Update { values, norm_class, clipped })
 }
 
-/// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it with room for any i32.
+/// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it.
 fn norm_squared(values: &[i32]) -> u128 {
-    values.iter().map(|value| u128::from(value.unsigned_abs()).pow(2)).sum()
+    values.iter().map(|value| u64::from(value.unsigned_abs()).pow(2)).sum::<u64>().into()
+}
+
+/// Half to even, as `round_ties_even` does it by a call of a library where the processor is an unknown one: adding
+/// 1.5·2^52 leaves no place for a fraction.
+pub(crate) fn round_even(value: f64) -> f64 {
+    const INTEGERS_ONLY: f64 = 6_755_399_441_055_744.0;
+    match value.abs() < 1e15 {
+        true => (value + INTEGERS_ONLY) - INTEGERS_ONLY,
+        false => value.round_ties_even(),
+    }
 }
 
 /// Shrinks towards zero by the rational `C/⌈‖u‖⌉`, so that `Σu² ≤ C²` holds in integers.
@@ -152,22 +162,44 @@ impl ServerStep {
 
 /// `next_j = sat_i32(base_j + round_half_even(S_j·lr_num·2^(frac_bits−update_bits) / (lr_den·Σw)))`.
 pub fn next_model(base: &[i32], sums: &[i64], step: ServerStep) -> Result<Vec<i32>, Error> {
+    let mut next = base.to_vec();
+    step_model(&mut next, sums, step)?;
+    Ok(next)
+}
+
+/// [`next_model`] in the place of the base, or of the part of it that these sums are of.
+pub fn step_model(base: &mut [i32], sums: &[i64], step: ServerStep) -> Result<(), Error> {
     if base.len() != sums.len() {
         return Err(Error::Length { what: "sum", have: sums.len(), want: base.len() });
     }
     let (numerator, denominator) = step.factors()?;
-    let one = |(base, sum): (&i32, &i64)| {
-        let next = i128::from(*base) + div_half_even(i128::from(*sum) * numerator, denominator);
+    let short = i64::try_from(numerator).ok().zip(i64::try_from(denominator).ok());
+    for (base, sum) in base.iter_mut().zip(sums) {
+        // Nearly always everything fits 64 bits, where a division costs a tenth.
+        let change = match short.and_then(|(n, d)| Some(i128::from(div_half_even_64(sum.checked_mul(n)?, d)))) {
+            Some(change) => change,
+            None => div_half_even(i128::from(*sum) * numerator, denominator),
+        };
         // Clamped to the range of i32 first.
-        next.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32
-    };
-    Ok(base.iter().zip(sums).map(one).collect())
+        *base = (i128::from(*base) + change).clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32;
+    }
+    Ok(())
 }
 
 /// Quotient by a positive denominator, rounded to nearest, ties to even.
 fn div_half_even(numerator: i128, denominator: i128) -> i128 {
     let (quotient, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
     // The rest is below 2^48, so doubling it is safe.
+    match (2 * rest).cmp(&denominator) {
+        std::cmp::Ordering::Less => quotient,
+        std::cmp::Ordering::Greater => quotient + 1,
+        std::cmp::Ordering::Equal => quotient + (quotient & 1),
+    }
+}
+
+/// [`div_half_even`] of 64 bits; the denominator is below 2^48 as well.
+fn div_half_even_64(numerator: i64, denominator: i64) -> i64 {
+    let (quotient, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
     match (2 * rest).cmp(&denominator) {
         std::cmp::Ordering::Less => quotient,
         std::cmp::Ordering::Greater => quotient + 1,

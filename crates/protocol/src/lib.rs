@@ -36,7 +36,7 @@ pub use direction::{DEFAULT_NOISE, add_noise, quantise_direction};
 pub use error::Error;
 pub use file_version::FileVersion;
 pub use fixed::{
-    MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model,
+    MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model, step_model,
     quantise,
 };
 pub use ids::{EPOCH_ROUNDS, FederationId, epoch_of};
@@ -44,7 +44,7 @@ pub use leak::{
     DIRECTION_ENTRY_MAX, check_direction, check_leak, check_ledger, default_scalars_max, scalars_per_round, spread_min,
 };
 pub use list::{ListItem, MAX_PARAMETERS, SealedShares, check_order, decode_list, encode_list, list_root};
-pub use model_file::{decode_model, encode_model, model_file_length, model_root};
+pub use model_file::{ModelHasher, decode_model, encode_model, model_file_length, model_header, model_root};
 pub use payout::{
     CumulativeLedger, PayoutTree, Role, SettleNode, SettleTree, Settlement, Share, close_split, payout_leaf,
     prefix_split_floor, settle, settle_leaf, verify_claim, verify_settle,

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! **Durable when `put` returns:** the whole object. Every block's file is synced before it is
-//! renamed into place, and `blocks/` is synced once, after the last block of the object (for
-//! `put_all`, of the last object). After a crash in between, whole blocks of an object that was
-//! never acknowledged may remain; they are correct, and storing the object again uses them.
+//! renamed into place, which happens once all blocks of the object (for `put_all` and `keep`, of
+//! all objects) are written, and `blocks/` is synced once after that. After a crash in between,
+//! whole blocks of an object that was never acknowledged may remain; they are correct, and storing
+//! the object again uses them.
 //! `blocks/` is one flat directory so that one sync covers an object.
 //!
 //! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes.
@@ -31,13 +32,13 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Block, BlockSource, Layout, MAX_BLOCK, Store, StoreError,
+    Block, BlockSource, Incoming, Layout, MAX_BLOCK, Store, StoreError,
     blocking::{blocking, open_file},
     error::Place,
     ids::{self, Digest32},
     layout,
 };
-use write::Batch;
+pub(crate) use write::Batch;
 
 /// A block store in a directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub struct EmbeddedStore {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     dirs: Dirs,
     place: Place,
     /// Held for the store's lifetime: says that files in `tmp/` may be somebody's.
@@ -95,11 +96,11 @@ impl EmbeddedStore {
 
     async fn with_batch<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Batch) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
-            let mut batch = Batch::new(&inner.dirs);
+            let mut batch = Batch::new(inner);
             let result = work(&mut batch)?;
             batch.finish()?;
             almoner_failpoint::reached(|| "store".into());
@@ -210,13 +211,18 @@ impl Store for EmbeddedStore {
         self.with_batch(move |batch| {
             let mut file = open_file(&path)?;
             let failed = |source| disk("reading", &path)(source);
-            layout::build_from(&mut file, Layout::V1_2025, &failed, &mut |cid, block| batch.block(&cid, block))
+            layout::build_from(&mut file, Layout::V1_2025, &failed, &mut |cid, block| batch.block(&cid, &block))
         })
         .await
     }
 
     async fn put_all(&self, objects: Vec<Bytes>) -> Result<Vec<Cid>, StoreError> {
         self.with_batch(move |batch| objects.iter().map(|o| batch.object(o)).collect()).await
+    }
+
+    /// What arrived lies in `tmp/`, and is gone when it is dropped or the store is opened anew.
+    fn incoming(&self) -> Incoming {
+        Incoming::on_disk(Batch::new(Arc::clone(&self.inner)))
     }
 }
 

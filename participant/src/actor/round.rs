@@ -174,6 +174,7 @@ impl Site {
             return Ok(());
         }
         self.work = None;
+        self.from.memory.save_model().await?;
         self.from.memory.forget_round(round.number, round.ctx).await?;
         if round.status == RoundStatus::Final {
             match own_claim(&self.from, rounds).await {

@@ -7,6 +7,11 @@ fn memory() -> Memory {
     Memory::new(Journal::memory().unwrap(), federation)
 }
 
+/// Another life of the same site.
+fn again(memory: &Memory) -> Memory {
+    Memory { held: Arc::default(), ..memory.clone() }
+}
+
 fn drawn(byte: u8) -> impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError> {
     move || Ok(Zeroizing::new([byte; 32]))
 }
@@ -73,8 +78,14 @@ async fn scalars_are_counted_once_a_round_up_to_the_limit() {
 async fn models_and_promises_read_back() {
     let memory = memory();
     assert!(memory.verified_model().await.unwrap().is_none());
-    memory.keep_model(A, &[1, -2, i32::MIN]).await.unwrap();
-    assert_eq!(memory.verified_model().await.unwrap(), Some((A, vec![1, -2, i32::MIN])));
+    let values = memory.keep_model(A, vec![1, -2, i32::MIN]).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((A, values.clone())));
+    // The first is in the journal at once, the next ones when they are saved.
+    let later = memory.keep_model(B, vec![3]).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((B, later.clone())));
+    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((A, values)));
+    memory.save_model().await.unwrap();
+    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((B, later)));
     let promised = Promised { salt: B, entries: vec![-7, 0, 1] };
     memory.keep_promise(A, &promised).await.unwrap();
     assert_eq!(memory.promised(A).await.unwrap(), Some(promised));

@@ -47,7 +47,7 @@ impl ClientStreamingService<wire::UploadChunk> for Sink {
             let broken = |error: almoner_proto::WireError| Status::invalid_argument(error.to_string());
             let (_, mut reader) = UploadReader::open(request.into_inner()).await.map_err(broken)?;
             // As raw TCP's other end does: read, and let go.
-            while reader.next(u64::MAX).await.map_err(broken)?.is_some() {}
+            while reader.next().await.map_err(broken)?.is_some() {}
             Ok(Response::new(wire::UploadReceipt::default()))
         })
     }
