@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use almoner_identity::StateKey;
 use almoner_journal::{Answered, Batch, Journal, JournalError};
-use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger};
+use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger, model_root};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -205,17 +205,17 @@ impl Memory {
         if let Some(held) = self.held().clone() {
             return Ok(Some((held.root, held.values)));
         }
-        let value = self.get("model".into()).await?;
-        let read = |value: Vec<u8>| {
+        let key = self.key("model");
+        let Some(value) = self.with(move |journal| journal.beside_get(&key)).await? else { return Ok(None) };
+        let read = move || {
             let (root, words) = value.split_at_checked(32)?;
             let (words, rest) = words.as_chunks::<4>();
-            let values = words.iter().map(|word| i32::from_be_bytes(*word)).collect();
-            rest.is_empty().then_some((B256::from_slice(root), Arc::new(values)))
+            let values: Vec<i32> = words.iter().map(|word| i32::from_be_bytes(*word)).collect();
+            let root = B256::from_slice(root);
+            (rest.is_empty() && model_root(&values) == root).then(|| (root, Arc::new(values)))
         };
-        match value {
-            None => Ok(None),
-            Some(value) => read(value).map(Some).ok_or(JournalError::Corrupt("the verified model").into()),
-        }
+        let read = tokio::task::spawn_blocking(read).await.map_err(|_| SiteError::Stopped)?;
+        read.map(Some).ok_or(JournalError::Corrupt("the verified model, in the file `.model` beside it").into())
     }
 
     /// Remembers a model for as long as this process runs. The first one is written down at once: a site that began to
@@ -233,10 +233,14 @@ impl Memory {
     /// Writes the model down, so that another life of this process need not compute it from an older one.
     pub async fn save_model(&self) -> Result<(), SiteError> {
         let Some(held) = self.held().clone().filter(|held| !held.saved) else { return Ok(()) };
-        let mut value = Vec::with_capacity(32 + 4 * held.values.len());
-        value.extend_from_slice(held.root.as_slice());
-        held.values.iter().for_each(|word| value.extend_from_slice(&word.to_be_bytes()));
-        self.put("model".into(), value).await?;
+        let (key, model) = (self.key("model"), held.clone());
+        self.with(move |journal| {
+            journal.beside_put(&key, |out| {
+                out.write_all(model.root.as_slice())?;
+                model.values.iter().try_for_each(|word| out.write_all(&word.to_be_bytes()))
+            })
+        })
+        .await?;
         if let Some(now) = self.held().as_mut().filter(|now| now.root == held.root) {
             now.saved = true;
         }

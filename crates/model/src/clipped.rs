@@ -55,20 +55,38 @@ fn clipped(
         return Err(ModelError::Plan("the clipping norm must be a positive number"));
     }
     let device = device.recording();
-    let mut total = vec![0.0f64; network.parameters()];
-    for (x, y) in data.x().chunks(CHUNK * data.features()).zip(data.y().chunks(CHUNK)) {
+    let rows = data.rows() as f64;
+    let mut chunks = data.x().chunks(CHUNK * data.features()).zip(data.y().chunks(CHUNK));
+    let chunk = |net: &Net, (x, y): (&[f32], &[f32])| {
         let x = to_device(x.to_vec(), data.features(), &device);
         let parts = derive(net, x, to_device(y.to_vec(), 1, &device))?;
         let scale = clipping(&parts, max_norm);
-        let mut place = total.iter_mut();
-        for part in parts {
-            let (weight, bias) = part.scaled_sum(scale.clone());
-            let values = to_host(weight)?.into_iter().chain(to_host(bias)?);
-            values.zip(place.by_ref()).for_each(|(v, t)| *t += f64::from(v));
+        Ok::<_, ModelError>(parts.into_iter().map(move |part| part.scaled_sum(scale.clone())))
+    };
+    let mean = if data.rows() <= CHUNK {
+        // Nothing to add up (but to zero, which has a sign), so a large model need not be held in double precision.
+        let mut mean = Vec::new();
+        for (weight, bias) in chunks.next().map(|only| chunk(net, only)).transpose()?.into_iter().flatten() {
+            for part in [to_host(weight)?, to_host(bias)?] {
+                let of_rows = part.into_iter().map(|v| ((0.0 + f64::from(v)) / rows) as f32);
+                match mean.is_empty() {
+                    true => mean = of_rows.collect(),
+                    false => mean.extend(of_rows),
+                }
+            }
         }
-    }
-    let rows = data.rows() as f64;
-    let mean: Vec<f32> = total.into_iter().map(|v| (v / rows) as f32).collect();
+        mean
+    } else {
+        let mut total = vec![0.0f64; network.parameters()];
+        for rows in chunks {
+            let mut place = total.iter_mut();
+            for (weight, bias) in chunk(net, rows)? {
+                let values = to_host(weight)?.into_iter().chain(to_host(bias)?);
+                values.zip(place.by_ref()).for_each(|(v, t)| *t += f64::from(v));
+            }
+        }
+        total.into_iter().map(|v| (v / rows) as f32).collect()
+    };
     match mean.iter().all(|v| v.is_finite()) {
         true => Ok(mean),
         false => Err(ModelError::Diverged),

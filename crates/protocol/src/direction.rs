@@ -73,7 +73,7 @@ fn graded(noised: &[f32], norm: f64, parameters: u32) -> Vec<i8> {
         for j in &kept {
             let largest = f64::from(DIRECTION_ENTRY_MAX);
             // In −7..=7 after the clamp.
-            entries[*j as usize] = round_even(f64::from(noised[*j as usize]) * factor).clamp(-largest, largest) as i8;
+            entries[*j as usize] = round_even((f64::from(noised[*j as usize]) * factor).clamp(-largest, largest)) as i8;
         }
         if norm_squared(&entries) <= limit * limit {
             return entries;

@@ -78,14 +78,19 @@ async fn scalars_are_counted_once_a_round_up_to_the_limit() {
 async fn models_and_promises_read_back() {
     let memory = memory();
     assert!(memory.verified_model().await.unwrap().is_none());
-    let values = memory.keep_model(A, vec![1, -2, i32::MIN]).await.unwrap();
-    assert_eq!(memory.verified_model().await.unwrap(), Some((A, values.clone())));
-    // The first is in the journal at once, the next ones when they are saved.
-    let later = memory.keep_model(B, vec![3]).await.unwrap();
-    assert_eq!(memory.verified_model().await.unwrap(), Some((B, later.clone())));
-    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((A, values)));
+    let [(first, values), (second, later)] =
+        [vec![1, -2, i32::MIN], vec![3]].map(|values| (model_root(&values), Arc::new(values)));
+    memory.keep_model(first, values.to_vec()).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((first, values.clone())));
+    // The first is written down at once, the next ones when they are saved.
+    memory.keep_model(second, later.to_vec()).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((second, later.clone())));
+    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((first, values)));
     memory.save_model().await.unwrap();
-    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((B, later)));
+    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((second, later)));
+    // Damage on the disk is found out.
+    memory.journal.beside_put(&memory.key("model"), |out| out.write_all(&[0; 36])).unwrap();
+    assert!(matches!(again(&memory).verified_model().await, Err(SiteError::Journal(JournalError::Corrupt(_)))));
     let promised = Promised { salt: B, entries: vec![-7, 0, 1] };
     memory.keep_promise(A, &promised).await.unwrap();
     assert_eq!(memory.promised(A).await.unwrap(), Some(promised));
