@@ -15,10 +15,7 @@ use crate::jobs::{BlockRange, RANGE_BLOCKS};
 const PIECE: usize = RANGE_BLOCKS as usize * N;
 
 /// Keeps a sum: the data sums of all blocks, then the check sums.
-pub(crate) async fn keep_sum(
-    store: &dyn Store,
-    ranges: Vec<(BlockRange, Bytes)>,
-) -> Result<Posting, CoordinatorError> {
+pub(crate) async fn keep_sum(store: &dyn Store, ranges: Vec<(BlockRange, Bytes)>) -> Result<Posting, CoordinatorError> {
     let mut incoming = store.incoming();
     let written = blocking(move || {
         let (mut tree, mut check) = (TreeHasher::new(kind::SUM), Bytes::new());
@@ -133,7 +130,7 @@ fn bytes_of(values: &[i32]) -> Vec<u8> {
 
 /// The first `count` of a range's opened sums.
 fn words(sums: &[u8], count: usize) -> Vec<i64> {
-    sums.as_chunks::<8>().0.iter().take(count).map(|word| i64::from_be_bytes(*word)).collect()
+    sums.as_chunks::<4>().0.iter().take(count).map(|word| i32::from_be_bytes(*word).into()).collect()
 }
 
 async fn blocking<T: Send + 'static>(
@@ -152,12 +149,12 @@ mod tests {
 
     use super::*;
 
-    fn ranges(words: usize, behind: &[(u32, usize)]) -> Vec<(BlockRange, Bytes)> {
+    fn ranges(words: usize, word: usize, behind: &[(u32, usize)]) -> Vec<(BlockRange, Bytes)> {
         let blocks = words.div_ceil(N) as u32;
         let range = |first: u32| {
             let blocks = RANGE_BLOCKS.min(blocks - first);
             let more = behind.iter().filter(|(at, _)| *at == first).map(|(_, bytes)| *bytes).sum::<usize>();
-            let bytes = (0..8 * N * blocks as usize + more).map(|i| (i as u32 ^ first) as u8);
+            let bytes = (0..word * N * blocks as usize + more).map(|i| (i as u32 ^ first) as u8);
             (BlockRange { first, blocks }, bytes.collect())
         };
         (0..blocks).step_by(RANGE_BLOCKS as usize).map(range).collect()
@@ -166,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn a_sum_has_its_checks_at_the_end() {
         let store = MemoryStore::new();
-        let ranges = ranges(300 * N, &[(0, CHECK_BYTES)]);
+        let ranges = ranges(300 * N, 8, &[(0, CHECK_BYTES)]);
         let (first, check) = ranges[0].1.split_at(8 * N * 256);
         let expected = [first, &ranges[1].1, check].concat();
         let posting = keep_sum(&store, ranges.clone()).await.unwrap();
@@ -182,17 +179,13 @@ mod tests {
         let parameters = spec.parameters().unwrap() as usize;
         let values: Vec<i32> = (0..parameters as i32).map(|i| i.wrapping_mul(77_777)).collect();
         let cid = store.put(encode_model(&spec, &values).unwrap().into()).await.unwrap();
-        let mut base =
-            Base { parent_ctx: B256::ZERO, root: model_root(&values), cid: cid.to_bytes().into() };
+        let mut base = Base { parent_ctx: B256::ZERO, root: model_root(&values), cid: cid.to_bytes().into() };
         assert!(is_base(&store, &spec, &base).await.unwrap());
 
-        let ranges = ranges(parameters, &[(0, 256), (256, 44)]);
+        let ranges = ranges(parameters, 4, &[(0, 256), (256, 44)]);
         let step = ServerStep { frac_bits: 24, update_bits: 15, lr_num: 1, lr_den: 1, weight_total: 1000 };
-        let sums: Vec<i64> = ranges
-            .iter()
-            .flat_map(|(range, bytes)| words(bytes, range.blocks as usize * N))
-            .take(parameters)
-            .collect();
+        let sums: Vec<i64> =
+            ranges.iter().flat_map(|(range, bytes)| words(bytes, range.blocks as usize * N)).take(parameters).collect();
         let expected = next_model(&values, &sums, step).unwrap();
         let posting = keep_next(&store, &spec, &base, step, ranges).await.unwrap();
         assert_eq!(posting.root, model_root(&expected));

@@ -53,7 +53,7 @@ pub(crate) enum Outcome {
     Inners(Vec<InnerRow>),
     /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
     Summed(Vec<(BlockRange, Bytes)>),
-    /// The opened sums of each range, 8 bytes a coefficient, then a flag a block.
+    /// The opened sums of each range, 4 bytes a coefficient, then a flag a block.
     Opened {
         members: Vec<u16>,
         sums: Vec<(BlockRange, Bytes)>,
@@ -94,7 +94,7 @@ impl Work {
             Self::Audit { uploads } => AUDIT_RESULT * uploads.len(),
             Self::Inner { uploads, entries, .. } => 8 * entries.len() * uploads.len(),
             Self::Sum { .. } => 8 * N * blocks + if range.first == 0 { CHECK_BYTES } else { 0 },
-            Self::Open { .. } => (8 * N + 1) * blocks,
+            Self::Open { .. } => (4 * N + 1) * blocks,
         }
     }
 
@@ -189,7 +189,7 @@ fn finish_inners(uploads: &[LockItem], entries: &[Bytes], results: &[(BlockRange
 }
 
 fn bad_blocks(results: &[(BlockRange, Bytes)]) -> Vec<u32> {
-    let flags = results.iter().flat_map(|(range, bytes)| (range.first..).zip(&bytes[8 * N * range.blocks as usize..]));
+    let flags = results.iter().flat_map(|(range, bytes)| (range.first..).zip(&bytes[4 * N * range.blocks as usize..]));
     flags.filter(|(_, flag)| **flag != 0).map(|(block, _)| block).collect()
 }
 

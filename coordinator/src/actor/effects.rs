@@ -250,9 +250,7 @@ impl Actor {
         Ok(match outcome {
             Outcome::Audited(verdicts) => Event::AuditCompleted { verdicts },
             Outcome::Inners(rows) => Event::InnersCompleted { rows },
-            Outcome::Summed(ranges) => {
-                Event::SumCompleted { sum: model::keep_sum(self.store.as_ref(), ranges).await? }
-            }
+            Outcome::Summed(ranges) => Event::SumCompleted { sum: model::keep_sum(self.store.as_ref(), ranges).await? },
             Outcome::Opened { members, sums, bad_blocks } => {
                 let model = self.make_model(sums).await?;
                 Event::SumOpened { members, model, zeroed_blocks: bad_blocks }

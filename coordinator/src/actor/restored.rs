@@ -17,8 +17,8 @@ use super::resume::{BEGUN, CAMPAIGN, ROUND, STARTS, STRAY, encode};
 use super::{Actor, FOLLOW_EVERY};
 use crate::CoordinatorError;
 use crate::campaign::{Base, Campaign};
-use crate::model;
 use crate::chain::At;
+use crate::model;
 
 /// Accounts ever paid in a federation.
 const MAX_ACCOUNTS: usize = 2 * MAX_WEIGHT_TOTAL as usize;

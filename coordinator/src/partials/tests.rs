@@ -10,8 +10,7 @@ const SHARES: usize = 500;
 
 /// The bytes of the three files in one, and a manifest that names them.
 fn upload(participant: u8) -> (Vec<u8>, Contribution) {
-    let files =
-        [vec![participant; BLOCKS * DATA_BLOCK_BYTES], vec![0; CHECK_BYTES], vec![participant; SHARES]];
+    let files = [vec![participant; BLOCKS * DATA_BLOCK_BYTES], vec![0; CHECK_BYTES], vec![participant; SHARES]];
     let cid = |file: usize| cid_of(&files[file], Layout::V1_2025).to_bytes().into();
     let manifest = Contribution {
         participant: Address::repeat_byte(participant),
@@ -110,7 +109,9 @@ async fn what_is_not_the_manifest_s_is_refused_and_leaves_nothing() {
     let line = scene.line(&own, 0).await.unwrap();
     let refused = line.take(vec![0xff; DATA_BLOCK_BYTES].into()).await.unwrap_err().to_string();
     assert_eq!(refused, "upload: a ciphertext word is not below its bound");
-    for (at, field) in [(7, "ciphertextRoot"), (BLOCKS * DATA_BLOCK_BYTES + 7, "checkRoot"), (bytes.len() - 1, "sharesCid")] {
+    for (at, field) in
+        [(7, "ciphertextRoot"), (BLOCKS * DATA_BLOCK_BYTES + 7, "checkRoot"), (bytes.len() - 1, "sharesCid")]
+    {
         let mut other = bytes.clone();
         other[at] ^= 1;
         let line = scene.line(&own, 0).await.unwrap();

@@ -36,8 +36,8 @@ pub use direction::{DEFAULT_NOISE, add_noise, quantise_direction};
 pub use error::Error;
 pub use file_version::FileVersion;
 pub use fixed::{
-    MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model, step_model,
-    quantise,
+    MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model,
+    quantise, step_model,
 };
 pub use ids::{EPOCH_ROUNDS, FederationId, epoch_of};
 pub use leak::{

@@ -196,9 +196,7 @@ impl Sums<'_> {
     async fn read(&self, first: usize, blocks: usize) -> Result<Bytes, SiteError> {
         let bytes = |blocks: usize| (blocks * WIDE_BLOCK_BYTES) as u64;
         match self.store.range(&self.cid, bytes(first), bytes(blocks)).await {
-            Err(StoreError::OutOfRange { .. }) => {
-                Err(SiteError::Opening("the sum has another length than the model"))
-            }
+            Err(StoreError::OutOfRange { .. }) => Err(SiteError::Opening("the sum has another length than the model")),
             read => Ok(read?),
         }
     }

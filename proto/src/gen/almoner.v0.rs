@@ -432,7 +432,7 @@ pub enum JobKind {
     Inner = 2,
     /// Weighted sum. Result: the range's data words; where first_block is 0 the check sums of all K blocks follow.
     Sum = 3,
-    /// Open the range with S. Result: per coefficient a big-endian i64 value, then per block one byte (1 = bad residual).
+    /// Open the range with S. Result: per coefficient a big-endian i32 value, then per block one byte (1 = bad residual).
     Open = 4,
 }
 impl JobKind {
