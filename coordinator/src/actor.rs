@@ -4,6 +4,7 @@
 mod effects;
 mod follow;
 mod opening;
+mod reorganised;
 mod requests;
 mod restored;
 mod resume;
@@ -87,6 +88,8 @@ pub(crate) struct Actor {
     matrix: Option<(([u8; 32], u32), B256)>,
     /// When the chain was last read without a transaction of ours.
     followed_at: Instant,
+    /// When it was last looked whether the chain took something back, and how often it had.
+    looked_back: (Instant, u64),
 }
 
 impl Actor {
@@ -122,6 +125,7 @@ impl Actor {
             started: Instant::now(),
             matrix: None,
             followed_at: Instant::now(),
+            looked_back: (Instant::now(), 0),
         }
     }
 
@@ -147,8 +151,12 @@ impl Actor {
     }
 
     async fn tick(&mut self) {
-        if let Err(error) = self.maybe_open().await {
-            tracing::warn!(%error, "the next round could not be opened; trying again");
+        let looked = self.look_back().await;
+        self.log_failure("looking what the chain took back", looked);
+        match self.maybe_open().await {
+            Ok(()) => {}
+            Err(error @ CoordinatorError::NotNow(_)) => tracing::debug!(%error, "the next round is not opened yet"),
+            Err(error) => tracing::warn!(%error, "the next round could not be opened; trying again"),
         }
         if self.current.is_none() {
             let ended = self.end_stray().await;
@@ -161,7 +169,7 @@ impl Actor {
 
     /// Time passed: deadlines, posts of others, orders that failed.
     async fn look(&mut self) -> Result<(), CoordinatorError> {
-        if self.followed_at.elapsed() >= FOLLOW_EVERY {
+        if self.followed_at.elapsed() >= self.follow_every() {
             self.followed_at = Instant::now();
             self.follow().await?;
         }

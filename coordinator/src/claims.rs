@@ -78,15 +78,15 @@ async fn check(chain: &Chain, federation: u64, request: &ClaimRequest) -> Result
     if request.federation != federation || federation == 0 {
         return Err(CoordinatorError::NotFound(format!("claim.federation: {} is not served here", request.federation)));
     }
-    let root = chain.ledger.payout_root(federation).await?;
+    let root = chain.shallow.payout_root(federation).await?;
     if !verify_claim(root, *account, U256::from(*cumulative), proof) {
         return Err(CoordinatorError::Invalid(format!(
             "claim.proof: it does not prove {cumulative} for {account} under the payout root {root}"
         )));
     }
-    if chain.ledger.claimed_by(federation, *account).await? < U256::from(*cumulative) {
+    if chain.shallow.claimed_by(federation, *account).await? < U256::from(*cumulative) {
         return Ok(None);
     }
     // Asked after: the payment is in this block at the latest.
-    Ok(Some(ClaimReply { block: chain.ledger.head().await? }))
+    Ok(Some(ClaimReply { block: chain.shallow.head().await? }))
 }

@@ -41,6 +41,11 @@ pub enum CoordinatorError {
          copy; move it away and put a copy back by `almoner coordinator restore`"
     )]
     Stale { federation: u64, known: u64, found: u64 },
+    /// The chain went back to before the federation, and what was sent again did not bring it back.
+    #[error(
+        "the chain took federation {federation} back, and sending its creation again did not bring it back: ask who runs          the node, or found it anew by another key, journal and deployment"
+    )]
+    TakenBack { federation: u64 },
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -113,6 +118,7 @@ impl Kinded for CoordinatorError {
             | Self::Saved { .. }
             | Self::Restored(_)
             | Self::Stale { .. }
+            | Self::TakenBack { .. }
             | Self::Bug(_)
             | Self::Listen(_) => ErrorKind::Internal,
         }

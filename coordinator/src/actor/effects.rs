@@ -31,6 +31,9 @@ impl Actor {
     /// Does what is ordered and returns what there is to report back.
     pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<Vec<Event>, CoordinatorError> {
         let at = self.at()?;
+        if self.is_under_way(&effect).await? {
+            return Ok(Vec::new());
+        }
         match effect {
             Effect::OpenRound => {
                 let current = self.current_mut()?;
@@ -149,7 +152,7 @@ impl Actor {
     }
 
     /// Wakes everybody to a running round.
-    fn announce(&self, at: At, state: State) {
+    pub(super) fn announce(&self, at: At, state: State) {
         self.notify(|notice| {
             notice.federation = at.federation;
             notice.round = at.round;

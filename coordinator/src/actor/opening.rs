@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use almoner_chain::SeatRecord;
 use almoner_chain::contracts::Federations;
+use almoner_chain::{EpochRecord, SeatRecord};
 use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{OpenCids, epoch_seed};
@@ -104,7 +104,7 @@ impl Actor {
         if self.campaign_of(federation)?.unsent.is_empty() {
             return Ok(());
         }
-        let record = self.chain.ledger.federation(federation).await?;
+        let record = self.chain.shallow.federation(federation).await?;
         let has = |seats: &[SeatRecord], account| seats.iter().any(|seat| seat.account == account);
         while let Some(Seat { consent, class, signature }) = self.campaign_of(federation)?.unsent.front().cloned() {
             let seats = record.as_ref().map(|r| if consent.role == MEMBER { &r.members } else { &r.validators });
@@ -143,7 +143,7 @@ impl Actor {
             return Ok(());
         };
         let At { federation, round } = current.at();
-        if self.chain.ledger.round(federation, round).await?.is_none() {
+        if self.chain.shallow.round(federation, round).await?.is_none() {
             self.current = None;
         }
         Ok(())
@@ -155,10 +155,10 @@ impl Actor {
         let at = At { federation: campaign.number, round: campaign.last_round + 1 };
         let (spec, spec_cid, base) = (campaign.spec.clone(), campaign.spec_cid.clone(), campaign.base.clone());
         let (cumulative, earlier_sets) = (campaign.cumulative.clone(), campaign.earlier_sets.clone());
-        self.chain.ready(at.round, &offers).await?;
         let parameters = spec.model.parameters()?;
         let epoch = epoch_of(at.round).ok_or_else(|| CoordinatorError::Invalid("round: too many rounds".into()))?;
         let (seed, matrix_root) = self.epoch(at, epoch, parameters).await?;
+        self.chain.ready(at.round, &offers).await?;
         self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         let described = almoner_protocol::RoundFacts {
             federation: at.federation,
@@ -221,13 +221,18 @@ impl Actor {
 
     /// The epoch's seed and matrix root; draws and registers them if this is the epoch's first round.
     async fn epoch(&mut self, at: At, epoch: u32, parameters: u32) -> Result<([u8; 32], B256), CoordinatorError> {
-        let record = match self.chain.ledger.epoch(at.federation, epoch).await? {
-            Some(record) => record,
+        let drawn = match self.chain.shallow.epoch(at.federation, epoch).await? {
+            Some(drawn) => drawn,
             None => {
                 self.chain.draw_epoch(at.federation, at.round, epoch).await?;
-                let drawn = self.chain.ledger.epoch(at.federation, epoch).await?;
+                let drawn = self.chain.shallow.epoch(at.federation, epoch).await?;
                 drawn.ok_or_else(|| CoordinatorError::Bug("the drawn epoch is not on chain".into()))?
             }
+        };
+        // A beacon is the hash of a block: taken back, it would be another one.
+        let record = match self.chain.ledger.epoch(at.federation, epoch).await? {
+            Some(record) => EpochRecord { matrix_root: drawn.matrix_root, ..record },
+            None => return Err(CoordinatorError::NotNow("the epoch's beacon is not deep enough in the chain yet")),
         };
         let deployment = self.chain.ledger.deployment();
         let seed = epoch_seed(deployment.chain_id, deployment.federations, at.federation, epoch, record.beacon);
