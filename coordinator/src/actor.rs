@@ -81,6 +81,8 @@ pub(crate) struct Actor {
     jobs: JobBoard<Work, Bytes>,
     lease_waiters: VecDeque<Reply<Job>>,
     receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
+    /// The store no longer has what an order needs.
+    lost: bool,
     /// An order failed; all outstanding ones are given again then.
     retry_at: Option<Instant>,
     started: Instant,
@@ -121,6 +123,7 @@ impl Actor {
             jobs,
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
+            lost: false,
             retry_at: None,
             started: Instant::now(),
             matrix: None,
@@ -173,13 +176,28 @@ impl Actor {
             self.followed_at = Instant::now();
             self.follow().await?;
         }
+        if self.current.is_none() {
+            return Ok(());
+        }
         self.apply(Event::TimePassed).await?;
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
             if let Err(error) = self.give_orders_again().await {
+                self.lost |= matches!(error, CoordinatorError::Lost { .. });
                 self.give_up_unopened().await?;
                 return Err(error);
             }
+        }
+        if self.jobs.take_lapsed() {
+            // Nobody can work on what is gone.
+            let locked = self.current.as_ref().map(|current| current.locked.clone()).unwrap_or_default();
+            let checked = self.check_uploads(locked.iter()).await;
+            self.lost |= matches!(checked, Err(CoordinatorError::Lost { .. }));
+            self.log_failure("a job", checked);
+        }
+        if std::mem::take(&mut self.lost) {
+            // Once a set is acknowledged there is no way back: then its deadline ends the round.
+            self.apply(Event::StopRequested).await?;
         }
         Ok(())
     }
@@ -212,6 +230,7 @@ impl Actor {
                 }
                 Err(error) => {
                     self.try_again_soon();
+                    self.lost |= matches!(error, CoordinatorError::Lost { .. });
                     self.log_failure("order", Err(error));
                 }
             }

@@ -101,6 +101,12 @@ impl Chain {
         self.federations(0, "bond", Federations::postBondCall { federation, amount }.abi_encode()).await
     }
 
+    /// What an account has posted as its bond.
+    pub(crate) async fn bond(&self, federation: u64, account: Address) -> Result<u128, CoordinatorError> {
+        let call = Federations::bondOfCall { federation, account };
+        Ok(self.shallow.view(self.ledger.deployment().federations, call).await?.amount)
+    }
+
     async fn approve(&self, amount: u128) -> Sent {
         let deployment = self.ledger.deployment();
         let data = TestToken::approveCall { spender: deployment.federations, value: U256::from(amount) }.abi_encode();

@@ -36,12 +36,13 @@ async fn blocks(
     let mut federation = None;
     loop {
         tokio::time::sleep(BLOCK).await;
-        node.mine().await;
         federation = federation.or_else(|| told.try_recv().ok());
-        let Some((ledger, number)) = &federation else { continue };
-        let Some(round) = ledger.round(*number, 1).await.unwrap() else { continue };
-        match act(&round, ledger.head().await.unwrap()) {
-            Act::Nothing => {}
+        let round = match &federation {
+            Some((ledger, number)) => ledger.round(*number, 1).await.unwrap().zip(ledger.read_until()),
+            None => None,
+        };
+        match round.map_or(Act::Nothing, |(round, head)| act(&round, head)) {
+            Act::Nothing => node.mine().await,
             Act::TakeBack(blocks) => node.take_back(blocks).await,
             Act::Restart => node.restart().await,
         }
@@ -72,7 +73,8 @@ async fn settles(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundRec
 /// Takes the stages of `TAKEN_BACK` back once each while they are less deep than `depth`.
 fn early(done: &mut BTreeSet<Stage>, depth: u64, round: &RoundRecord, head: u64) -> Act {
     let stages = TAKEN_BACK.into_iter().filter(|stage| !done.contains(stage));
-    let mut posted = stages.filter_map(|stage| Some((stage, (head + 1).saturating_sub(round.stages.get(&stage)?.block))));
+    let mut posted =
+        stages.filter_map(|stage| Some((stage, (head + 1).saturating_sub(round.stages.get(&stage)?.block))));
     match posted.find(|(_, blocks)| (1..=depth).contains(blocks)) {
         Some((stage, blocks)) => {
             done.insert(stage);

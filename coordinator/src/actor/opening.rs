@@ -18,10 +18,13 @@ use crate::{CoordinatorError, Progress};
 
 impl Actor {
     pub(super) async fn create(&mut self, text: &str, initial: Vec<i32>) -> Result<u64, CoordinatorError> {
-        if self.campaign.is_some() {
-            return Err(CoordinatorError::Conflict("this coordinator already serves a federation".into()));
-        }
         let spec = FederationSpec::parse(text)?;
+        match &self.campaign {
+            // Said again: the answer may have been lost, or who asked.
+            Some(known) if known.spec == spec => return Ok(known.number),
+            Some(_) => return Err(CoordinatorError::Conflict("this coordinator already serves a federation".into())),
+            None => {}
+        }
         let parameters = spec.model.parameters()? as usize;
         let values = if initial.is_empty() { vec![0; parameters] } else { initial };
         let spec_bytes = spec.canonical_bytes()?;
@@ -49,20 +52,53 @@ impl Actor {
             scalarsMax: spec.scalars_max()?,
         };
         let bond = params.bond;
-        let receipt = self.chain.create(params).await?;
-        let number = receipt
-            .logs
-            .iter()
-            .find_map(|log| log.decode::<Federations::FederationCreated>())
-            .map(|event| event.federation)
-            .ok_or_else(|| CoordinatorError::Bug("create emitted no FederationCreated".into()))?;
-        if bond > 0 {
-            self.chain.post_bond(number, bond).await?;
+        let number = match self.founded(params.specHash).await? {
+            Some(number) => number,
+            None => self.found(params).await?,
+        };
+        let posted = self.chain.bond(number, self.key.address()).await?;
+        if let Some(missing) = bond.checked_sub(posted).filter(|missing| *missing > 0) {
+            self.chain.post_bond(number, missing).await?;
         }
         self.campaign = Some(Campaign::new(number, spec, spec_cid, base));
         self.save_between_rounds()?;
         self.notify(|notice| notice.federation = number);
         Ok(number)
+    }
+
+    async fn found(&self, params: Federations::CreateParams) -> Result<u64, CoordinatorError> {
+        let receipt = self.chain.create(params).await?;
+        let created = receipt.logs.iter().find_map(|log| log.decode::<Federations::FederationCreated>());
+        let created = created.ok_or_else(|| CoordinatorError::Bug("create emitted no FederationCreated".into()))?;
+        Ok(created.federation)
+    }
+
+    /// A federation of ours on these terms in which nothing has happened: a life of this process that was killed before
+    /// it could write the number down has founded it.
+    async fn founded(&self, spec: B256) -> Result<Option<u64>, CoordinatorError> {
+        let ledger = &self.chain.shallow;
+        for number in (1..=ledger.federation_count().await?).rev() {
+            let Some(record) = ledger.federation(number).await? else { continue };
+            let ours = record.params.coordinator == self.key.address() && record.params.specHash == spec;
+            if ours && !record.closed && record.members.is_empty() && record.validators.is_empty() {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts in what is missing to `total`, so that whoever is not sure to have been heard may ask again.
+    pub(super) async fn fund(&mut self, federation: u64, total: u128) -> Result<(), CoordinatorError> {
+        self.campaign_of(federation)?;
+        let record = self.chain.shallow.federation(federation).await?;
+        let given: u128 = record.iter().flat_map(|record| &record.funded).map(|funding| funding.amount).sum();
+        match total.checked_sub(given) {
+            Some(0) => Ok(()),
+            Some(missing) => self.chain.fund(federation, missing).await.map(drop),
+            None => Err(CoordinatorError::Conflict(format!(
+                "fund: federation {federation} was given {given} base units already; name what it is to be given in all"
+            ))),
+        }
     }
 
     async fn put(&self, bytes: Vec<u8>) -> Result<Bytes, CoordinatorError> {
@@ -85,7 +121,8 @@ impl Actor {
         self.send_seats(federation).await?;
         let running = self.current.is_some() || self.stray.is_some();
         let campaign = self.campaign_of(federation)?;
-        campaign.to_run = campaign.to_run.saturating_add(rounds);
+        // Not added up: said again, it is the same order.
+        campaign.to_run = campaign.to_run.max(rounds);
         self.save_between_rounds()?;
         let campaign = self.campaign_of(federation)?;
         let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
@@ -151,6 +188,7 @@ impl Actor {
 
     async fn open_round(&mut self, committee: Committee) -> Result<(), CoordinatorError> {
         let Committee { members, committee, offers, validators } = committee;
+        self.publish_again().await?;
         let campaign = self.campaign_mut()?;
         let at = At { federation: campaign.number, round: campaign.last_round + 1 };
         let (spec, spec_cid, base) = (campaign.spec.clone(), campaign.spec_cid.clone(), campaign.base.clone());
@@ -205,6 +243,22 @@ impl Actor {
         // From here on the round is on chain: what goes wrong is tried again by the round itself.
         let result = self.apply(Event::TimePassed).await;
         self.log_failure("opening", result);
+        Ok(())
+    }
+
+    /// What every round starts from, where the store has lost it.
+    async fn publish_again(&mut self) -> Result<(), CoordinatorError> {
+        let campaign = self.campaign_mut()?;
+        let (spec, base) = (campaign.spec_cid.clone(), campaign.base.cid.clone());
+        if !self.has(&spec).await? {
+            let file = self.campaign_mut()?.spec.canonical_bytes()?;
+            self.put(file).await?;
+        }
+        if !self.has(&base).await? {
+            let campaign = self.campaign_mut()?;
+            let file = encode_model(&campaign.spec.model, &campaign.base.values)?;
+            self.put(file).await?;
+        }
         Ok(())
     }
 

@@ -77,7 +77,15 @@ impl Actor {
         self.current = self.replayed()?;
         let lock = self.current.as_ref().and_then(|current| current.round.posted(Stage::Lock)).cloned();
         let locked = match lock {
-            Some(lock) => decode_list(&self.fetch(&lock.cid).await?, almoner_proto::MAX_UPLOADS)?,
+            Some(lock) => match self.fetch(&lock.cid).await {
+                Ok(list) => decode_list(&list, almoner_proto::MAX_UPLOADS)?,
+                Err(error @ CoordinatorError::Lost { .. }) => {
+                    tracing::error!(%error, "the round in hand cannot go on");
+                    self.lost = true;
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            },
             None => Vec::new(),
         };
         if let Some(current) = &mut self.current {

@@ -67,6 +67,17 @@ impl Dirs {
     }
 }
 
+impl Dirs {
+    /// Somebody may have removed them meanwhile. What was in them is gone; what comes is kept.
+    fn make_again(&self) -> Result<(), StoreError> {
+        for path in [&self.blocks, &self.tmp].into_iter().filter(|path| !path.is_dir()) {
+            tracing::error!(path = %path.display(), "the store's folder was removed; put it back from a copy");
+            fs::create_dir_all(path).map_err(disk("creating", path))?;
+        }
+        Ok(())
+    }
+}
+
 fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::Disk { action, path: path.to_owned(), source }
 }
@@ -99,6 +110,7 @@ impl EmbeddedStore {
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
+            inner.dirs.make_again()?;
             let mut batch = Batch::new(&inner.dirs);
             let result = work(&mut batch)?;
             batch.finish()?;

@@ -193,6 +193,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
         CoordinatorError::Restored(_)
+        | CoordinatorError::Lost { .. }
         | CoordinatorError::Stale { .. }
         | CoordinatorError::Enrolment(EnrolmentError::OtherSecrets) => Failure::new(Kind::You, error),
         error => error.into(),
