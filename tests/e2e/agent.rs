@@ -71,6 +71,7 @@ impl Agent {
             claim: ClaimPolicy::Never,
             coordinator: net.url.clone(),
             rpc: None,
+            confirmations: None,
             gateways: Vec::new(),
             tls: Default::default(),
             federation: net.federation,

@@ -32,6 +32,9 @@ impl Actor {
     /// Does what is ordered and returns what there is to report back.
     pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<Vec<Event>, CoordinatorError> {
         let at = self.at()?;
+        if self.is_under_way(&effect).await? {
+            return Ok(Vec::new());
+        }
         match effect {
             Effect::OpenRound => {
                 let current = self.current_mut()?;
@@ -105,6 +108,7 @@ impl Actor {
                 let bytes = self.fetch(&lock.cid).await?;
                 let uploads: Vec<LockItem> = decode_list(&bytes, almoner_proto::MAX_UPLOADS)?;
                 self.current_mut()?.locked = uploads.clone();
+                self.check_uploads(uploads.iter()).await?;
                 self.start(Work::Audit { uploads })
             }
             Effect::RequestInners { participants, directions } => {
@@ -112,12 +116,14 @@ impl Actor {
                 let items: Vec<DirectionItem> = decode_list(&bytes, MAX_DIRECTIONS)?;
                 let entries = items.into_iter().map(|item| item.entries).collect();
                 let locked = &self.current_mut()?.locked;
-                let uploads =
+                let uploads: Vec<LockItem> =
                     locked.iter().filter(|i| participants.contains(&i.manifest.participant)).cloned().collect();
+                self.check_uploads(uploads.iter()).await?;
                 self.start(Work::Inner { uploads, directions: directions.cid, entries })
             }
             Effect::RequestSum { weights } => {
                 let uploads = self.weighted(&weights)?;
+                self.check_uploads(uploads.iter().map(|(item, _)| item)).await?;
                 self.start(Work::Sum { uploads })
             }
             // More answers came while a secret that fits is already being used: they change nothing.
@@ -150,7 +156,7 @@ impl Actor {
     }
 
     /// Wakes everybody to a running round.
-    fn announce(&self, at: At, state: State) {
+    pub(super) fn announce(&self, at: At, state: State) {
         self.notify(|notice| {
             notice.federation = at.federation;
             notice.round = at.round;
@@ -180,6 +186,30 @@ impl Actor {
         let blocks = self.current_mut()?.facts.blocks();
         self.jobs.start(work, blocks);
         Ok(Vec::new())
+    }
+
+    /// Whether the first block of an object is still in the store.
+    pub(super) async fn has(&self, cid: &[u8]) -> Result<bool, CoordinatorError> {
+        let cid = Cid::try_from(cid).map_err(|error| CoordinatorError::Bug(format!("stored CID: {error}")))?;
+        match self.store.fetch(&cid).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nobody is given work on uploads that are gone.
+    pub(super) async fn check_uploads<'a>(
+        &self,
+        uploads: impl Iterator<Item = &'a LockItem>,
+    ) -> Result<(), CoordinatorError> {
+        for LockItem { manifest, .. } in uploads {
+            for cid in [&manifest.ciphertextCid, &manifest.checkCid, &manifest.sharesCid] {
+                let cid = Cid::try_from(cid.as_ref()).map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+                self.store.fetch(&cid).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn fetch(&self, cid: &[u8]) -> Result<Bytes, CoordinatorError> {

@@ -54,7 +54,7 @@ impl Actor {
         self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         // Where nobody sends anything the newest block is an old one.
         let now = self.now();
-        let Some(record) = self.chain.ledger.round(at.federation, at.round).await? else { return Ok(()) };
+        let Some(record) = self.chain.shallow.round(at.federation, at.round).await? else { return Ok(()) };
         let opened = record.stages.contains_key(&Stage::Model);
         match (record.status, &record.proposal) {
             (RoundStatus::Running, _) if !opened => self.chain.void(at).await.map(drop),
@@ -65,20 +65,26 @@ impl Actor {
                 self.chain.finalise(at).await.map(drop)
             }
             (RoundStatus::Running | RoundStatus::Proposed, _) => Ok(()),
-            (RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired, _) => self.put_stray_away().await,
+            (RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired, _) => {
+                match self.chain.ledger.round(at.federation, at.round).await? {
+                    Some(record) if record.is_over() => self.put_stray_away().await,
+                    // Not deep enough yet.
+                    Some(_) | None => Ok(()),
+                }
+            }
         }
     }
 
-    async fn put_stray_away(&mut self) -> Result<(), CoordinatorError> {
-        let (mut taken, _) = self.taken_from_chain().await?;
+    pub(super) async fn put_stray_away(&mut self) -> Result<(), CoordinatorError> {
+        let (mut taken, stray) = self.taken_from_chain().await?;
         if let (Some(taken), Some(kept)) = (&mut taken, self.campaign.take()) {
             self.verify_base(&kept.spec, &taken.base).await?;
             taken.keep_waiting(kept);
         }
         self.campaign = taken;
-        let (campaign, none) = (encode(&self.campaign)?, encode(&None::<()>)?);
-        self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(STRAY, &none))?;
-        self.stray = None;
+        let (campaign, round) = (encode(&self.campaign)?, encode(&stray.map(|at| at.round))?);
+        self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(STRAY, &round))?;
+        self.stray = stray;
         self.tell_where_it_stands().await;
         Ok(())
     }
@@ -87,7 +93,8 @@ impl Actor {
     async fn taken_from_chain(&self) -> Result<(Option<Campaign>, Option<At>), CoordinatorError> {
         let Some(record) = self.own_federation().await? else { return Ok((None, None)) };
         let rounds = self.chain.ledger.rounds(record.number).await?;
-        let (over, running): (Vec<RoundRecord>, Vec<RoundRecord>) = rounds.iter().cloned().partition(is_over);
+        let (over, running): (Vec<RoundRecord>, Vec<RoundRecord>) =
+            rounds.iter().cloned().partition(RoundRecord::is_over);
         let mut campaign = self.known_or_named(&record, over.first().or(running.first())).await?;
         campaign.take_seats(seats(&record));
         // The contract's head: an opened sum is never redone, whatever became of the money.
@@ -185,13 +192,6 @@ impl Actor {
             sets.push(admitted.map(|item| item.participant).collect());
         }
         Ok(sets)
-    }
-}
-
-fn is_over(round: &RoundRecord) -> bool {
-    match round.status {
-        RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => true,
-        RoundStatus::Running | RoundStatus::Proposed => false,
     }
 }
 

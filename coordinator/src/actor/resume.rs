@@ -71,12 +71,23 @@ impl Actor {
         self.jobs = JobBoard::new(millis(self.config.lease), starts << LEASES);
         let stray = self.read::<Option<u64>>(STRAY)?.flatten();
         self.stray = self.campaign.as_ref().zip(stray).map(|(c, round)| At { federation: c.number, round });
+        if self.campaign.is_some() {
+            self.publish_again().await?;
+        }
         let Some(campaign) = &self.campaign else { return Ok(()) };
         self.verify_base(&campaign.spec, &campaign.base).await?;
         self.current = self.replayed()?;
         let lock = self.current.as_ref().and_then(|current| current.round.posted(Stage::Lock)).cloned();
         let locked = match lock {
-            Some(lock) => decode_list(&self.fetch(&lock.cid).await?, almoner_proto::MAX_UPLOADS)?,
+            Some(lock) => match self.fetch(&lock.cid).await {
+                Ok(list) => decode_list(&list, almoner_proto::MAX_UPLOADS)?,
+                Err(error @ CoordinatorError::Lost { .. }) => {
+                    tracing::error!(%error, "the round in hand cannot go on");
+                    self.lost = true;
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            },
             None => Vec::new(),
         };
         if let Some(current) = &mut self.current {

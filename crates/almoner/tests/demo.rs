@@ -17,10 +17,16 @@ mod enrol;
 mod full_disk;
 #[path = "demo/kills.rs"]
 mod kills;
+#[path = "demo/lost_store.rs"]
+mod lost_store;
 #[path = "demo/mtls.rs"]
 mod mtls;
 #[path = "demo/node.rs"]
 mod node;
+#[path = "demo/on_nodes.rs"]
+mod on_nodes;
+#[path = "demo/orders.rs"]
+mod orders;
 #[path = "demo/outputs.rs"]
 mod outputs;
 #[path = "demo/processes.rs"]

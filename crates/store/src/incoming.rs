@@ -93,8 +93,10 @@ mod tests {
 
     const CHUNK: usize = 1 << 20;
 
+    /// Files under a folder, and under those in it.
     fn files(dir: &Path, sub: &str) -> usize {
-        std::fs::read_dir(dir.join(sub)).unwrap().count()
+        let entries = std::fs::read_dir(dir.join(sub)).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { files(&path, "") } else { 1 }).sum()
     }
 
     fn arrive(store: &dyn Store, bytes: &[u8], piece: usize) -> Incoming {

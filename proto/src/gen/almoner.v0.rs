@@ -329,7 +329,7 @@ pub struct CreateReply {
 pub struct FundRequest {
     #[prost(uint64, tag = "1")]
     pub federation: u64,
-    /// base units, decimal, at most 39 digits
+    /// that it is to have been given in all: base units, decimal, at most 39 digits
     #[prost(string, tag = "2")]
     pub amount: ::prost::alloc::string::String,
 }
@@ -337,7 +337,7 @@ pub struct FundRequest {
 pub struct LaunchRequest {
     #[prost(uint64, tag = "1")]
     pub federation: u64,
-    /// 1 … 10,000
+    /// 1 … 10,000 at least, from the one in hand on
     #[prost(uint32, tag = "2")]
     pub rounds: u32,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use almoner_chain::{Deployment, Ledger, Outbox, Sender, deploy};
+use almoner_chain::{Deployment, Depth, Ledger, Outbox, Sender, deploy};
 use almoner_coordinator::{CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
@@ -59,6 +59,8 @@ struct CoordinatorFile {
     /// How long a worker may hold a block range before it is offered again.
     #[serde(default = "a_minute")]
     lease_s: u64,
+    /// How deep a block lies before what it holds is acted on. Not named: 12, and 0 on chains of development tools.
+    confirmations: Option<Depth>,
     /// Move the chain's clock over the challenge window: for trials on a devnet with `control`; no other node obeys.
     #[serde(default)]
     time_travel: bool,
@@ -153,7 +155,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let outbox = Outbox::new(journal.clone());
     let sender = Sender::new(provider.clone(), key.clone(), outbox).await.blame(Kind::Peer, unusable.clone())?;
     let deployment = contracts(&file.deployment, &sender, unusable).await?;
-    let ledger = Ledger::with_provider(provider, deployment.clone());
+    let depth = file.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
+    let ledger = Ledger::with_provider(provider, deployment.clone()).at(depth);
     ledger.verify().await.blame(Kind::You, format!("deployment = {:?}", file.deployment))?;
     if file.time_travel {
         obeys(&ledger, &file.rpc).await?;
@@ -190,6 +193,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
         CoordinatorError::Restored(_)
+        | CoordinatorError::Lost { .. }
         | CoordinatorError::Stale { .. }
         | CoordinatorError::Enrolment(EnrolmentError::OtherSecrets) => Failure::new(Kind::You, error),
         error => error.into(),
@@ -234,8 +238,8 @@ mod tests {
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
         assert_eq!(file.enrolment, Some(PathBuf::from("enrolment.key")));
         assert!(file.tls.is_none());
-        let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
-        assert_eq!(tls.revoked, Some("revoked.pem".into()));
+        let whole = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
+        assert_eq!(whole.tls.unwrap().revoked, Some("revoked.pem".into()));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use almoner_chain::Ledger;
+use almoner_chain::{Depth, Ledger};
 use almoner_journal::Journal;
 use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
@@ -180,7 +180,8 @@ async fn looked_up(
 ) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
     let deployment = fetch_deployment(coordinator, tls).await?;
     let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
-    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?;
+    let depth = config.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
+    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?.at(depth);
     ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
     let Some(record) = record else { return Ok(None) };

@@ -86,6 +86,7 @@ impl Localnet {
             version: FileVersion::default(),
             coordinator: url.clone(),
             rpc: None,
+            confirmations: None,
             gateways: Vec::new(),
             tls: Default::default(),
             federation: self.federation,

@@ -183,7 +183,7 @@ fn whoever_may_not_ask_is_told_why() {
     refused(&["federation", "launch", "1", "--coordinator", &clear], 4, "where it has certificates, dial https://");
     // What is public is answered to all of them, and the researcher still may.
     order(&running.url, &["status", "1", "--ca", &researcher[1]]);
-    running.order(&researcher, &["fund", "1", "1"]);
+    running.order(&researcher, &["fund", "1", "1000000000000000000001"]);
 }
 
 /// Whoever has an invitation and no certificate yet.

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fmt,
     fs::{self, File},
-    io::{self, Write},
+    io::Write,
     path::PathBuf,
     sync::{
         Arc,
@@ -26,7 +26,7 @@ use crate::{
 /// open files stays small.
 const UNSYNCED: usize = 16;
 
-/// Makes temporary names unique in this process; the process id does so among processes.
+/// Makes temporary names unique in this process; its folder does so among processes.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 struct Pending {
@@ -79,16 +79,10 @@ impl Batch {
     }
 
     fn temporary(&self) -> Result<(File, PathBuf), StoreError> {
-        loop {
-            let n = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = self.inner.dirs.tmp.join(format!("{}-{n}", std::process::id()));
-            match File::options().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((file, path)),
-                // Process ids repeat across containers that share a volume: take the next name.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(disk("creating", &path)(e)),
-            }
-        }
+        let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = self.inner.dirs.tmp.join(n.to_string());
+        let file = File::options().write(true).create_new(true).open(&path).map_err(disk("creating", &path))?;
+        Ok((file, path))
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
