@@ -20,6 +20,7 @@ mod metrics;
 pub(crate) mod model;
 pub(crate) mod participant;
 mod reach;
+mod renew;
 pub(crate) mod serve;
 mod source;
 mod status;

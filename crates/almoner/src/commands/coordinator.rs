@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::{Deployment, Ledger, Outbox, Sender, deploy};
-use almoner_coordinator::{CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
+use almoner_coordinator::{Accounts, CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
 use almoner_protocol::FileVersion;
@@ -36,6 +36,9 @@ struct CoordinatorFile {
     listen: SocketAddr,
     /// Certificates, and who may call. Without it this machine only may.
     tls: Option<ServerFiles>,
+    /// What accounts are whose certificates do not say it, those from `sites_ca`: every other one is a site.
+    #[serde(default)]
+    accounts: Accounts,
     /// JSON-RPC of a node.
     rpc: Url,
     key: PathBuf,
@@ -175,6 +178,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let parts = Parts {
         listener,
         door,
+        accounts: file.accounts,
         store: Arc::new(store),
         ledger,
         sender,
@@ -235,7 +239,9 @@ mod tests {
         assert_eq!(file.enrolment, Some(PathBuf::from("enrolment.key")));
         assert!(file.tls.is_none());
         let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
-        assert_eq!(tls.revoked, Some("revoked.pem".into()));
+        assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
+        let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
+        assert_eq!(all.accounts.researchers.len(), 1);
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

@@ -103,6 +103,7 @@ impl Localnet {
             move |listener| almoner_coordinator::Parts {
                 listener,
                 door: None,
+                accounts: Default::default(),
                 store: store.clone(),
                 ledger: ledger.clone(),
                 sender: sender.clone(),
@@ -156,6 +157,7 @@ impl Localnet {
             gateways: Vec::new(),
             store: None,
             metrics: None,
+            key: None,
             tls: Default::default(),
             name: "aggregator".into(),
             lanes: 1,
