@@ -21,6 +21,7 @@ pub(crate) mod model;
 pub(crate) mod participant;
 mod reach;
 mod renew;
+mod retention;
 pub(crate) mod serve;
 mod source;
 mod status;

@@ -25,6 +25,8 @@ mod node;
 mod outputs;
 #[path = "demo/processes.rs"]
 mod processes;
+#[path = "demo/retention.rs"]
+mod retention;
 #[path = "demo/seeds.rs"]
 mod seeds;
 

@@ -17,6 +17,7 @@
 //! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes.
 //! Storing an object again replaces its damaged blocks.
 
+mod bounded;
 mod write;
 
 use std::{
@@ -37,6 +38,7 @@ use crate::{
     ids::{self, Digest32},
     layout,
 };
+pub use bounded::BoundedStore;
 use write::Batch;
 
 /// A block store in a directory. Clones share it.

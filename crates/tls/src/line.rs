@@ -58,9 +58,9 @@ async fn dial(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
     let (config, greet) = match client.greet() {
         None => (config, None),
         Some(greet) => {
-            let mut greeting = ClientConfig::clone(&config);
-            greeting.alpn_protocols.insert(0, greeting::ALPN.to_vec());
-            (Arc::new(greeting), Some(greet))
+            let mut with_hello = ClientConfig::clone(&config);
+            with_hello.alpn_protocols.insert(0, greeting::ALPN.to_vec());
+            (Arc::new(with_hello), Some(greet))
         }
     };
     let made = async {

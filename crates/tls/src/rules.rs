@@ -81,7 +81,7 @@ pub(crate) fn rules(files: &ServerFiles) -> Result<Rules, TlsError> {
             // Of an authority that has no list here nothing can have been revoked here.
             .allow_unknown_revocation_status()
             .allow_unauthenticated();
-        Ok(verifier.build().map_err(|error| unusable(files[0], &error))?)
+        verifier.build().map_err(|error| unusable(files[0], &error))
     };
     let builder = ServerConfig::builder();
     let (builder, believed) = match (&files.clients_ca, &files.sites_ca) {

@@ -10,7 +10,7 @@ use almoner_coordinator::{Accounts, CoordinatorConfig, CoordinatorError, Enrolme
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
 use almoner_protocol::FileVersion;
-use almoner_store::{EmbeddedStore, Url};
+use almoner_store::{BoundedStore, Url};
 use almoner_tls::{Door, ServerFiles};
 use axum::Json;
 use axum::routing::get;
@@ -23,6 +23,7 @@ use super::backup::{Backup, Restore};
 use super::channel::failure;
 use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
+use super::retention::Retention;
 use super::metrics;
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
@@ -54,6 +55,9 @@ struct CoordinatorFile {
     enrolment: Option<PathBuf>,
     /// Folder of the federation's authority: those who enrol get a certificate of it. Not named: the operator issues them.
     authority: Option<PathBuf>,
+    /// How much of old rounds is kept, and how much room the store may take.
+    #[serde(default)]
+    retention: Retention,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -150,7 +154,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;
     let enrolment = file.enrolment.as_deref().map(|path| enrolment::open(path, &journal, file.authority.as_deref()));
     let enrolment = enrolment.transpose()?;
-    let store = EmbeddedStore::open(&file.store).await.blame(Kind::You, format!("store = {:?}", file.store))?;
+    let store = BoundedStore::open(&file.store, file.retention.most()).await;
+    let store = Arc::new(store.blame(Kind::You, format!("store = {:?}", file.store))?);
     let provider = almoner_chain::connect(file.rpc.as_str()).blame(Kind::You, format!("rpc = {}", file.rpc))?;
     let unusable = format!("rpc = {}: is the node up, and has {} ether for gas?", file.rpc, key.address());
     let outbox = Outbox::new(journal.clone());
@@ -174,12 +179,13 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let (progress, told) = broadcast::channel(256);
     let watched = metrics::serve(file.metrics, "coordinator").await?;
+    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
     tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
         door,
         accounts: file.accounts,
-        store: Arc::new(store),
+        store,
         ledger,
         sender,
         key,
@@ -241,7 +247,7 @@ mod tests {
         let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
         assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
         let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
-        assert_eq!(all.accounts.researchers.len(), 1);
+        assert_eq!((all.accounts.researchers.len(), all.retention.most()), (1, Some(100_000 << 20)));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();
