@@ -30,7 +30,7 @@
 //! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
 //!
-//! In `notices.rs`, `probes.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
+//! In `notices.rs`, `probes.rs`, `traces.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
 //! four heart hospitals, and that scores and pay follow what each hospital is worth. They need the shared data
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
@@ -64,6 +64,7 @@ mod shapley;
 mod silent;
 mod sums;
 mod terms;
+mod traces;
 mod trap;
 mod two_faced;
 mod worker;

@@ -25,6 +25,7 @@ mod retention;
 pub(crate) mod serve;
 mod source;
 mod status;
+mod traces;
 mod vault;
 mod watch_bar;
 

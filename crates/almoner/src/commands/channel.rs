@@ -92,7 +92,12 @@ pub(super) async fn dial(tls: &Tls, url: &str, context: String) -> Result<Channe
 
 /// A channel that connects when it is used.
 pub(super) fn dial_lazily(tls: &Tls, url: &str) -> Result<Channel, Failure> {
-    tls.connect_lazy(&at(url, format!("coordinator = {url:?}"))?).map_err(|error| failure(&error))
+    dial_named(tls, url, "coordinator")
+}
+
+/// As [`dial_lazily`]; `key` is what names the address in the settings.
+pub(super) fn dial_named(tls: &Tls, url: &str, key: &str) -> Result<Channel, Failure> {
+    tls.connect_lazy(&at(url, format!("{key} = {url:?}"))?).map_err(|error| failure(&error))
 }
 
 /// What the coordinator at `url` said instead of an answer.

@@ -24,7 +24,7 @@ use super::channel::failure;
 use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
 use super::retention::Retention;
-use super::metrics;
+use super::{metrics, traces};
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -58,6 +58,8 @@ struct CoordinatorFile {
     /// How much of old rounds is kept, and how much room the store may take.
     #[serde(default)]
     retention: Retention,
+    /// Collector of traces (OTLP over gRPC); none if not named. Needs a build with the feature `otel`.
+    traces: Option<String>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -148,6 +150,7 @@ fn settings(path: &Path) -> Result<CoordinatorFile, Failure> {
 async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let file = settings(&options.config)?;
     let key = load_key(&file.key)?;
+    let collector = traces::collector(file.traces.as_deref())?;
     let door = file.tls.clone().map(Door::open).transpose().map_err(|error| failure(&error))?;
     let listener = listen(file.listen, transit(&file)).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
@@ -167,6 +170,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         obeys(&ledger, &file.rpc).await?;
     }
 
+    let traces = collector.map(|collector| collector.of("coordinator", &deployment)).transpose()?;
     let described = get(move || std::future::ready(Json(deployment.clone())));
     let config = CoordinatorConfig {
         ready_wait: Duration::from_secs(file.ready_wait_s),
@@ -179,6 +183,9 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let (progress, told) = broadcast::channel(256);
     let watched = metrics::serve(file.metrics, "coordinator").await?;
+    if let Some(traces) = traces {
+        tokio::spawn(traces.follow_coordinator(progress.subscribe()));
+    }
     tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
     tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {

@@ -31,7 +31,7 @@ use super::channel::{client, dial_lazily, introduce};
 use super::files::{RoleOptions, read_text, say_up, until_told};
 use super::source::{fetch_deployment, join};
 use super::vault::{self, SiteKey};
-use super::{metrics, renew};
+use super::{metrics, renew, traces};
 use crate::failure::{Blame, Failure, Kind};
 
 /// Between two looks for a coordinator or a federation that is not there yet.
@@ -116,6 +116,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     // Its mistakes are told before anything is waited for.
     let channel = dial_lazily(&tls, &config.coordinator)?;
     let store: Arc<dyn Store> = Arc::new(gateways(&config, &tls)?);
+    let collector = traces::collector(config.traces.as_deref())?;
     let stop = until_told();
     let watched = metrics::serve(config.metrics, "participant").await?;
     let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
@@ -132,6 +133,10 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let evaluation = read(&config.validator, "validator")?;
     let (progress, told) = broadcast::channel(256);
     tokio::spawn(metrics::follow_site(progress.subscribe()));
+    if let Some(collector) = collector {
+        let traces = collector.of("participant", ledger.deployment())?;
+        tokio::spawn(traces.follow_site(key.address(), progress.subscribe()));
+    }
     if options.json {
         tokio::spawn(print(told));
     }
