@@ -23,6 +23,7 @@ mod run;
 mod service;
 mod work;
 
+pub use access::{Accounts, hear};
 pub use config::CoordinatorConfig;
 pub use enrolment::{Desk, Enrolment, EnrolmentError, Issuer};
 pub use error::CoordinatorError;

@@ -46,6 +46,8 @@ pub struct SiteConfig {
     pub state: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
     pub metrics: Option<SocketAddr>,
+    /// Collector of traces (OTLP over gRPC); none if not named. Needs a build with the feature `otel`.
+    pub traces: Option<String>,
     /// Where training runs.
     #[serde(default)]
     pub device: DeviceChoice,

@@ -80,6 +80,7 @@ impl Agent {
             unlock: None,
             state: "unused".into(),
             metrics: None,
+            traces: None,
             device: DeviceChoice::Cpu,
             participant,
             validator,

@@ -31,7 +31,7 @@
 //! blocks back or are started again, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
 //!
-//! In `notices.rs`, `probes.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
+//! In `notices.rs`, `probes.rs`, `traces.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
 //! four heart hospitals, and that scores and pay follow what each hospital is worth. They need the shared data
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
@@ -66,6 +66,7 @@ mod shapley;
 mod silent;
 mod sums;
 mod terms;
+mod traces;
 mod trap;
 mod two_faced;
 mod worker;

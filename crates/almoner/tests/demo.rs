@@ -31,6 +31,8 @@ mod orders;
 mod outputs;
 #[path = "demo/processes.rs"]
 mod processes;
+#[path = "demo/retention.rs"]
+mod retention;
 #[path = "demo/seeds.rs"]
 mod seeds;
 

@@ -11,6 +11,7 @@ mod direction;
 mod error;
 mod file_version;
 mod fixed;
+mod hello;
 mod ids;
 mod leak;
 mod list;
@@ -39,6 +40,7 @@ pub use fixed::{
     MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model,
     quantise, step_model,
 };
+pub use hello::{Hello, decode_hello, encode_hello};
 pub use ids::{EPOCH_ROUNDS, FederationId, epoch_of};
 pub use leak::{
     DIRECTION_ENTRY_MAX, check_direction, check_leak, check_ledger, default_scalars_max, scalars_per_round, spread_min,

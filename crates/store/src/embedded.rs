@@ -18,6 +18,7 @@
 //! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes.
 //! Storing an object again replaces its damaged blocks.
 
+mod bounded;
 mod write;
 
 use std::{
@@ -41,6 +42,7 @@ use crate::{
     ids::{self, Digest32},
     layout,
 };
+pub use bounded::BoundedStore;
 pub(crate) use write::Batch;
 
 /// A block store in a directory. Clones share it.

@@ -14,7 +14,10 @@ use crate::{
 
 /// An object on its way. Dropped before it is kept, nothing of it remains.
 #[derive(Debug)]
-pub struct Incoming(To);
+pub struct Incoming {
+    to: To,
+    length: u64,
+}
 
 enum To {
     Memory(BytesMut),
@@ -25,6 +28,7 @@ enum To {
 #[derive(Debug)]
 pub struct Whole {
     cid: Cid,
+    length: u64,
     pub(crate) bytes: Held,
 }
 
@@ -36,16 +40,17 @@ pub(crate) enum Held {
 
 impl Incoming {
     pub(crate) fn in_memory() -> Self {
-        Self(To::Memory(BytesMut::new()))
+        Self { to: To::Memory(BytesMut::new()), length: 0 }
     }
 
     pub(crate) fn on_disk(batch: Batch) -> Self {
-        Self(To::Disk { batch, chunker: Chunker::new(Layout::V1_2025) })
+        Self { to: To::Disk { batch, chunker: Chunker::new(Layout::V1_2025) }, length: 0 }
     }
 
     /// Takes the next bytes; waits for the disk. After an error the object is lost: drop it.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        match &mut self.0 {
+        self.length += bytes.len() as u64;
+        match &mut self.to {
             To::Memory(all) => {
                 all.extend_from_slice(bytes);
                 Ok(())
@@ -56,14 +61,15 @@ impl Incoming {
 
     /// There is no more: what it is called.
     pub fn finish(self) -> Result<Whole, StoreError> {
-        match self.0 {
+        let length = self.length;
+        match self.to {
             To::Memory(all) => {
                 let bytes = all.freeze();
-                Ok(Whole { cid: cid_of(&bytes, Layout::V1_2025), bytes: Held::Memory(bytes) })
+                Ok(Whole { cid: cid_of(&bytes, Layout::V1_2025), length, bytes: Held::Memory(bytes) })
             }
             To::Disk { mut batch, chunker } => {
                 let cid = chunker.finish(&mut |cid, block| batch.block(cid, block))?;
-                Ok(Whole { cid, bytes: Held::Disk(batch) })
+                Ok(Whole { cid, length, bytes: Held::Disk(batch) })
             }
         }
     }
@@ -72,6 +78,10 @@ impl Incoming {
 impl Whole {
     pub fn cid(&self) -> &Cid {
         &self.cid
+    }
+
+    pub fn length(&self) -> u64 {
+        self.length
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | keep blobs in a directory | [`EmbeddedStore`] |
+//! | keep blobs in a directory | [`EmbeddedStore`]; [`BoundedStore`] within a quota |
 //! | keep them in a Kubo daemon | [`KuboStore`] (CAR import over its RPC) |
 //! | both, the first being enough | [`Tee`] |
 //! | read from any list of gateways | [`GatewayStore`] |
@@ -44,7 +44,7 @@ pub use cid::Cid;
 pub use reqwest::Url;
 
 pub use block::Block;
-pub use embedded::EmbeddedStore;
+pub use embedded::{BoundedStore, EmbeddedStore};
 pub use error::{Blame, Malformed, Place, Refusal, StoreError};
 pub use faulty::{Faults, FaultyStore, Injected};
 pub use gateway::GatewayStore;

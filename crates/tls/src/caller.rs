@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
-use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::greeting::fingerprint;
 
 /// Stands before role and account in a certificate.
 const SCHEME: &str = "almoner";
@@ -59,10 +60,12 @@ impl FromStr for Role {
 /// The holder of a certificate that the door has checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Role and account; an authority of somebody else's may issue certificates that name none.
+    /// Role and account, where the federation's own authority says so: of another's certificates they are not believed.
     pub named: Option<(Role, Address)>,
     /// SHA-256 of the certificate.
     pub fingerprint: B256,
+    /// When the last third of the certificate's life begins: from then on it is renewed.
+    pub late: SystemTime,
 }
 
 /// Who sent a request. The door puts it beside every request of a connection.
@@ -70,6 +73,10 @@ pub struct Peer {
 pub struct Caller {
     /// None: it showed no certificate, or the connection is in the clear.
     pub peer: Option<Peer>,
+    /// Whose key said hello on this connection.
+    pub account: Option<Address>,
+    /// Fingerprint of the certificate that we showed; none in the clear.
+    pub server: Option<B256>,
 }
 
 /// What is read from a certificate once.
@@ -78,7 +85,6 @@ pub(crate) struct Facts {
     pub(crate) peer: Peer,
     /// The issuer's name and the serial: what a revocation names.
     pub(crate) number: (Vec<u8>, Vec<u8>),
-    pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
 }
 
@@ -110,18 +116,19 @@ impl Facts {
             _ => None,
         };
         let at = |time: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time).unwrap_or(0));
+        let (not_before, not_after) =
+            (at(certificate.validity().not_before.timestamp()), at(certificate.validity().not_after.timestamp()));
+        let late = not_after - not_after.duration_since(not_before).unwrap_or_default() / 3;
         Some(Self {
-            peer: Peer { named, fingerprint: B256::from(<[u8; 32]>::from(Sha256::digest(der))) },
+            peer: Peer { named, fingerprint: fingerprint(der), late },
             number: (certificate.issuer().as_raw().to_vec(), certificate.raw_serial().to_vec()),
-            not_before: at(certificate.validity().not_before.timestamp()),
-            not_after: at(certificate.validity().not_after.timestamp()),
+            not_after,
         })
     }
 
     /// Whether less than a third of its life is left.
     pub(crate) fn is_late(&self, now: SystemTime) -> bool {
-        let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.not_after.duration_since(now).unwrap_or_default() < life / 3
+        now > self.peer.late
     }
 }
 

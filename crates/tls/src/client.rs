@@ -3,21 +3,18 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use alloy_primitives::B256;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::caller::{Facts, day};
 use crate::line::Dial;
 use crate::watched::Watched;
-use crate::{Peer, TlsError, error, files, install_provider, is_loopback};
-
-/// Between two looks at how long a certificate lasts.
-const REMIND: Duration = Duration::from_secs(24 * 3600);
+use crate::{Greet, Peer, TlsError, error, files, install_provider, is_loopback, renewed};
 
 /// The files of whoever dials. All of them may be missing: then the system's authorities are trusted, and nothing is
 /// shown.
@@ -64,6 +61,10 @@ struct Inner {
     state: Mutex<State>,
     /// What last kept a line from being one. A refusal comes after the handshake, when a request is already on its way.
     trouble: Mutex<Option<Arc<TlsError>>>,
+    /// Says hello on each line that is made from now on.
+    greet: OnceLock<Greet>,
+    /// Fingerprint of the certificate at the other end of the latest line.
+    server: Mutex<Option<B256>>,
 }
 
 /// Dials with one set of files. Clones share everything.
@@ -92,7 +93,26 @@ impl Client {
         let watched = Watched::new(named.into_iter().flatten().cloned().collect());
         let (config, shown) = configuration(&files)?;
         let state = Mutex::new(State { watched, config, shown });
-        Ok(Self(Arc::new(Inner { files, state, trouble: Mutex::new(None) })))
+        let (trouble, server) = (Mutex::new(None), Mutex::new(None));
+        Ok(Self(Arc::new(Inner { files, state, trouble, greet: OnceLock::new(), server })))
+    }
+
+    /// Has each line that is made from now on begin with a hello. The first greeting is the one that stays.
+    pub fn introduce(&self, greet: Greet) {
+        let _ = self.0.greet.set(greet);
+    }
+
+    pub(crate) fn greet(&self) -> Option<Greet> {
+        self.0.greet.get().cloned()
+    }
+
+    /// Fingerprint of the certificate at the other end of the latest line; none before there was one.
+    pub fn server(&self) -> Option<B256> {
+        *self.0.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn reached(&self, server: B256) {
+        *self.0.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
     /// A channel that connects when it is used, and again whenever it must.
@@ -151,8 +171,9 @@ impl Client {
         self.0.files.ca.as_ref().map_or_else(|| "the system's".into(), |ca| ca.display().to_string())
     }
 
-    /// What the next line is made with. Files that cannot be used change nothing: the next look may find them whole.
-    pub(crate) fn look(&self) -> Arc<ClientConfig> {
+    /// What the next line is made with, and the fingerprint of what it shows. Files that cannot be used change nothing:
+    /// the next look may find them whole.
+    pub(crate) fn look(&self) -> (Arc<ClientConfig>, B256) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.watched.changed() {
             match configuration(&self.0.files) {
@@ -163,29 +184,19 @@ impl Client {
                 Err(error) => tracing::warn!(%error, "changed certificates are not used"),
             }
         }
-        state.config.clone()
+        (state.config.clone(), state.shown.as_ref().map_or(B256::ZERO, |shown| shown.peer.fingerprint))
     }
 
-    /// Says once a day that our certificate expires soon, as long as it does.
-    pub async fn remind(self, shutdown: CancellationToken) {
-        let each_day = async {
-            loop {
-                self.look();
-                self.warn_if_late(SystemTime::now());
-                tokio::time::sleep(REMIND).await;
-            }
-        };
-        let _ = shutdown.run_until_cancelled(each_day).await;
-    }
-
-    fn warn_if_late(&self, now: SystemTime) {
+    /// When our certificate expires, if it is in the last third of its life.
+    pub fn expires(&self, now: SystemTime) -> Option<SystemTime> {
+        self.look();
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(shown), Some(file)) = (&state.shown, &self.0.files.certificate)
-            && shown.is_late(now)
-        {
-            let (file, expires) = (file.display(), day(shown.not_after));
-            tracing::warn!(%file, expires, "our certificate expires soon: ask the operator for a new one");
-        }
+        state.shown.as_ref().filter(|shown| shown.is_late(now)).map(|shown| shown.not_after)
+    }
+
+    /// Puts a renewed certificate and its key where the old ones are, once it is sure that they are fit to be used.
+    pub fn renew(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+        renewed::put(&self.0.files, self.shown().as_ref(), certificate, key)
     }
 }
 
@@ -218,6 +229,7 @@ fn secure(endpoint: &Endpoint) -> Result<bool, TlsError> {
 }
 
 fn configuration(files: &ClientFiles) -> Result<(Arc<ClientConfig>, Option<Facts>), TlsError> {
+    renewed::settle(files)?;
     let roots = files.ca.as_deref().map_or_else(|| Ok(system()), files::roots)?;
     let builder = ClientConfig::builder().with_root_certificates(roots);
     let (mut config, shown) = match (&files.certificate, &files.key) {

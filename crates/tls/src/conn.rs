@@ -28,6 +28,7 @@ enum Bytes {
 #[derive(Debug)]
 pub struct Conn {
     bytes: Bytes,
+    caller: Caller,
     standing: Option<Standing>,
 }
 
@@ -66,13 +67,13 @@ pub fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<Conn>> + Se
     TcpListenerStream::new(listener).map(|line| {
         let line = line?;
         line.set_nodelay(true)?;
-        Ok(Conn { bytes: Bytes::Plain(line), standing: None })
+        Ok(Conn { bytes: Bytes::Plain(line), caller: Caller::default(), standing: None })
     })
 }
 
 impl Conn {
-    pub(crate) fn secure(stream: TlsStream<TcpStream>, standing: Option<Standing>) -> Self {
-        Self { bytes: Bytes::Secure(Box::new(stream)), standing }
+    pub(crate) fn secure(stream: TlsStream<TcpStream>, caller: Caller, standing: Option<Standing>) -> Self {
+        Self { bytes: Bytes::Secure(Box::new(stream)), caller, standing }
     }
 }
 
@@ -80,7 +81,7 @@ impl Connected for Conn {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
-        Caller { peer: self.standing.as_ref().map(|standing| standing.facts.peer.clone()) }
+        self.caller.clone()
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_chain::{Deployment, Depth, Ledger, Outbox, Sender, deploy};
-use almoner_coordinator::{CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
+use almoner_coordinator::{Accounts, CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
 use almoner_protocol::FileVersion;
-use almoner_store::{EmbeddedStore, Url};
+use almoner_store::{BoundedStore, Url};
 use almoner_tls::{Door, ServerFiles};
 use axum::Json;
 use axum::routing::get;
@@ -23,7 +23,8 @@ use super::backup::{Backup, Restore};
 use super::channel::failure;
 use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
-use super::metrics;
+use super::retention::Retention;
+use super::{metrics, traces};
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -36,6 +37,9 @@ struct CoordinatorFile {
     listen: SocketAddr,
     /// Certificates, and who may call. Without it this machine only may.
     tls: Option<ServerFiles>,
+    /// What accounts are whose certificates do not say it, those from `sites_ca`: every other one is a site.
+    #[serde(default)]
+    accounts: Accounts,
     /// JSON-RPC of a node.
     rpc: Url,
     key: PathBuf,
@@ -51,6 +55,11 @@ struct CoordinatorFile {
     enrolment: Option<PathBuf>,
     /// Folder of the federation's authority: those who enrol get a certificate of it. Not named: the operator issues them.
     authority: Option<PathBuf>,
+    /// How much of old rounds is kept, and how much room the store may take.
+    #[serde(default)]
+    retention: Retention,
+    /// Collector of traces (OTLP over gRPC); none if not named. Needs a build with the feature `otel`.
+    traces: Option<String>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -143,13 +152,15 @@ fn settings(path: &Path) -> Result<CoordinatorFile, Failure> {
 async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let file = settings(&options.config)?;
     let key = load_key(&file.key)?;
+    let collector = traces::collector(file.traces.as_deref())?;
     let door = file.tls.clone().map(Door::open).transpose().map_err(|error| failure(&error))?;
     let listener = listen(file.listen, transit(&file)).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;
     let enrolment = file.enrolment.as_deref().map(|path| enrolment::open(path, &journal, file.authority.as_deref()));
     let enrolment = enrolment.transpose()?;
-    let store = EmbeddedStore::open(&file.store).await.blame(Kind::You, format!("store = {:?}", file.store))?;
+    let store = BoundedStore::open(&file.store, file.retention.most()).await;
+    let store = Arc::new(store.blame(Kind::You, format!("store = {:?}", file.store))?);
     let provider = almoner_chain::connect(file.rpc.as_str()).blame(Kind::You, format!("rpc = {}", file.rpc))?;
     let unusable = format!("rpc = {}: is the node up, and has {} ether for gas?", file.rpc, key.address());
     let outbox = Outbox::new(journal.clone());
@@ -162,6 +173,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         obeys(&ledger, &file.rpc).await?;
     }
 
+    let traces = collector.map(|collector| collector.of("coordinator", &deployment)).transpose()?;
     let described = get(move || std::future::ready(Json(deployment.clone())));
     let config = CoordinatorConfig {
         ready_wait: Duration::from_secs(file.ready_wait_s),
@@ -174,11 +186,16 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let (progress, told) = broadcast::channel(256);
     let watched = metrics::serve(file.metrics, "coordinator").await?;
+    if let Some(traces) = traces {
+        tokio::spawn(traces.follow_coordinator(progress.subscribe()));
+    }
+    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
     tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
         door,
-        store: Arc::new(store),
+        accounts: file.accounts,
+        store,
         ledger,
         sender,
         key,
@@ -238,8 +255,10 @@ mod tests {
         assert_eq!((file.listen.port(), file.ready_wait_s, file.beaconless), (8547, 30, true));
         assert_eq!(file.enrolment, Some(PathBuf::from("enrolment.key")));
         assert!(file.tls.is_none());
-        let whole = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
-        assert_eq!(whole.tls.unwrap().revoked, Some("revoked.pem".into()));
+        let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
+        assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
+        let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
+        assert_eq!((all.accounts.researchers.len(), all.retention.most()), (1, Some(100_000 << 20)));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

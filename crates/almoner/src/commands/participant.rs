@@ -27,11 +27,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::backup::{Backup, Restore};
-use super::channel::{client, dial_lazily};
+use super::channel::{client, dial_lazily, introduce};
 use super::files::{RoleOptions, read_text, say_up, until_told};
-use super::metrics;
 use super::source::{fetch_deployment, join};
 use super::vault::{self, SiteKey};
+use super::{metrics, renew, traces};
 use crate::failure::{Blame, Failure, Kind};
 
 /// Between two looks for a coordinator or a federation that is not there yet.
@@ -116,10 +116,12 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     // Its mistakes are told before anything is waited for.
     let channel = dial_lazily(&tls, &config.coordinator)?;
     let store: Arc<dyn Store> = Arc::new(gateways(&config, &tls)?);
+    let collector = traces::collector(config.traces.as_deref())?;
     let stop = until_told();
     let watched = metrics::serve(config.metrics, "participant").await?;
     let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
     let SiteKey { key, seal } = opened?;
+    introduce(&tls, key.clone());
     let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store, &tls)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };
     let (ledger, spec) = looked_up?;
@@ -131,10 +133,14 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let evaluation = read(&config.validator, "validator")?;
     let (progress, told) = broadcast::channel(256);
     tokio::spawn(metrics::follow_site(progress.subscribe()));
+    if let Some(collector) = collector {
+        let traces = collector.of("participant", ledger.deployment())?;
+        tokio::spawn(traces.follow_site(key.address(), progress.subscribe()));
+    }
     if options.json {
         tokio::spawn(print(told));
     }
-    tokio::spawn(tls.remind(stop.clone()));
+    tokio::spawn(renew::keep(tls, channel.clone(), stop.clone()));
     let parts =
         SiteParts { channel, store, ledger, journal, key, seal, entropy: entropy(), training, evaluation, progress };
     say_up("participant", &config.coordinator, &watched, options.json);

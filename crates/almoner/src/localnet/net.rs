@@ -104,6 +104,7 @@ impl Localnet {
             move |listener| almoner_coordinator::Parts {
                 listener,
                 door: None,
+                accounts: Default::default(),
                 store: store.clone(),
                 ledger: ledger.clone(),
                 sender: sender.clone(),
@@ -157,6 +158,7 @@ impl Localnet {
             gateways: Vec::new(),
             store: None,
             metrics: None,
+            key: None,
             tls: Default::default(),
             name: "aggregator".into(),
             lanes: 1,

@@ -95,6 +95,7 @@ impl Localnet {
             unlock: None,
             state: file.clone(),
             metrics: None,
+            traces: None,
             device: DeviceChoice::Cpu,
             claim: self.claim,
             participant: training.is_some().then(section),
