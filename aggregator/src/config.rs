@@ -28,6 +28,8 @@ pub struct AggregatorConfig {
     pub store: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
     pub metrics: Option<SocketAddr>,
+    /// Key file of the account that the certificate in `[tls]` is for; it says hello to the coordinator.
+    pub key: Option<PathBuf>,
     /// Whom it trusts and what it shows, for a coordinator at https://.
     #[serde(default)]
     pub tls: ClientFiles,
@@ -62,6 +64,10 @@ impl AggregatorConfig {
         if self.name.is_empty() || self.name.len() > 64 {
             return Err(AggregatorError::Config("name: must have 1 to 64 bytes".into()));
         }
+        if self.tls.certificate.is_some() && self.key.is_none() {
+            let text = "key: must name the key of the account that [tls] certificate is for (almoner key)";
+            return Err(AggregatorError::Config(text.into()));
+        }
         Ok(())
     }
 }
@@ -95,6 +101,7 @@ mod tests {
             ("coordinator = \"x\"\nlane = 2", "lane"),
             ("coordinator = \"x\"\nlanes = 0", "lanes"),
             ("coordinator = \"x\"\nname = \"\"", "name"),
+            ("coordinator = \"x\"\n[tls]\ncertificate = \"c\"", "key"),
         ] {
             let error = AggregatorConfig::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -1,17 +1,22 @@
 //! Who may ask what: the one place that says so. Everything that the coordinator answers is in the table; what is not in
-//! it is refused. It is consulted where callers show certificates (`clients_ca` in `[tls]`); on loopback in the clear
-//! everybody is the operator.
+//! it is refused. It is consulted where callers show certificates (`clients_ca` or `sites_ca` in `[tls]`); on loopback in
+//! the clear everybody is the operator.
 //!
-//! A role lets a caller ask. Whose word a message is says its signature, as ever: see `actor/requests.rs`.
+//! Who calls is two things that must agree: a certificate, and the hello that a key said on this connection ([`hear`]).
+//! Which role that is says the certificate, where the federation's authority has issued it; else the account's entry in
+//! [`Accounts`], and whoever has none is a site. A role lets a caller ask. Whose word a message is says its signature, as ever: see `actor/requests.rs`.
+
+use std::sync::Arc;
 
 use alloy_sol_types::Eip712Domain;
 use almoner_proto::{ErrorKind, Kinded, status};
 use almoner_protocol::types::{recover, signing_hash};
-use almoner_protocol::{Address, SolStruct};
-use almoner_tls::{Caller, Role};
-use axum::extract::Request;
+use almoner_protocol::{Address, Hello, SolStruct, decode_hello};
+use almoner_tls::{Binding, Caller, Greeting, Role};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use serde::Deserialize;
 use tonic::Status;
 
 use Role::{Auditor, Operator, Researcher, Site};
@@ -31,12 +36,14 @@ const WORKERS: To = Only(&[Operator]);
 const MEMBERS: To = Only(&Role::ALL);
 
 /// By their very path.
-const EXACTLY: [(&str, To); 29] = [
+const EXACTLY: [(&str, To); 30] = [
     // An invitation, or a password, stands in for the certificate.
     ("/almoner.v0.Enrolment/RegisterStart", Anybody),
     ("/almoner.v0.Enrolment/RegisterFinish", Anybody),
     ("/almoner.v0.Enrolment/LoginStart", Anybody),
     ("/almoner.v0.Enrolment/LoginFinish", Anybody),
+    // The certificate that it renews, and the account's hello, stand in for the invitation.
+    ("/almoner.v0.Enrolment/Renew", MEMBERS),
     ("/almoner.v0.Sites/Join", SITES),
     ("/almoner.v0.Sites/Watch", SITES),
     ("/almoner.v0.Sites/AnnounceReady", SITES),
@@ -83,12 +90,19 @@ enum Refused {
          --certificate and --certificate-key"
     )]
     NoCertificate { path: String },
-    #[error("{path}: the certificate names no role; have the operator of this federation issue one")]
-    NoRole { path: String },
+    #[error(
+        "{path} needs the key of an account beside the certificate: name it by key in the settings, or by --account-key"
+    )]
+    NoHello { path: String },
+    #[error(
+        "the certificate is {certificate}'s, the key {key}'s: name the key of the certificate's account, or have the \
+         operator issue a certificate for the other"
+    )]
+    OtherKey { certificate: Address, key: Address },
     #[error("{path} is not for a {role}: {allowed} may ask for it")]
     OtherRole { path: String, role: Role, allowed: String },
-    #[error("the certificate is {certificate}'s, the message {message}'s: a site speaks for itself alone")]
-    OtherAccount { certificate: Address, message: Address },
+    #[error("the caller is {caller}, the message {message}'s: a site speaks for itself alone")]
+    OtherAccount { caller: Address, message: Address },
 }
 
 impl Kinded for Refused {
@@ -103,30 +117,64 @@ fn to(path: &str) -> Option<To> {
     exactly.or_else(below).map(|(_, to)| *to)
 }
 
-fn check(path: &str, caller: Option<&Caller>) -> Result<(), Refused> {
-    let path = path.to_owned();
-    let allowed = match to(&path) {
-        None => return Err(Refused::NotHere { path }),
-        Some(Anybody) => return Ok(()),
-        Some(Only(allowed)) => allowed,
-    };
-    let Some(peer) = caller.and_then(|caller| caller.peer.as_ref()) else {
-        return Err(Refused::NoCertificate { path });
-    };
-    match peer.named {
-        None => Err(Refused::NoRole { path }),
-        Some((role, _)) if allowed.contains(&role) => Ok(()),
-        Some((role, _)) => {
-            let allowed = allowed.iter().map(|role| role.word()).collect::<Vec<_>>().join(" or ");
-            Err(Refused::OtherRole { path, role, allowed })
-        }
+/// What accounts are whose certificates do not say it: those of a hospital's or a university's own authority.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    pub operators: Vec<Address>,
+    pub researchers: Vec<Address>,
+    pub auditors: Vec<Address>,
+}
+
+impl Accounts {
+    /// Whoever is not listed may ask what a site asks; whether it has a seat is on chain.
+    fn role(&self, account: &Address) -> Role {
+        let listed = [(&self.operators, Operator), (&self.researchers, Researcher), (&self.auditors, Auditor)];
+        listed.into_iter().find(|(accounts, _)| accounts.contains(account)).map_or(Site, |(_, role)| role)
     }
 }
 
+/// Whose hello was said on a channel; none if its signature is for another one.
+pub fn hear(channel: &Binding, said: &Greeting) -> Option<Address> {
+    let (account, signature) = decode_hello(said);
+    let Binding { client, server, exporter } = *channel;
+    Hello { account, client, server, channel: exporter }.is_signed(signature).then_some(account)
+}
+
+/// Lets a caller ask, or says why not. Who it is comes back where that had to be known.
+fn check(accounts: &Accounts, path: &str, caller: Option<&Caller>) -> Result<Option<(Role, Address)>, Refused> {
+    let path = path.to_owned();
+    let allowed = match to(&path) {
+        None => return Err(Refused::NotHere { path }),
+        Some(Anybody) => return Ok(None),
+        Some(Only(allowed)) => allowed,
+    };
+    let Some((caller, peer)) = caller.and_then(|caller| Some((caller, caller.peer.as_ref()?))) else {
+        return Err(Refused::NoCertificate { path });
+    };
+    let Some(account) = caller.account else { return Err(Refused::NoHello { path }) };
+    let role = match peer.named {
+        Some((_, certificate)) if certificate != account => {
+            return Err(Refused::OtherKey { certificate, key: account });
+        }
+        Some((role, _)) => role,
+        None => accounts.role(&account),
+    };
+    if allowed.contains(&role) {
+        return Ok(Some((role, account)));
+    }
+    let allowed = allowed.iter().map(|role| role.word()).collect::<Vec<_>>().join(" or ");
+    Err(Refused::OtherRole { path, role, allowed })
+}
+
 /// Asks the table before a request goes anywhere.
-pub(crate) async fn consult(request: Request, next: Next) -> Response {
-    match check(request.uri().path(), request.extensions().get()) {
-        Ok(()) => next.run(request).await,
+pub(crate) async fn consult(State(accounts): State<Arc<Accounts>>, mut request: Request, next: Next) -> Response {
+    match check(&accounts, request.uri().path(), request.extensions().get()) {
+        Ok(who) => {
+            let site = who.filter(|(role, _)| *role == Site).map(|(_, account)| account);
+            request.extensions_mut().insert(Speaker(site));
+            next.run(request).await
+        }
         Err(refused) => {
             tracing::info!(%refused, "a request was refused");
             status(&refused).into_http()
@@ -134,21 +182,19 @@ pub(crate) async fn consult(request: Request, next: Next) -> Response {
     }
 }
 
-/// The account that a caller's certificate names, where it showed a site's.
+/// The account of a caller, where it is a site.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speaker(Option<Address>);
 
 impl Speaker {
     pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
-        let peer = request.extensions().get::<Caller>().and_then(|caller| caller.peer.as_ref());
-        Self(peer.and_then(|peer| peer.named).filter(|(role, _)| *role == Site).map(|(_, account)| account))
+        request.extensions().get().copied().unwrap_or(Self(None))
     }
 
-    /// Refuses a message in the name of another account. What it says is still believed for its signature alone: this
-    /// only keeps a key that was stolen from being used without the certificate.
+    /// Refuses a message in the name of another account. What it says is still believed for its signature alone.
     pub(crate) fn speaks_for(self, message: Address) -> Result<(), Status> {
         match self.0 {
-            Some(certificate) if certificate != message => Err(status(&Refused::OtherAccount { certificate, message })),
+            Some(caller) if caller != message => Err(status(&Refused::OtherAccount { caller, message })),
             _ => Ok(()),
         }
     }
@@ -171,75 +217,4 @@ impl Speaker {
 }
 
 #[cfg(test)]
-mod tests {
-    use almoner_proto::FILE_DESCRIPTOR_SET;
-    use almoner_protocol::B256;
-    use almoner_tls::Peer;
-    use prost::Message;
-    use prost_types::FileDescriptorSet;
-
-    use super::*;
-
-    fn caller(role: Option<Role>) -> Caller {
-        let named = role.map(|role| (role, Address::ZERO));
-        Caller::from(Peer { named, fingerprint: B256::ZERO })
-    }
-
-    fn check_role(path: &str, role: Role) -> Result<(), Refused> {
-        check(path, Some(&caller(Some(role))))
-    }
-
-    #[test]
-    fn every_rpc_is_in_the_table_and_every_entry_is_an_rpc() {
-        let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-        let mut rpcs = Vec::new();
-        for file in &set.file {
-            for service in &file.service {
-                let name = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
-                rpcs.extend(service.method.iter().map(|method| name(method.name())));
-            }
-        }
-        assert!(rpcs.len() > 20, "{rpcs:?}");
-        for rpc in &rpcs {
-            assert!(
-                EXACTLY.iter().any(|(path, _)| path == rpc),
-                "{rpc}: say in coordinator/src/access.rs who may ask for it"
-            );
-        }
-        for (path, _) in EXACTLY.iter().filter(|(path, _)| path.starts_with("/almoner.")) {
-            assert!(rpcs.iter().any(|rpc| rpc == path), "{path} is no RPC");
-        }
-    }
-
-    #[test]
-    fn a_role_opens_its_own_doors() {
-        assert_eq!(check_role("/almoner.v0.Sites/Upload", Site), Ok(()));
-        assert_eq!(check_role("/almoner.v0.Researchers/Launch", Researcher), Ok(()));
-        assert_eq!(check_role("/almoner.v0.Aggregators/Lease", Operator), Ok(()));
-        assert_eq!(check_role("/almoner.v0.Researchers/Watch", Auditor), Ok(()));
-        let refused = check_role("/almoner.v0.Researchers/Launch", Site).unwrap_err();
-        let said = "/almoner.v0.Researchers/Launch is not for a site: researcher or operator may ask for it";
-        assert_eq!(refused.to_string(), said);
-        assert!(matches!(check_role("/almoner.v0.Aggregators/Lease", Researcher), Err(Refused::OtherRole { .. })));
-    }
-
-    #[test]
-    fn without_a_certificate_only_what_is_public_is_answered() {
-        for path in ["/ipfs/bafy", "/rpc", "/deployment.json", "/grpc.health.v1.Health/Check"] {
-            assert_eq!(check(path, None), Ok(()));
-        }
-        for (path, to) in EXACTLY {
-            let nobody = check(path, Some(&Caller::default()));
-            assert_eq!(nobody.is_ok(), to == Anybody, "{path}");
-        }
-        let nameless = check("/almoner.v0.Sites/Join", Some(&caller(None)));
-        assert!(matches!(nameless, Err(Refused::NoRole { .. })));
-    }
-
-    #[test]
-    fn what_is_not_in_the_table_is_refused_to_everybody() {
-        for path in ["/", "/almoner.v0.Sites/Leave", "/almoner.v1.Sites/Join", "/ipfs", "/metrics"] {
-            assert!(matches!(check_role(path, Operator), Err(Refused::NotHere { .. })), "{path}");
-        }
-    }
-}
+mod tests;

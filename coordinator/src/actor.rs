@@ -4,6 +4,7 @@
 mod effects;
 mod follow;
 mod opening;
+mod reorganised;
 mod requests;
 mod restored;
 mod resume;
@@ -25,7 +26,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Base, Campaign};
 use crate::chain::{At, Chain};
 use crate::ingress::{Ingress, Reply};
 use crate::jobs::JobBoard;
@@ -82,6 +83,8 @@ pub(crate) struct Actor {
     jobs: JobBoard<Work, Bytes>,
     lease_waiters: VecDeque<Reply<Job>>,
     receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
+    /// The store no longer has what an order needs.
+    lost: bool,
     /// An order failed; all outstanding ones are given again then.
     retry_at: Option<Instant>,
     started: Instant,
@@ -90,6 +93,8 @@ pub(crate) struct Actor {
     /// When the chain was last read without a transaction of ours.
     followed_at: Instant,
     stands: Option<Stands>,
+    /// When it was last looked whether the chain took something back, and how often it had.
+    looked_back: (Instant, u64),
 }
 
 impl Actor {
@@ -121,11 +126,13 @@ impl Actor {
             jobs,
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
+            lost: false,
             retry_at: None,
             started: Instant::now(),
             matrix: None,
             followed_at: Instant::now(),
             stands: None,
+            looked_back: (Instant::now(), 0),
         }
     }
 
@@ -151,8 +158,12 @@ impl Actor {
     }
 
     async fn tick(&mut self) {
-        if let Err(error) = self.maybe_open().await {
-            tracing::warn!(%error, "the next round could not be opened; trying again");
+        let looked = self.look_back().await;
+        self.log_failure("looking what the chain took back", looked);
+        match self.maybe_open().await {
+            Ok(()) => {}
+            Err(error @ CoordinatorError::NotNow(_)) => tracing::debug!(%error, "the next round is not opened yet"),
+            Err(error) => tracing::warn!(%error, "the next round could not be opened; trying again"),
         }
         if self.current.is_none() {
             let ended = self.end_stray().await;
@@ -166,17 +177,32 @@ impl Actor {
 
     /// Time passed: deadlines, posts of others, orders that failed.
     async fn look(&mut self) -> Result<(), CoordinatorError> {
-        if self.followed_at.elapsed() >= FOLLOW_EVERY {
+        if self.followed_at.elapsed() >= self.follow_every() {
             self.followed_at = Instant::now();
             self.follow().await?;
+        }
+        if self.current.is_none() {
+            return Ok(());
         }
         self.apply(Event::TimePassed).await?;
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
             if let Err(error) = self.give_orders_again().await {
+                self.lost |= matches!(error, CoordinatorError::Lost { .. });
                 self.give_up_unopened().await?;
                 return Err(error);
             }
+        }
+        if self.jobs.take_lapsed() {
+            // Nobody can work on what is gone.
+            let locked = self.current.as_ref().map(|current| current.locked.clone()).unwrap_or_default();
+            let checked = self.check_uploads(locked.iter()).await;
+            self.lost |= matches!(checked, Err(CoordinatorError::Lost { .. }));
+            self.log_failure("a job", checked);
+        }
+        if std::mem::take(&mut self.lost) {
+            // Once a set is acknowledged there is no way back: then its deadline ends the round.
+            self.apply(Event::StopRequested).await?;
         }
         Ok(())
     }
@@ -209,6 +235,7 @@ impl Actor {
                 }
                 Err(error) => {
                     self.try_again_soon();
+                    self.lost |= matches!(error, CoordinatorError::Lost { .. });
                     self.log_failure("order", Err(error));
                 }
             }
@@ -270,11 +297,9 @@ impl Actor {
     async fn finish_round(&mut self) -> Result<(), CoordinatorError> {
         let Some(finished) = self.current.as_ref().filter(|current| current.round.is_finished()) else { return Ok(()) };
         // The contract's head moves with the model, whatever became of the money: an opened sum is never redone.
+        let parent_ctx = finished.round.ctx();
         let opened = finished.round.posted(Stage::Model).cloned();
-        let base = match opened {
-            Some(model) => Some(self.read_base(finished.round.ctx(), model.root, model.cid).await?),
-            None => None,
-        };
+        let base = opened.map(|model| Base { parent_ctx, root: model.root, cid: model.cid });
         let Some(current) = self.current.take() else { return Ok(()) };
         self.jobs.clear();
         self.receipt_waiters.clear();
@@ -324,6 +349,9 @@ impl Actor {
             notice.next_round = next_round;
             notice.reason = reason;
         });
+        if opened {
+            self.keep_base().await;
+        }
         Ok(())
     }
 

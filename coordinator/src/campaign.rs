@@ -22,9 +22,6 @@ pub(crate) struct Base {
     pub(crate) parent_ctx: B256,
     pub(crate) root: B256,
     pub(crate) cid: Bytes,
-    /// What lies under the CID; not written down twice.
-    #[serde(skip)]
-    pub(crate) values: Vec<i32>,
 }
 
 #[derive(Clone, Debug)]

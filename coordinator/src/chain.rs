@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use alloy_sol_types::SolCall;
 use almoner_chain::contracts::{Federations, Payouts, Rounds, TestToken};
-use almoner_chain::{Ledger, Sender, TxReceipt};
+use almoner_chain::{Depth, Ledger, Sender, TxReceipt};
 use almoner_proto::ClaimRequest;
 use almoner_protocol::round::{MemberAck, Posting, Signed};
 use almoner_protocol::types::{Descriptor, DirectionPromise, Join, OpenCids, Ready, Reveal};
@@ -20,7 +20,10 @@ use crate::{CoordinatorError, Progress};
 /// A sender bound to one deployment, that reports what each step cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
+    /// As far as it is acted on.
     pub(crate) ledger: Ledger,
+    /// With the blocks that may still be taken back: what need not be sent again.
+    pub(crate) shallow: Ledger,
     sender: Sender,
     progress: broadcast::Sender<Progress>,
     /// Newest block with a transaction of ours.
@@ -39,7 +42,18 @@ fn unzip<T: Clone>(signed: &[Signed<T>]) -> (Vec<T>, Vec<Bytes>) {
 
 impl Chain {
     pub(crate) fn new(ledger: Ledger, sender: Sender, progress: broadcast::Sender<Progress>) -> Self {
-        Self { ledger, sender, progress, included: Arc::default() }
+        let shallow = ledger.at(Depth::NONE);
+        Self { ledger, shallow, sender, progress, included: Arc::default() }
+    }
+
+    /// Whether what is in a block is acted on later than at once.
+    pub(crate) fn waits(&self) -> bool {
+        self.ledger.depth() != Depth::NONE
+    }
+
+    /// Sends again what the chain took back; whether there was any of it.
+    pub(crate) async fn recover(&self) -> Result<bool, CoordinatorError> {
+        Ok(self.sender.recover().await?)
     }
 
     /// Newest block that we know of.
@@ -85,6 +99,12 @@ impl Chain {
     pub(crate) async fn post_bond(&self, federation: u64, amount: u128) -> Sent {
         self.approve(amount).await?;
         self.federations(0, "bond", Federations::postBondCall { federation, amount }.abi_encode()).await
+    }
+
+    /// What an account has posted as its bond.
+    pub(crate) async fn bond(&self, federation: u64, account: Address) -> Result<u128, CoordinatorError> {
+        let call = Federations::bondOfCall { federation, account };
+        Ok(self.shallow.view(self.ledger.deployment().federations, call).await?.amount)
     }
 
     async fn approve(&self, amount: u128) -> Sent {

@@ -5,8 +5,10 @@
 
 mod pending;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use almoner_identity::{
     Attempts, IdentityError, LockedOut, LoginState, Server, fingerprint, may_register_again, registers,
@@ -14,10 +16,11 @@ use almoner_identity::{
 use almoner_journal::{Credential, Invitation, Journal};
 use almoner_proto::{
     Admission, ErrorKind, Kinded, LoginFinishRequest, LoginStartReply, LoginStartRequest, RegisterFinishReply,
-    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, Signature,
+    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, RenewReply, Signature,
 };
 use almoner_protocol::types::recover;
 use almoner_protocol::{Address, B256};
+use almoner_tls::Peer;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -31,6 +34,8 @@ const SECRETS: &str = "enrolment-secrets";
 const PATIENCE_S: u64 = 60;
 /// Begun and not finished, of each kind. Further ones take the place of the oldest.
 const MAX_PENDING: usize = 1024;
+/// Of one certificate, as long as this process lives.
+const MAX_RENEWALS: u8 = 8;
 
 /// Signs certificates for accounts that enrol.
 pub trait Issuer: Send + Sync + fmt::Debug {
@@ -69,6 +74,14 @@ pub enum EnrolmentError {
     LockedOut(LockedOut),
     #[error("no certificate: {0}")]
     Certificate(String),
+    #[error("this certificate is not of the federation's authority: whoever issued it renews it")]
+    NotOurs,
+    #[error("this coordinator issues no certificates: ask the operator for a new one (almoner coordinator issue)")]
+    NoAuthority,
+    #[error("this certificate is not in the last third of its life: it is renewed then")]
+    Early,
+    #[error("this certificate was renewed {MAX_RENEWALS} times: ask the operator for a new one")]
+    Often,
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// Every record would be of no use, and nobody would know why.
@@ -82,10 +95,10 @@ pub enum EnrolmentError {
 impl Kinded for EnrolmentError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoInvitation | Self::NotEnrolled(_) | Self::Late => ErrorKind::NotFound,
-            Self::Used | Self::Expired | Self::ForAnother(_) => ErrorKind::Conflict,
-            Self::Signature(_) | Self::Certificate(_) | Self::Identity(_) => ErrorKind::Invalid,
-            Self::LockedOut(locked) => ErrorKind::NotNow(std::time::Duration::from_secs(locked.seconds)),
+            Self::NoInvitation | Self::NotEnrolled(_) | Self::Late | Self::NoAuthority => ErrorKind::NotFound,
+            Self::Used | Self::Expired | Self::ForAnother(_) | Self::Early | Self::Often => ErrorKind::Conflict,
+            Self::Signature(_) | Self::Certificate(_) | Self::NotOurs | Self::Identity(_) => ErrorKind::Invalid,
+            Self::LockedOut(locked) => ErrorKind::NotNow(Duration::from_secs(locked.seconds)),
             Self::OtherSecrets => ErrorKind::Internal,
         }
     }
@@ -104,6 +117,8 @@ struct Inner {
     rng: ChaCha20Rng,
     registrations: Pending<[u8; 32], Registration>,
     logins: Pending<[u8; 16], LoginState>,
+    /// How often a certificate was renewed, by its fingerprint.
+    renewals: BTreeMap<B256, u8>,
 }
 
 /// Answers one request at a time: attempts are counted one after another, and a flood has one core at most.
@@ -135,6 +150,7 @@ impl Desk {
             rng: ChaCha20Rng::from_seed(seed),
             registrations: Pending::new(MAX_PENDING, PATIENCE_S),
             logins: Pending::new(MAX_PENDING, PATIENCE_S),
+            renewals: BTreeMap::new(),
         };
         Ok(Self { server, issuer, journal, clock, inner: Mutex::new(inner) })
     }
@@ -201,8 +217,13 @@ impl Desk {
         Ok(RegisterFinishReply { certificate })
     }
 
-    /// The same for an account that is enrolled and for one that is not: one look, one count, one answer.
-    pub fn login_start(&self, request: LoginStartRequest) -> Result<LoginStartReply, CoordinatorError> {
+    /// The same for an account that is enrolled and for one that is not: one look, one count, one answer. The login
+    /// holds on lines where we show this certificate only.
+    pub fn login_start(
+        &self,
+        request: LoginStartRequest,
+        line: Option<B256>,
+    ) -> Result<LoginStartReply, CoordinatorError> {
         let now = (self.clock)();
         let account: &[u8; 20] = request.account.as_ref();
         let known = self.journal.credential(*account)?;
@@ -210,7 +231,7 @@ impl Desk {
         let inner = &mut *inner;
         self.count(account, known.is_some(), now)?;
         let record = known.as_ref().map(|kept| (&kept.identifier, kept.record.as_slice()));
-        let started = self.server.login(account, record, &request.request, &mut inner.rng);
+        let started = self.server.login(account, channel(line.as_ref()), record, &request.request, &mut inner.rng);
         let (state, response) = started.map_err(EnrolmentError::from)?;
         let mut login = [0; 16];
         inner.rng.fill_bytes(&mut login);
@@ -234,6 +255,30 @@ impl Desk {
         begun.finish(&request.proof).map_err(EnrolmentError::from)?;
         Ok(self.journal.keep_attempts(&account, 0, 0)?)
     }
+
+    /// A certificate in the place of the one that `holder` showed, for its account and role. An answer may be lost, so
+    /// one may be renewed more than once; but whoever stole it does not get as many as it likes.
+    pub fn renew(&self, holder: &Peer, csr: &str) -> Result<RenewReply, CoordinatorError> {
+        let (role, account) = holder.named.ok_or(EnrolmentError::NotOurs)?;
+        let issuer = self.issuer.as_ref().ok_or(EnrolmentError::NoAuthority)?;
+        if SystemTime::UNIX_EPOCH + Duration::from_secs((self.clock)()) <= holder.late {
+            return Err(EnrolmentError::Early.into());
+        }
+        let mut inner = self.inner();
+        let renewed = inner.renewals.entry(holder.fingerprint).or_default();
+        if *renewed >= MAX_RENEWALS {
+            return Err(EnrolmentError::Often.into());
+        }
+        let certificate = issuer.issue(account, role.word(), csr).map_err(EnrolmentError::Certificate)?;
+        *renewed += 1;
+        tracing::info!(%account, %role, fingerprint = %holder.fingerprint, "a certificate was renewed");
+        Ok(RenewReply { certificate })
+    }
+}
+
+/// What a login is bound to, beside its account: see `almoner_identity`.
+fn channel(line: Option<&B256>) -> &[u8] {
+    line.map_or(&[], B256::as_slice)
 }
 
 fn signed(account: Address, digest: [u8; 32], signature: &Signature) -> Result<(), EnrolmentError> {

@@ -6,7 +6,7 @@ use almoner_chain::LedgerError;
 use almoner_journal::JournalError;
 use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
 use almoner_protocol::round::{Blame, Rejection};
-use almoner_store::StoreError;
+use almoner_store::{Cid, Place, StoreError};
 
 use crate::EnrolmentError;
 
@@ -21,7 +21,13 @@ pub enum CoordinatorError {
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
     #[error("store: {0}")]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// A block of ours is not where we put it.
+    #[error(
+        "store: block {cid} is gone from {place}: put the folder's blocks/ back from a copy; a round that needs what \
+         is gone is given up, and the next one goes on"
+    )]
+    Lost { cid: Box<Cid>, place: Place },
     #[error("chain: {0}")]
     Ledger(#[from] LedgerError),
     /// A transaction for several callers failed; what it says is for the log.
@@ -41,6 +47,11 @@ pub enum CoordinatorError {
          copy; move it away and put a copy back by `almoner coordinator restore`"
     )]
     Stale { federation: u64, known: u64, found: u64 },
+    /// The chain went back to before the federation, and what was sent again did not bring it back.
+    #[error(
+        "the chain took federation {federation} back, and sending its creation again did not bring it back: ask who runs          the node, or found it anew by another key, journal and deployment"
+    )]
+    TakenBack { federation: u64 },
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -56,6 +67,15 @@ pub enum CoordinatorError {
     Listen(String),
     #[error("the coordinator is shutting down")]
     Stopped,
+}
+
+impl From<StoreError> for CoordinatorError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing { cid, place } => Self::Lost { cid, place },
+            error => Self::Store(error),
+        }
+    }
 }
 
 impl From<FieldError> for CoordinatorError {
@@ -107,12 +127,14 @@ impl Kinded for CoordinatorError {
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotNow(_) | Self::Stopped => ErrorKind::SOON,
             Self::Store(_)
+            | Self::Lost { .. }
             | Self::Ledger(_)
             | Self::Relay(_)
             | Self::Journal(_)
             | Self::Saved { .. }
             | Self::Restored(_)
             | Self::Stale { .. }
+            | Self::TakenBack { .. }
             | Self::Bug(_)
             | Self::Listen(_) => ErrorKind::Internal,
         }

@@ -29,12 +29,14 @@ pub struct JobBoard<W, R> {
     slots: BTreeMap<BlockRange, Slot<R>>,
     next_lease: u64,
     lease_ms: u64,
+    /// A lease was not answered in time, and its range given out again.
+    lapsed: bool,
 }
 
 impl<W: Clone, R> JobBoard<W, R> {
     /// An empty board, whose leases last so long before their range is offered again, and are numbered from `first`.
     pub fn new(lease_ms: u64, first: u64) -> Self {
-        Self { work: None, slots: BTreeMap::new(), next_lease: first, lease_ms }
+        Self { work: None, slots: BTreeMap::new(), next_lease: first, lease_ms, lapsed: false }
     }
 
     /// Replaces whatever was on the board by `work` over `blocks` blocks.
@@ -62,10 +64,16 @@ impl<W: Clone, R> JobBoard<W, R> {
             Slot::Leased { until, .. } => *until <= now_ms,
             Slot::Done(_) => false,
         })?;
+        self.lapsed |= matches!(slot, Slot::Leased { .. });
         let lease = self.next_lease;
         self.next_lease += 1;
         *slot = Slot::Leased { lease, until: now_ms.saturating_add(self.lease_ms) };
         Some((lease, work, *range))
+    }
+
+    /// Whether a lease has lapsed since this was last asked.
+    pub fn take_lapsed(&mut self) -> bool {
+        std::mem::take(&mut self.lapsed)
     }
 
     /// Takes a lease back: nobody received it.

@@ -6,6 +6,7 @@
 
 mod access;
 mod actor;
+mod arriving;
 mod campaign;
 mod chain;
 mod claims;
@@ -14,6 +15,7 @@ mod enrolment;
 mod error;
 mod ingress;
 mod jobs;
+mod model;
 mod notice;
 mod partials;
 mod progress;
@@ -21,6 +23,7 @@ mod run;
 mod service;
 mod work;
 
+pub use access::{Accounts, hear};
 pub use config::CoordinatorConfig;
 pub use enrolment::{Desk, Enrolment, EnrolmentError, Issuer};
 pub use error::CoordinatorError;

@@ -28,7 +28,7 @@ use crate::claims;
 use crate::notice::Notices;
 use crate::partials::{Partials, sweep};
 use crate::service::{AggregatorsService, EnrolmentService, Mailbox, ResearchersService, SitesService};
-use crate::{CoordinatorConfig, CoordinatorError, Desk, Enrolment, Progress};
+use crate::{Accounts, CoordinatorConfig, CoordinatorError, Desk, Enrolment, Progress};
 
 /// Messages waiting for the loop; a full mailbox makes callers wait.
 const MAILBOX: usize = 256;
@@ -41,6 +41,8 @@ pub struct Parts {
     pub listener: TcpListener,
     /// Certificates, and who may call; without it connections are in the clear.
     pub door: Option<Arc<Door>>,
+    /// Roles of callers whose certificates name none.
+    pub accounts: Accounts,
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
     pub sender: Sender,
@@ -63,7 +65,8 @@ impl std::fmt::Debug for Parts {
 
 /// Serves until `shutdown`. Returns an error only if serving itself fails.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
-    let Parts { listener, door, store, ledger, sender, key, journal, clock, progress, enrolment, beside } = parts;
+    let Parts { listener, door, accounts, store, ledger, sender, key, journal, clock, progress, enrolment, beside } =
+        parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
     let (notices, notice) = Notices::new();
@@ -108,9 +111,9 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         None => Box::pin(plain(listener)),
         Some(door) => {
             if door.asks() {
-                router = router.layer(middleware::from_fn(access::consult));
+                router = router.layer(middleware::from_fn_with_state(Arc::new(accounts), access::consult));
             }
-            Box::pin(door.accept(listener))
+            Box::pin(door.accept(listener, access::hear))
         }
     };
 

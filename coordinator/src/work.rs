@@ -51,11 +51,12 @@ pub(crate) enum Work {
 pub(crate) enum Outcome {
     Audited(Vec<VerdictItem>),
     Inners(Vec<InnerRow>),
-    /// Data sums of all blocks, then check sums, 8 bytes a word.
-    Summed(Vec<u8>),
+    /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
+    Summed(Vec<(BlockRange, Bytes)>),
+    /// The opened sums of each range, 4 bytes a coefficient, then a flag a block.
     Opened {
         members: Vec<u16>,
-        values: Vec<i64>,
+        sums: Vec<(BlockRange, Bytes)>,
         bad_blocks: Vec<u32>,
     },
 }
@@ -93,7 +94,7 @@ impl Work {
             Self::Audit { uploads } => AUDIT_RESULT * uploads.len(),
             Self::Inner { uploads, entries, .. } => 8 * entries.len() * uploads.len(),
             Self::Sum { .. } => 8 * N * blocks + if range.first == 0 { CHECK_BYTES } else { 0 },
-            Self::Open { .. } => (8 * N + 1) * blocks,
+            Self::Open { .. } => (4 * N + 1) * blocks,
         }
     }
 
@@ -106,10 +107,10 @@ impl Work {
         match self {
             Self::Audit { uploads } => finish_audit(&uploads, &results, facts).map(Outcome::Audited),
             Self::Inner { uploads, entries, .. } => Ok(Outcome::Inners(finish_inners(&uploads, &entries, &results))),
-            Self::Sum { .. } => Ok(Outcome::Summed(finish_sum(results))),
+            Self::Sum { .. } => Ok(Outcome::Summed(results)),
             Self::Open { members, .. } => {
-                let (values, bad_blocks) = finish_open(&results, facts.parameters as usize);
-                Ok(Outcome::Opened { members, values, bad_blocks })
+                let bad_blocks = bad_blocks(&results);
+                Ok(Outcome::Opened { members, sums: results, bad_blocks })
             }
         }
     }
@@ -187,30 +188,9 @@ fn finish_inners(uploads: &[LockItem], entries: &[Bytes], results: &[(BlockRange
     uploads.iter().enumerate().map(|(i, item)| row(i, item.manifest.participant)).collect()
 }
 
-fn finish_sum(results: Vec<(BlockRange, Bytes)>) -> Vec<u8> {
-    let mut data = Vec::new();
-    let mut check = Bytes::new();
-    for (range, bytes) in results {
-        let words = 8 * N * range.blocks as usize;
-        data.extend_from_slice(&bytes[..words]);
-        if range.first == 0 {
-            check = bytes.slice(words..);
-        }
-    }
-    data.extend_from_slice(&check);
-    data
-}
-
-fn finish_open(results: &[(BlockRange, Bytes)], parameters: usize) -> (Vec<i64>, Vec<u32>) {
-    let mut values = Vec::with_capacity(parameters);
-    let mut bad_blocks = Vec::new();
-    for (range, bytes) in results {
-        let (words, flags) = bytes.split_at(8 * N * range.blocks as usize);
-        values.extend(words.chunks_exact(8).map(|w| word(w).cast_signed()));
-        bad_blocks.extend((range.first..).zip(flags).filter(|(_, flag)| **flag != 0).map(|(block, _)| block));
-    }
-    values.truncate(parameters);
-    (values, bad_blocks)
+fn bad_blocks(results: &[(BlockRange, Bytes)]) -> Vec<u32> {
+    let flags = results.iter().flat_map(|(range, bytes)| (range.first..).zip(&bytes[4 * N * range.blocks as usize..]));
+    flags.filter(|(_, flag)| **flag != 0).map(|(block, _)| block).collect()
 }
 
 /// Root of the epoch's public matrix for this model.

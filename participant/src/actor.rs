@@ -126,6 +126,8 @@ struct Site {
     asked_pay: Option<Asked>,
     /// Up to when the journal may have forgotten what this site said; `None` until it was looked up.
     forgotten: Option<u64>,
+    /// How often the chain had taken something back when it was last looked at.
+    reorganised: u64,
     work: Option<Work>,
     /// Tries in a row to do what is due, and to hear of news, that found nobody.
     away: Outage,
@@ -168,6 +170,7 @@ impl Site {
             collected: 0,
             asked_pay: None,
             forgotten: None,
+            reorganised: 0,
             work: None,
             away: Outage::default(),
             deaf: Outage::default(),
@@ -244,6 +247,7 @@ impl Site {
         let Some(federation) = ledger.federation(number).await? else { return Ok(()) };
         self.join(&federation).await?;
         let rounds = ledger.rounds(number).await?;
+        self.look_again(&ledger);
         self.forgotten_until(&federation, &rounds).await?;
         self.offer(notice, &federation, &rounds).await?;
         let Some(round) = rounds.last() else { return Ok(()) };
@@ -254,6 +258,16 @@ impl Site {
                 self.collect(notice, &rounds, round).await
             }
         }
+    }
+
+    /// What was found out on a chain that took something back is found out again. What was said stays said: the journal
+    /// sees to it that nothing else is said in its place.
+    fn look_again(&mut self, ledger: &Ledger) {
+        let Some(reorganised) = ledger.reorganised(self.reorganised) else { return };
+        tracing::error!(%reorganised, "deeper than what is waited for");
+        self.reorganised = reorganised.count;
+        self.work = None;
+        (self.offered, self.closed, self.collected) = (0, 0, 0);
     }
 
     fn tell(&self, progress: SiteProgress) {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use almoner_chain::Depth;
 use almoner_model::DeviceChoice;
 use almoner_protocol::{B256, FileVersion};
 use almoner_tls::ClientFiles;
@@ -23,6 +24,9 @@ pub struct SiteConfig {
     pub coordinator: String,
     /// JSON-RPC of the chain; the coordinator's `/rpc` if not named.
     pub rpc: Option<String>,
+    /// How deep a block lies before what it holds is acted on: a number of blocks, "safe" or "finalized". Not named: 12,
+    /// and 0 on the chains of development tools (1337, 31337).
+    pub confirmations: Option<Depth>,
     /// Gateways to read artefacts from, in order; the coordinator's if none is named.
     #[serde(default)]
     pub gateways: Vec<String>,
@@ -42,6 +46,8 @@ pub struct SiteConfig {
     pub state: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
     pub metrics: Option<SocketAddr>,
+    /// Collector of traces (OTLP over gRPC); none if not named. Needs a build with the feature `otel`.
+    pub traces: Option<String>,
     /// Where training runs.
     #[serde(default)]
     pub device: DeviceChoice,
@@ -169,7 +175,7 @@ mod tests {
         let config = SiteConfig::parse(SAMPLE).unwrap();
         assert_eq!((config.federation, config.entity.as_str()), (1, "St Bride's Hospital"));
         assert_eq!((config.claim, config.rpc, config.validator), (ClaimPolicy::WhenIdle, None, None));
-        assert_eq!(config.unlock, None);
+        assert_eq!((config.unlock, config.confirmations), (None, None));
         let source = config.participant.unwrap().source();
         assert_eq!(config.tls, ClientFiles::default());
         assert_eq!((source.columns, source.label.as_str(), source.features.len()), (Columns::Header, "malignant", 0));

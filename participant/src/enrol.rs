@@ -12,6 +12,7 @@ use almoner_proto::{
     RegisterStartReply, RegisterStartRequest, enrolment_client, wire,
 };
 use almoner_protocol::{Address, B256};
+use almoner_tls::Client as Tls;
 use rand_chacha::ChaCha20Rng;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -30,13 +31,15 @@ pub enum Admitted {
 #[derive(Debug)]
 pub struct Dialog {
     client: EnrolmentClient<Channel>,
+    /// What the channel is made by: it knows whom it reached.
+    tls: Tls,
     stretch: Stretch,
     rng: ChaCha20Rng,
 }
 
 impl Dialog {
-    pub fn new(channel: Channel, stretch: Stretch) -> Result<Self, SiteError> {
-        Ok(Self { client: enrolment_client(channel), stretch, rng: system_rng()? })
+    pub fn new(channel: Channel, tls: Tls, stretch: Stretch) -> Result<Self, SiteError> {
+        Ok(Self { client: enrolment_client(channel), tls, stretch, rng: system_rng()? })
     }
 
     /// Registers a password for the account of `key`. The coordinator keeps it only after `before` has kept what opens
@@ -76,7 +79,11 @@ impl Dialog {
         let reply = self.client.login_start(request).await.map_err(refused)?.into_inner();
         let LoginStartReply { login, response } = reply.try_into()?;
         let (stretch, mut rng) = (self.stretch, system_rng()?);
-        let (proof, export) = stretched(move || client.finish(&own, &response, stretch, &mut rng)).await?;
+        // Nobody in between who has another certificate can pass this on.
+        let line = self.tls.server();
+        let finish =
+            move || client.finish(&own, line.as_ref().map_or(&[], B256::as_slice), &response, stretch, &mut rng);
+        let (proof, export) = stretched(finish).await?;
         let request = wire::LoginFinishRequest::from(LoginFinishRequest { login, proof });
         self.client.login_finish(request).await.map_err(refused)?;
         Ok(export)

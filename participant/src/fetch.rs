@@ -17,9 +17,9 @@ use almoner_store::Store;
 
 use crate::{Identity, Memory};
 
-pub use aggregate::{Aggregate, next_base};
+pub use aggregate::Opening;
 pub use artefact::{bytes, list};
-pub use base::{base_model, check_parent, result_of, trace};
+pub use base::{Named, base_model, check_parent, result_of, trace};
 pub use policy::{check_policy, scalars_limit};
 pub use seats::check_seats;
 pub use terms::{Terms, check_task, spec, terms};

@@ -35,12 +35,10 @@ pub fn result_messages(lease: u64, result: Bytes) -> impl Iterator<Item = Result
     std::iter::once(first).chain(data).map(|part| ResultChunk { part: Some(part) })
 }
 
-/// Reads an upload. Nothing beyond the header's lengths is ever held.
+/// Reads an upload, message by message. Nothing beyond the header's lengths is ever handed on.
 #[derive(Debug)]
 pub struct UploadReader<S> {
     stream: S,
-    /// Received, not yet asked for; at most one chunk.
-    rest: Bytes,
     left: u64,
 }
 
@@ -55,20 +53,16 @@ impl<S: Stream<Item = Result<UploadChunk, Status>> + Unpin> UploadReader<S> {
         let header = UploadHeader::try_from(header)?;
         // The conversion has compared them.
         let left = header.total().saturating_sub(header.offset);
-        Ok((header, Self { stream, rest: Bytes::new(), left }))
+        Ok((header, Self { stream, left }))
     }
 
-    /// The next bytes, at most `want`; `None` once all announced bytes have been read and the stream has ended.
-    pub async fn next(&mut self, want: u64) -> Result<Option<Bytes>, WireError> {
-        if self.rest.is_empty() {
-            match self.stream.next().await.transpose()? {
-                None if self.left == 0 => return Ok(None),
-                None => return Err(refused("upload", "ended early")),
-                Some(chunk) => self.rest = self.accept(chunk)?,
-            }
+    /// The next bytes; `None` once all announced bytes have been read and the stream has ended.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, WireError> {
+        match self.stream.next().await.transpose()? {
+            None if self.left == 0 => Ok(None),
+            None => Err(refused("upload", "ended early")),
+            Some(chunk) => self.accept(chunk).map(Some),
         }
-        let take = usize::try_from(want).unwrap_or(usize::MAX).min(self.rest.len());
-        Ok(Some(self.rest.split_to(take)))
     }
 
     fn accept(&mut self, chunk: UploadChunk) -> Result<Bytes, WireError> {
@@ -79,37 +73,6 @@ impl<S: Stream<Item = Result<UploadChunk, Status>> + Unpin> UploadReader<S> {
         let length = data.len() as u64;
         self.left = self.left.checked_sub(length).ok_or(refused("upload", "is longer than announced"))?;
         Ok(data)
-    }
-
-    /// The next `length` bytes as one buffer, for files that are small enough to be held.
-    pub async fn file(&mut self, length: u64) -> Result<Bytes, WireError> {
-        let total = usize::try_from(length).map_err(|_| refused("upload", "is too long for this machine"))?;
-        // Grows with what has arrived, not with what was announced.
-        let mut file = BytesMut::new();
-        while file.len() < total {
-            let Some(data) = self.next((total - file.len()) as u64).await? else {
-                return Err(refused("upload", "ended early"));
-            };
-            file.extend_from_slice(&data);
-        }
-        Ok(file.freeze())
-    }
-
-    /// Whatever is left, behind what is in `all` already. After an error `all` holds what has arrived.
-    pub async fn rest_into(&mut self, all: &mut BytesMut) -> Result<(), WireError> {
-        while self.left > 0 || !self.rest.is_empty() {
-            let Some(data) = self.next(u64::MAX).await? else { return Err(refused("upload", "ended early")) };
-            all.extend_from_slice(&data);
-        }
-        Ok(())
-    }
-
-    /// Insists that the stream ends here.
-    pub async fn finish(mut self) -> Result<(), WireError> {
-        match self.next(1).await? {
-            None => Ok(()),
-            Some(_) => Err(refused("upload", "is longer than its files")),
-        }
     }
 }
 

@@ -18,7 +18,7 @@ pub use artefacts::{
 pub use claims::{ClaimReply, ClaimRequest};
 pub use enrolment::{
     Admission, LoginFinishRequest, LoginStartReply, LoginStartRequest, RegisterFinishReply, RegisterFinishRequest,
-    RegisterStartReply, RegisterStartRequest,
+    RegisterStartReply, RegisterStartRequest, RenewReply, RenewRequest,
 };
 pub use field::{Amount, Signature, Signed, words_from_bytes, words_to_bytes};
 pub use researchers::{CreateReply, CreateRequest, FundRequest, LaunchRequest, StopRequest};

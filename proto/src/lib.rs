@@ -22,9 +22,10 @@ pub use convert::{
     AcknowledgementsReply, AcknowledgementsRequest, Admission, Amount, ClaimReply, ClaimRequest, CreateReply,
     CreateRequest, FundRequest, Job, JobKind, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, LoginFinishRequest,
     LoginStartReply, LoginStartRequest, MAX_DIRECTIONS, MAX_UPLOADS, PromiseRequest, ReadyRequest, RegisterFinishReply,
-    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, RevealRequest, RoundNotice, ScoreAnswer,
-    SealedShare, SealedSharesRequest, Signature, Signed, StageAckMessage, StageArtefact, StopRequest, SumAnswer, Task,
-    TaskRequest, UploadHeader, UploadOffsetReply, UploadReceipt, WatchRequest, words_from_bytes, words_to_bytes,
+    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, RenewReply, RenewRequest, RevealRequest,
+    RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signature, Signed, StageAckMessage, StageArtefact,
+    StopRequest, SumAnswer, Task, TaskRequest, UploadHeader, UploadOffsetReply, UploadReceipt, WatchRequest,
+    words_from_bytes, words_to_bytes,
 };
 pub use error::{FieldError, WireError};
 pub use limits::{

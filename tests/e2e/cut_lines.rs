@@ -44,6 +44,7 @@ fn worker(url: &str) -> CancellationToken {
         gateways: Vec::new(),
         store: None,
         metrics: None,
+        key: None,
         tls: Default::default(),
         name: "worker".into(),
         lanes: 1,

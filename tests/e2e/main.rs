@@ -28,10 +28,11 @@
 //!
 //! The last column was found by taking the checks away, one at a time, and seeing the tests of the file fail.
 //!
-//! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `scenario/` every call of a round
+//! And on chains of other kinds: `on_a_node.rs` a federation on anvil and on geth, `reorgs.rs` the same on nodes that take
+//! blocks back or are started again, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
 //!
-//! In `notices.rs`, `probes.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
+//! In `notices.rs`, `probes.rs`, `traces.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
 //! four heart hospitals, and that scores and pay follow what each hospital is worth. They need the shared data
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
@@ -59,6 +60,7 @@ mod notices;
 mod on_a_node;
 mod probes;
 mod races;
+mod reorgs;
 mod replay;
 mod scenario;
 mod secrets;
@@ -67,6 +69,7 @@ mod shapley;
 mod silent;
 mod sums;
 mod terms;
+mod traces;
 mod trap;
 mod two_faced;
 mod worker;

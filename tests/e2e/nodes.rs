@@ -26,8 +26,8 @@ pub(crate) struct Node {
     pub(crate) url: Option<String>,
     provider: DynProvider,
     funding: Funding,
-    _process: Option<Process>,
-    _data: Option<tempfile::TempDir>,
+    process: Option<Process>,
+    data: Option<tempfile::TempDir>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,30 @@ enum Funding {
 }
 
 /// A child that does not outlive the test.
-struct Process(Child);
+struct Process {
+    child: Child,
+    command: Command,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { child: command.spawn().unwrap(), command }
+    }
+
+    /// Told to end, as a machine does that is shut down, and started again on what it has on its disk.
+    fn restart(&mut self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(told.success());
+        self.child.wait().unwrap();
+        self.child = self.command.spawn().unwrap();
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -72,13 +90,16 @@ impl Node {
     pub(crate) async fn anvil() -> Option<Self> {
         let binary = binary("anvil", "ALMONER_ANVIL", "npm install @foundry-rs/anvil@1.7.1")?;
         let port = free_port();
+        let data = tempfile::tempdir().unwrap();
         let mut command = Command::new(binary);
         command.args(["--port", &port.to_string(), "--hardfork", "osaka", "--silent", "--accounts", "0"]);
-        let process = start(command);
+        command.arg("--state").arg(data.path().join("state.json"));
+        let process = Process::start(command);
         let url = format!("http://127.0.0.1:{port}");
         let mut node = Self::new("anvil", 31_337, TimeTravel::Yes, reach(&url).await, Funding::AnvilSetBalance);
         node.url = Some(url);
-        node._process = Some(process);
+        node.process = Some(process);
+        node.data = Some(data);
         Some(node)
     }
 
@@ -91,35 +112,68 @@ impl Node {
         command.arg("--datadir").arg(data.path());
         command.args(["--dev", "--dev.period", "0", "--nodiscover", "--maxpeers", "0", "--ipcdisable"]);
         command.args(["--http", "--http.port", &port.to_string(), "--authrpc.port", &auth_port.to_string()]);
-        command.args(["--verbosity", "1"]);
-        let process = start(command);
+        command.args(["--verbosity", "1", "--http.api", "eth,net,web3,debug"]);
+        let process = Process::start(command);
         let url = format!("http://127.0.0.1:{port}");
         let mut node = Self::new("geth", 1337, TimeTravel::No, reach(&url).await, Funding::OwnAccount);
         node.url = Some(url);
-        node._process = Some(process);
-        node._data = Some(data);
+        node.process = Some(process);
+        node.data = Some(data);
         Some(node)
     }
 
     fn new(name: &'static str, chain_id: u64, time: TimeTravel, provider: DynProvider, funding: Funding) -> Self {
-        Self { name, chain_id, time, url: None, provider, funding, _process: None, _data: None }
+        Self { name, chain_id, time, url: None, provider, funding, process: None, data: None }
+    }
+
+    async fn request(&self, method: &'static str, params: Value) -> Value {
+        self.provider.raw_request(method.into(), params).await.unwrap()
+    }
+
+    /// One more block.
+    pub(crate) async fn mine(&self) {
+        match self.funding {
+            Funding::Genesis | Funding::AnvilSetBalance => {
+                self.request("evm_mine", json!([])).await;
+            }
+            Funding::OwnAccount => {
+                let own = self.request("eth_accounts", json!([])).await[0].clone();
+                self.request("eth_sendTransaction", json!([{"from": own, "to": own}])).await;
+            }
+        }
+    }
+
+    /// Takes the newest `blocks` back, with all that is in them.
+    pub(crate) async fn take_back(&self, blocks: u64) {
+        match self.funding {
+            Funding::Genesis | Funding::AnvilSetBalance => {
+                self.request("anvil_reorg", json!([blocks, []])).await;
+            }
+            Funding::OwnAccount => {
+                let head = self.provider.get_block_number().await.unwrap();
+                self.request("debug_setHead", json!([format!("{:#x}", head - blocks)])).await;
+            }
+        }
+    }
+
+    /// Ends the node's process and starts it again.
+    pub(crate) async fn restart(&mut self) {
+        self.process.as_mut().expect("a node that is a process").restart();
+        reach(self.url.as_ref().expect("it has an address")).await;
     }
 
     /// Ether for gas, without using up a nonce of the account.
     pub(crate) async fn fund(&self, account: Address) {
         let amount = U256::from(1000 * ETHER);
-        let request = async |method: &'static str, params: Value| -> Value {
-            self.provider.raw_request(method.into(), params).await.unwrap()
-        };
         match self.funding {
             Funding::Genesis => {}
             Funding::AnvilSetBalance => {
-                request("anvil_setBalance", json!([account, amount])).await;
+                self.request("anvil_setBalance", json!([account, amount])).await;
             }
             Funding::OwnAccount => {
-                let accounts = request("eth_accounts", json!([])).await;
+                let accounts = self.request("eth_accounts", json!([])).await;
                 let transfer = json!([{"from": accounts[0], "to": account, "value": amount}]);
-                let hash = request("eth_sendTransaction", transfer).await;
+                let hash = self.request("eth_sendTransaction", transfer).await;
                 let hash: B256 = serde_json::from_value(hash).unwrap();
                 // Just started, geth answers with an error until it has indexed its chain.
                 while !matches!(self.provider.get_transaction_receipt(hash).await, Ok(Some(_))) {
@@ -147,11 +201,6 @@ fn binary(name: &str, variable: &str, install: &str) -> Option<String> {
         println!("{message}");
     }
     found
-}
-
-fn start(mut command: Command) -> Process {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Process(command.spawn().unwrap())
 }
 
 fn free_port() -> u16 {

@@ -32,10 +32,15 @@ pub(super) async fn open(
     compute(move || {
         let words = |bytes: &[u8]| words_from_bytes(bytes).ok_or(AggregatorError::Job("a sum of broken words"));
         verify_checks(&seed, &secret, &words(&checks)?, rule.weight_norm2).map_err(AggregatorError::Opening)?;
-        let (mut out, mut flags) = (BytesMut::with_capacity(sums.len() + 256), Vec::new());
+        let (mut out, mut flags) = (BytesMut::with_capacity(sums.len() / 2 + 256), Vec::new());
         for (j, bytes) in (first..).zip(sums.chunks(WIDE_BLOCK_BYTES)) {
             let opened = open_block(&seed, j, &secret, &words(bytes)?, &rule).map_err(AggregatorError::Opening)?;
-            opened.values.iter().for_each(|value| out.put_i64(*value));
+            for value in &opened.values {
+                // Within weight times bound, 16 bits each.
+                out.put_i32(
+                    i32::try_from(*value).map_err(|_| AggregatorError::Job("a weight or a bound of another size"))?,
+                );
+            }
             flags.push(u8::from(!opened.ok));
         }
         out.put_slice(&flags);

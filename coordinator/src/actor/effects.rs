@@ -1,18 +1,19 @@
 //! Carrying out what the round orders: transactions, artefacts, jobs. Each may be done twice.
 
-use almoner_crypto::encrypt::CHECK_BYTES;
+use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
 use almoner_crypto::matrix::EpochSeed;
 use almoner_crypto::share::AnswerVec;
 use almoner_crypto::sum::find_secret;
-use almoner_crypto::tree;
 use almoner_proto::{Signed, words_from_bytes};
 use almoner_protocol::round::{Effect, Event, Posting, State, SumWeight};
 use almoner_protocol::types::{DirectionItem, LockItem, OpenItem, domain, signing_hash};
-use almoner_protocol::{B256, Bytes, ServerStep, Stage, decode_list, encode_model, model_root, next_model};
-use almoner_store::Cid;
+use almoner_protocol::{B256, Bytes, ServerStep, Stage, decode_list};
+use almoner_store::{Cid, cid_from_bytes};
 
 use super::{Actor, Current};
 use crate::chain::At;
+use crate::jobs::BlockRange;
+use crate::model;
 use crate::work::{Outcome, Work};
 use crate::{CoordinatorError, Progress};
 
@@ -31,6 +32,9 @@ impl Actor {
     /// Does what is ordered and returns what there is to report back.
     pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<Vec<Event>, CoordinatorError> {
         let at = self.at()?;
+        if self.is_under_way(&effect).await? {
+            return Ok(Vec::new());
+        }
         match effect {
             Effect::OpenRound => {
                 let current = self.current_mut()?;
@@ -104,6 +108,7 @@ impl Actor {
                 let bytes = self.fetch(&lock.cid).await?;
                 let uploads: Vec<LockItem> = decode_list(&bytes, almoner_proto::MAX_UPLOADS)?;
                 self.current_mut()?.locked = uploads.clone();
+                self.check_uploads(uploads.iter()).await?;
                 self.start(Work::Audit { uploads })
             }
             Effect::RequestInners { participants, directions } => {
@@ -111,12 +116,14 @@ impl Actor {
                 let items: Vec<DirectionItem> = decode_list(&bytes, MAX_DIRECTIONS)?;
                 let entries = items.into_iter().map(|item| item.entries).collect();
                 let locked = &self.current_mut()?.locked;
-                let uploads =
+                let uploads: Vec<LockItem> =
                     locked.iter().filter(|i| participants.contains(&i.manifest.participant)).cloned().collect();
+                self.check_uploads(uploads.iter()).await?;
                 self.start(Work::Inner { uploads, directions: directions.cid, entries })
             }
             Effect::RequestSum { weights } => {
                 let uploads = self.weighted(&weights)?;
+                self.check_uploads(uploads.iter().map(|(item, _)| item)).await?;
                 self.start(Work::Sum { uploads })
             }
             // More answers came while a secret that fits is already being used: they change nothing.
@@ -149,7 +156,7 @@ impl Actor {
     }
 
     /// Wakes everybody to a running round.
-    fn announce(&self, at: At, state: State) {
+    pub(super) fn announce(&self, at: At, state: State) {
         self.notify(|notice| {
             notice.federation = at.federation;
             notice.round = at.round;
@@ -179,6 +186,30 @@ impl Actor {
         let blocks = self.current_mut()?.facts.blocks();
         self.jobs.start(work, blocks);
         Ok(Vec::new())
+    }
+
+    /// Whether the first block of an object is still in the store.
+    pub(super) async fn has(&self, cid: &[u8]) -> Result<bool, CoordinatorError> {
+        let cid = Cid::try_from(cid).map_err(|error| CoordinatorError::Bug(format!("stored CID: {error}")))?;
+        match self.store.fetch(&cid).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nobody is given work on uploads that are gone.
+    pub(super) async fn check_uploads<'a>(
+        &self,
+        uploads: impl Iterator<Item = &'a LockItem>,
+    ) -> Result<(), CoordinatorError> {
+        for LockItem { manifest, .. } in uploads {
+            for cid in [&manifest.ciphertextCid, &manifest.checkCid, &manifest.sharesCid] {
+                let cid = Cid::try_from(cid.as_ref()).map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+                self.store.fetch(&cid).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn fetch(&self, cid: &[u8]) -> Result<Bytes, CoordinatorError> {
@@ -214,7 +245,9 @@ impl Actor {
         weights: Vec<SumWeight>,
         sum: Posting,
     ) -> Result<Vec<Event>, CoordinatorError> {
-        let bytes = self.fetch(&sum.cid).await?;
+        // The check sums are at the end.
+        let at = u64::from(self.current_mut()?.facts.blocks()) * WIDE_BLOCK_BYTES as u64;
+        let check = self.store.range(&cid_from_bytes(&sum.cid)?, at, CHECK_BYTES as u64).await?;
         let uploads = self.weighted(&weights)?;
         let current = self.current_mut()?;
         let (seed, threshold) =
@@ -222,8 +255,8 @@ impl Actor {
         let norm2 = weights.iter().map(|weight| u64::from(weight.class).pow(2)).sum();
         let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
         let found = tokio::task::spawn_blocking(move || {
-            let check = bytes.len().checked_sub(CHECK_BYTES).and_then(|at| words_from_bytes(&bytes[at..]));
-            let check = check.ok_or_else(|| CoordinatorError::Bug("the sum is too short".into()))?;
+            let check = words_from_bytes(&check);
+            let check = check.ok_or_else(|| CoordinatorError::Bug("a sum of broken words".into()))?;
             let words: Result<Vec<_>, _> = answers
                 .iter()
                 .map(|item| AnswerVec::from_bytes(&item.words).map(|words| (item.member, words)))
@@ -247,19 +280,15 @@ impl Actor {
         Ok(match outcome {
             Outcome::Audited(verdicts) => Event::AuditCompleted { verdicts },
             Outcome::Inners(rows) => Event::InnersCompleted { rows },
-            Outcome::Summed(words) => {
-                let root = B256::from(tree::vector_root(tree::kind::SUM, 8, &words));
-                let cid = Bytes::from(self.store.put(words.into()).await?.to_bytes());
-                Event::SumCompleted { sum: Posting { root, cid } }
-            }
-            Outcome::Opened { members, values, bad_blocks } => {
-                let model = self.make_model(&values).await?;
+            Outcome::Summed(ranges) => Event::SumCompleted { sum: model::keep_sum(self.store.as_ref(), ranges).await? },
+            Outcome::Opened { members, sums, bad_blocks } => {
+                let model = self.make_model(sums).await?;
                 Event::SumOpened { members, model, zeroed_blocks: bad_blocks }
             }
         })
     }
 
-    async fn make_model(&mut self, sums: &[i64]) -> Result<Posting, CoordinatorError> {
+    async fn make_model(&self, sums: Vec<(BlockRange, Bytes)>) -> Result<Posting, CoordinatorError> {
         let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
         let current = self.current.as_ref().ok_or(CoordinatorError::NotNow("no round is running"))?;
         let descriptor = current.round.descriptor();
@@ -270,10 +299,6 @@ impl Actor {
             lr_den: descriptor.lrDen,
             weight_total: current.round.admission().map_or(0, almoner_protocol::Admitted::weight_total),
         };
-        let values = next_model(&campaign.base.values, sums, step)?;
-        let root = model_root(&values);
-        let file = encode_model(&campaign.spec.model, &values)?;
-        let cid = Bytes::from(self.store.put(file.into()).await?.to_bytes());
-        Ok(Posting { root, cid })
+        model::keep_next(self.store.as_ref(), &campaign.spec.model, &campaign.base, step, sums).await
     }
 }

@@ -1,10 +1,12 @@
 //! What the chain says about the round in hand. Our own transactions and those of others come in by the same door.
 
+use std::time::Duration;
+
 use almoner_chain::RoundStatus;
 use almoner_protocol::Stage;
-use almoner_protocol::round::{Event, Finality};
+use almoner_protocol::round::{Effect, Event, Finality, State};
 
-use super::Actor;
+use super::{Actor, FOLLOW_EVERY};
 use crate::CoordinatorError;
 use crate::chain::At;
 
@@ -51,8 +53,54 @@ impl Actor {
     /// As [`Self::chain_events`], applied.
     pub(super) async fn follow(&mut self) -> Result<(), CoordinatorError> {
         for event in self.chain_events().await? {
+            let opened = matches!(event, Event::RoundOpened { .. });
             self.apply(event).await?;
+            if let Some(current) = self.current.as_ref().filter(|_| opened) {
+                self.announce(current.at(), State::Announced);
+            }
         }
         Ok(())
+    }
+
+    /// Where blocks are waited for, nothing else says that there is something new.
+    pub(super) fn follow_every(&self) -> Duration {
+        match self.chain.waits() {
+            true => self.chain.ledger.poll_interval().min(FOLLOW_EVERY),
+            false => FOLLOW_EVERY,
+        }
+    }
+
+    /// Whether what is ordered is in a block that is not deep enough yet: then it is waited for, and not sent again.
+    pub(super) async fn is_under_way(&self, effect: &Effect) -> Result<bool, CoordinatorError> {
+        let Some(current) = self.current.as_ref().filter(|_| self.chain.waits()) else { return Ok(false) };
+        let stage = match effect {
+            Effect::OpenRound => Some(Stage::Ctx),
+            Effect::PostPromises { .. } => Some(Stage::Promise),
+            Effect::Lock { .. } => Some(Stage::Lock),
+            Effect::PostDirections { .. } => Some(Stage::Direction),
+            Effect::PostAudit { .. } => Some(Stage::Audit),
+            Effect::PostScores { .. } => Some(Stage::Score),
+            Effect::PostAdmit { .. } => Some(Stage::Admit),
+            Effect::PostSum { .. } => Some(Stage::Sum),
+            Effect::PostOpenAndModel { .. } => Some(Stage::Model),
+            Effect::Propose { .. } => Some(Stage::Payout),
+            Effect::Finalise | Effect::VoidRound { .. } | Effect::ExpireRound { .. } => None,
+            Effect::StoreArtefact { .. }
+            | Effect::AskAcks { .. }
+            | Effect::AskAnswers { .. }
+            | Effect::RequestAudit { .. }
+            | Effect::RequestInners { .. }
+            | Effect::RequestSum { .. }
+            | Effect::RequestOpen { .. }
+            | Effect::SignReceipt { .. }
+            | Effect::SendReceipt { .. }
+            | Effect::Broadcast { .. } => return Ok(false),
+        };
+        let At { federation, round } = current.at();
+        let Some(record) = self.chain.shallow.round(federation, round).await? else { return Ok(false) };
+        Ok(match stage {
+            Some(stage) => record.stages.contains_key(&stage),
+            None => record.is_over(),
+        })
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use almoner_chain::SeatRecord;
 use almoner_chain::contracts::Federations;
+use almoner_chain::{EpochRecord, SeatRecord};
 use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{OpenCids, epoch_seed};
 use almoner_protocol::{B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root};
+use almoner_store::{Layout, cid_of};
 use tokio::time::Instant;
 
 use super::{Actor, Current};
@@ -16,12 +17,18 @@ use crate::chain::At;
 use crate::work::{RoundFacts, matrix_root};
 use crate::{CoordinatorError, Progress};
 
+/// The copy of the model, by its name beside the journal.
+const BASE: &str = "base";
+
 impl Actor {
     pub(super) async fn create(&mut self, text: &str, initial: Vec<i32>) -> Result<u64, CoordinatorError> {
-        if self.campaign.is_some() {
-            return Err(CoordinatorError::Conflict("this coordinator already serves a federation".into()));
-        }
         let spec = FederationSpec::parse(text)?;
+        match &self.campaign {
+            // Said again: the answer may have been lost, or who asked.
+            Some(known) if known.spec == spec => return Ok(known.number),
+            Some(_) => return Err(CoordinatorError::Conflict("this coordinator already serves a federation".into())),
+            None => {}
+        }
         let parameters = spec.model.parameters()? as usize;
         let values = if initial.is_empty() { vec![0; parameters] } else { initial };
         let spec_bytes = spec.canonical_bytes()?;
@@ -30,7 +37,6 @@ impl Actor {
             parent_ctx: B256::ZERO,
             root: model_root(&values),
             cid: self.put(encode_model(&spec.model, &values)?).await?,
-            values,
         };
         let deployment = self.chain.ledger.deployment().clone();
         let params = Federations::CreateParams {
@@ -49,20 +55,54 @@ impl Actor {
             scalarsMax: spec.scalars_max()?,
         };
         let bond = params.bond;
-        let receipt = self.chain.create(params).await?;
-        let number = receipt
-            .logs
-            .iter()
-            .find_map(|log| log.decode::<Federations::FederationCreated>())
-            .map(|event| event.federation)
-            .ok_or_else(|| CoordinatorError::Bug("create emitted no FederationCreated".into()))?;
-        if bond > 0 {
-            self.chain.post_bond(number, bond).await?;
+        let number = match self.founded(params.specHash).await? {
+            Some(number) => number,
+            None => self.found(params).await?,
+        };
+        let posted = self.chain.bond(number, self.key.address()).await?;
+        if let Some(missing) = bond.checked_sub(posted).filter(|missing| *missing > 0) {
+            self.chain.post_bond(number, missing).await?;
         }
         self.campaign = Some(Campaign::new(number, spec, spec_cid, base));
         self.save_between_rounds()?;
+        self.keep_base().await;
         self.notify(|notice| notice.federation = number);
         Ok(number)
+    }
+
+    async fn found(&self, params: Federations::CreateParams) -> Result<u64, CoordinatorError> {
+        let receipt = self.chain.create(params).await?;
+        let created = receipt.logs.iter().find_map(|log| log.decode::<Federations::FederationCreated>());
+        let created = created.ok_or_else(|| CoordinatorError::Bug("create emitted no FederationCreated".into()))?;
+        Ok(created.federation)
+    }
+
+    /// A federation of ours on these terms in which nothing has happened: a life of this process that was killed before
+    /// it could write the number down has founded it.
+    async fn founded(&self, spec: B256) -> Result<Option<u64>, CoordinatorError> {
+        let ledger = &self.chain.shallow;
+        for number in (1..=ledger.federation_count().await?).rev() {
+            let Some(record) = ledger.federation(number).await? else { continue };
+            let ours = record.params.coordinator == self.key.address() && record.params.specHash == spec;
+            if ours && !record.closed && record.members.is_empty() && record.validators.is_empty() {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts in what is missing to `total`, so that whoever is not sure to have been heard may ask again.
+    pub(super) async fn fund(&mut self, federation: u64, total: u128) -> Result<(), CoordinatorError> {
+        self.campaign_of(federation)?;
+        let record = self.chain.shallow.federation(federation).await?;
+        let given: u128 = record.iter().flat_map(|record| &record.funded).map(|funding| funding.amount).sum();
+        match total.checked_sub(given) {
+            Some(0) => Ok(()),
+            Some(missing) => self.chain.fund(federation, missing).await.map(drop),
+            None => Err(CoordinatorError::Conflict(format!(
+                "fund: federation {federation} was given {given} base units already; name what it is to be given in all"
+            ))),
+        }
     }
 
     async fn put(&self, bytes: Vec<u8>) -> Result<Bytes, CoordinatorError> {
@@ -85,7 +125,8 @@ impl Actor {
         self.send_seats(federation).await?;
         let running = self.current.is_some() || self.stray.is_some();
         let campaign = self.campaign_of(federation)?;
-        campaign.to_run = campaign.to_run.saturating_add(rounds);
+        // Not added up: said again, it is the same order.
+        campaign.to_run = campaign.to_run.max(rounds);
         self.save_between_rounds()?;
         let campaign = self.campaign_of(federation)?;
         let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
@@ -104,7 +145,7 @@ impl Actor {
         if self.campaign_of(federation)?.unsent.is_empty() {
             return Ok(());
         }
-        let record = self.chain.ledger.federation(federation).await?;
+        let record = self.chain.shallow.federation(federation).await?;
         let has = |seats: &[SeatRecord], account| seats.iter().any(|seat| seat.account == account);
         while let Some(Seat { consent, class, signature }) = self.campaign_of(federation)?.unsent.front().cloned() {
             let seats = record.as_ref().map(|r| if consent.role == MEMBER { &r.members } else { &r.validators });
@@ -143,7 +184,7 @@ impl Actor {
             return Ok(());
         };
         let At { federation, round } = current.at();
-        if self.chain.ledger.round(federation, round).await?.is_none() {
+        if self.chain.shallow.round(federation, round).await?.is_none() {
             self.current = None;
         }
         Ok(())
@@ -151,14 +192,15 @@ impl Actor {
 
     async fn open_round(&mut self, committee: Committee) -> Result<(), CoordinatorError> {
         let Committee { members, committee, offers, validators } = committee;
+        self.publish_again().await?;
         let campaign = self.campaign_mut()?;
         let at = At { federation: campaign.number, round: campaign.last_round + 1 };
         let (spec, spec_cid, base) = (campaign.spec.clone(), campaign.spec_cid.clone(), campaign.base.clone());
         let (cumulative, earlier_sets) = (campaign.cumulative.clone(), campaign.earlier_sets.clone());
-        self.chain.ready(at.round, &offers).await?;
         let parameters = spec.model.parameters()?;
         let epoch = epoch_of(at.round).ok_or_else(|| CoordinatorError::Invalid("round: too many rounds".into()))?;
         let (seed, matrix_root) = self.epoch(at, epoch, parameters).await?;
+        self.chain.ready(at.round, &offers).await?;
         self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         let described = almoner_protocol::RoundFacts {
             federation: at.federation,
@@ -208,6 +250,40 @@ impl Actor {
         Ok(())
     }
 
+    /// What every round starts from, where the store has lost it.
+    pub(super) async fn publish_again(&mut self) -> Result<(), CoordinatorError> {
+        let campaign = self.campaign_mut()?;
+        let (spec, base) = (campaign.spec_cid.clone(), campaign.base.cid.clone());
+        if !self.has(&spec).await? {
+            let file = self.campaign_mut()?.spec.canonical_bytes()?;
+            self.put(file).await?;
+        }
+        if !self.has(&base).await? {
+            let journal = self.journal.clone();
+            let copy = tokio::task::spawn_blocking(move || journal.beside_get(BASE)).await;
+            let copy = copy.map_err(|error| CoordinatorError::Bug(error.to_string()))??.unwrap_or_default();
+            if cid_of(&copy, Layout::V1_2025).to_bytes() != base.as_ref() {
+                // Says that it is lost.
+                return self.fetch(&base).await.map(drop);
+            }
+            self.put(copy).await?;
+        }
+        Ok(())
+    }
+
+    /// Copies the model that the next round starts from to a place beside the journal.
+    pub(super) async fn keep_base(&self) {
+        self.log_failure("a copy of the model, for a store that is lost", self.copy_base().await);
+    }
+
+    async fn copy_base(&self) -> Result<(), CoordinatorError> {
+        let Some(campaign) = &self.campaign else { return Ok(()) };
+        let file = self.fetch(&campaign.base.cid).await?;
+        let journal = self.journal.clone();
+        let kept = tokio::task::spawn_blocking(move || journal.beside_put(BASE, |out| out.write_all(&file))).await;
+        Ok(kept.map_err(|error| CoordinatorError::Bug(error.to_string()))??)
+    }
+
     /// The same in all rounds of an epoch: the last one is remembered.
     async fn matrix_root(&mut self, seed: [u8; 32], parameters: u32) -> Result<B256, CoordinatorError> {
         if let Some((_, root)) = self.matrix.filter(|(of, _)| *of == (seed, parameters)) {
@@ -221,13 +297,18 @@ impl Actor {
 
     /// The epoch's seed and matrix root; draws and registers them if this is the epoch's first round.
     async fn epoch(&mut self, at: At, epoch: u32, parameters: u32) -> Result<([u8; 32], B256), CoordinatorError> {
-        let record = match self.chain.ledger.epoch(at.federation, epoch).await? {
-            Some(record) => record,
+        let drawn = match self.chain.shallow.epoch(at.federation, epoch).await? {
+            Some(drawn) => drawn,
             None => {
                 self.chain.draw_epoch(at.federation, at.round, epoch).await?;
-                let drawn = self.chain.ledger.epoch(at.federation, epoch).await?;
+                let drawn = self.chain.shallow.epoch(at.federation, epoch).await?;
                 drawn.ok_or_else(|| CoordinatorError::Bug("the drawn epoch is not on chain".into()))?
             }
+        };
+        // A beacon is the hash of a block: taken back, it would be another one.
+        let record = match self.chain.ledger.epoch(at.federation, epoch).await? {
+            Some(record) => EpochRecord { matrix_root: drawn.matrix_root, ..record },
+            None => return Err(CoordinatorError::NotNow("the epoch's beacon is not deep enough in the chain yet")),
         };
         let deployment = self.chain.ledger.deployment();
         let seed = epoch_seed(deployment.chain_id, deployment.federations, at.federation, epoch, record.beacon);

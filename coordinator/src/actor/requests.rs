@@ -60,10 +60,7 @@ impl Actor {
                 answer(reply, result);
             }
             Ingress::Fund { federation, amount, reply } => {
-                let result = match self.campaign_of(federation) {
-                    Ok(_) => self.chain.fund(federation, amount).await.map(|_| ()),
-                    Err(error) => Err(error),
-                };
+                let result = self.fund(federation, amount).await;
                 answer(reply, result);
             }
             Ingress::Launch { federation, rounds, reply } => {

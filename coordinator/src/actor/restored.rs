@@ -9,7 +9,7 @@ use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{AdmitItem, Member, PayoutItem, Validator};
 use almoner_protocol::{
     Address, AdmitVerdict, B256, CumulativeLedger, ListItem, MAX_WEIGHT_TOTAL, PayoutTree, Stage, decode_list,
-    decode_model, list_root, model_root, sha256,
+    list_root, sha256,
 };
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use super::{Actor, FOLLOW_EVERY};
 use crate::CoordinatorError;
 use crate::campaign::{Base, Campaign};
 use crate::chain::At;
+use crate::model;
 
 /// Accounts ever paid in a federation.
 const MAX_ACCOUNTS: usize = 2 * MAX_WEIGHT_TOTAL as usize;
@@ -53,7 +54,7 @@ impl Actor {
         self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         // Where nobody sends anything the newest block is an old one.
         let now = self.now();
-        let Some(record) = self.chain.ledger.round(at.federation, at.round).await? else { return Ok(()) };
+        let Some(record) = self.chain.shallow.round(at.federation, at.round).await? else { return Ok(()) };
         let opened = record.stages.contains_key(&Stage::Model);
         match (record.status, &record.proposal) {
             (RoundStatus::Running, _) if !opened => self.chain.void(at).await.map(drop),
@@ -64,20 +65,26 @@ impl Actor {
                 self.chain.finalise(at).await.map(drop)
             }
             (RoundStatus::Running | RoundStatus::Proposed, _) => Ok(()),
-            (RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired, _) => self.put_stray_away().await,
+            (RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired, _) => {
+                match self.chain.ledger.round(at.federation, at.round).await? {
+                    Some(record) if record.is_over() => self.put_stray_away().await,
+                    // Not deep enough yet.
+                    Some(_) | None => Ok(()),
+                }
+            }
         }
     }
 
-    async fn put_stray_away(&mut self) -> Result<(), CoordinatorError> {
-        let (mut taken, _) = self.taken_from_chain().await?;
+    pub(super) async fn put_stray_away(&mut self) -> Result<(), CoordinatorError> {
+        let (mut taken, stray) = self.taken_from_chain().await?;
         if let (Some(taken), Some(kept)) = (&mut taken, self.campaign.take()) {
-            taken.base = self.verified_base(&kept.spec, &taken.base).await?;
+            self.verify_base(&kept.spec, &taken.base).await?;
             taken.keep_waiting(kept);
         }
         self.campaign = taken;
-        let (campaign, none) = (encode(&self.campaign)?, encode(&None::<()>)?);
-        self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(STRAY, &none))?;
-        self.stray = None;
+        let (campaign, round) = (encode(&self.campaign)?, encode(&stray.map(|at| at.round))?);
+        self.journal.commit(&Batch::new().state(CAMPAIGN, &campaign).state(STRAY, &round))?;
+        self.stray = stray;
         self.tell_where_it_stands().await;
         Ok(())
     }
@@ -86,14 +93,16 @@ impl Actor {
     async fn taken_from_chain(&self) -> Result<(Option<Campaign>, Option<At>), CoordinatorError> {
         let Some(record) = self.own_federation().await? else { return Ok((None, None)) };
         let rounds = self.chain.ledger.rounds(record.number).await?;
-        let (over, running): (Vec<RoundRecord>, Vec<RoundRecord>) = rounds.iter().cloned().partition(is_over);
+        let (over, running): (Vec<RoundRecord>, Vec<RoundRecord>) =
+            rounds.iter().cloned().partition(RoundRecord::is_over);
         let mut campaign = self.known_or_named(&record, over.first().or(running.first())).await?;
         campaign.take_seats(seats(&record));
         // The contract's head: an opened sum is never redone, whatever became of the money.
         let head = over.iter().rev().find(|round| round.stages.contains_key(&Stage::Model));
         if let Some((round, model)) = head.and_then(|round| Some((round, round.stages.get(&Stage::Model)?))) {
-            let base = Base { parent_ctx: round.ctx, root: model.root, cid: model.cid.clone(), values: Vec::new() };
-            campaign.base = self.verified_base(&campaign.spec, &base).await?;
+            let base = Base { parent_ctx: round.ctx, root: model.root, cid: model.cid.clone() };
+            self.verify_base(&campaign.spec, &base).await?;
+            campaign.base = base;
         }
         campaign.last_round = over.last().map_or(0, |round| round.number);
         campaign.to_run = 0;
@@ -133,7 +142,7 @@ impl Actor {
         let base = match (first, &self.campaign) {
             (Some(first), _) => {
                 let (root, cid) = (first.descriptor.baseModelRoot, first.cids.base.clone());
-                Base { parent_ctx: B256::ZERO, root, cid, values: Vec::new() }
+                Base { parent_ctx: B256::ZERO, root, cid }
             }
             (None, Some(known)) => known.base.clone(),
             (None, None) => {
@@ -142,7 +151,7 @@ impl Actor {
                 return Err(unable(format!("federation {} {text}", record.number)));
             }
         };
-        let base = self.verified_base(&spec, &base).await?;
+        self.verify_base(&spec, &base).await?;
         let mut campaign = Campaign::new(record.number, spec, record.params.specCid.clone(), base);
         if let Some(known) = &self.campaign {
             campaign.take_seats(known.seats());
@@ -151,12 +160,11 @@ impl Actor {
         Ok(campaign)
     }
 
-    async fn verified_base(&self, spec: &FederationSpec, base: &Base) -> Result<Base, CoordinatorError> {
-        let values = decode_model(&spec.model, &self.fetch(&base.cid).await?)?;
-        if model_root(&values) != base.root {
-            return Err(unable(format!("the model in the store is not the one with root {}", base.root)));
+    pub(super) async fn verify_base(&self, spec: &FederationSpec, base: &Base) -> Result<(), CoordinatorError> {
+        if model::is_base(self.store.as_ref(), &spec.model, base).await? {
+            return Ok(());
         }
-        Ok(Base { values, ..base.clone() })
+        Err(unable(format!("the model in the store is not the one with root {}", base.root)))
     }
 
     /// What everybody has earned, as the last payout list says it.
@@ -184,13 +192,6 @@ impl Actor {
             sets.push(admitted.map(|item| item.participant).collect());
         }
         Ok(sets)
-    }
-}
-
-fn is_over(round: &RoundRecord) -> bool {
-    match round.status {
-        RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => true,
-        RoundStatus::Running | RoundStatus::Proposed => false,
     }
 }
 

@@ -7,13 +7,13 @@
 use almoner_chain::RoundStatus;
 use almoner_journal::Batch;
 use almoner_protocol::round::State;
-use almoner_protocol::{B256, Bytes, Stage, decode_list, decode_model};
+use almoner_protocol::{Stage, decode_list};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Actor, Current, Happened, millis};
 use crate::CoordinatorError;
-use crate::campaign::{Base, Campaign};
+use crate::campaign::Campaign;
 use crate::chain::At;
 use crate::jobs::JobBoard;
 
@@ -71,13 +71,23 @@ impl Actor {
         self.jobs = JobBoard::new(millis(self.config.lease), starts << LEASES);
         let stray = self.read::<Option<u64>>(STRAY)?.flatten();
         self.stray = self.campaign.as_ref().zip(stray).map(|(c, round)| At { federation: c.number, round });
+        if self.campaign.is_some() {
+            self.publish_again().await?;
+        }
         let Some(campaign) = &self.campaign else { return Ok(()) };
-        let Base { parent_ctx, root, cid, .. } = campaign.base.clone();
-        let base = self.read_base(parent_ctx, root, cid).await?;
+        self.verify_base(&campaign.spec, &campaign.base).await?;
         self.current = self.replayed()?;
         let lock = self.current.as_ref().and_then(|current| current.round.posted(Stage::Lock)).cloned();
         let locked = match lock {
-            Some(lock) => decode_list(&self.fetch(&lock.cid).await?, almoner_proto::MAX_UPLOADS)?,
+            Some(lock) => match self.fetch(&lock.cid).await {
+                Ok(list) => decode_list(&list, almoner_proto::MAX_UPLOADS)?,
+                Err(error @ CoordinatorError::Lost { .. }) => {
+                    tracing::error!(%error, "the round in hand cannot go on");
+                    self.lost = true;
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            },
             None => Vec::new(),
         };
         if let Some(current) = &mut self.current {
@@ -85,7 +95,6 @@ impl Actor {
         }
         self.refuse_older_than_chain().await?;
         let campaign = self.campaign_mut()?;
-        campaign.base = base;
         tracing::info!(federation = campaign.number, round = campaign.last_round + 1, "taken up where it was left");
         self.tell_where_it_stands().await;
         let caught_up = self.catch_up().await;
@@ -158,13 +167,6 @@ impl Actor {
             RoundStatus::Expired => Some(State::Expired),
             RoundStatus::Running | RoundStatus::Proposed => None,
         }
-    }
-
-    /// A model of ours, by its CID.
-    pub(super) async fn read_base(&self, parent_ctx: B256, root: B256, cid: Bytes) -> Result<Base, CoordinatorError> {
-        let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
-        let values = decode_model(&campaign.spec.model, &self.fetch(&cid).await?)?;
-        Ok(Base { parent_ctx, root, cid, values })
     }
 
     fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CoordinatorError> {

@@ -9,6 +9,8 @@ use super::*;
 const NOW: u64 = 1_800_000_000;
 const TOKEN: [u8; 16] = [7; 16];
 const WEAK: Stretch = Stretch::INSECURE;
+/// The certificate on the line of every login here.
+const LINE: Option<B256> = Some(B256::repeat_byte(5));
 
 #[derive(Debug)]
 struct Stamp;
@@ -100,8 +102,8 @@ impl Scene {
     /// `Err` of the outer kind is the coordinator's, of the inner kind the client's own finding.
     fn login(&mut self, account: Address, text: &str) -> Result<Result<ExportKey, IdentityError>, CoordinatorError> {
         let (client, request) = LoggingIn::start(password(text), &mut self.rng).unwrap();
-        let reply = self.desk.login_start(LoginStartRequest { account, request })?;
-        match client.finish(account.as_ref(), &reply.response, WEAK, &mut self.rng) {
+        let reply = self.desk.login_start(LoginStartRequest { account, request }, LINE)?;
+        match client.finish(account.as_ref(), channel(LINE.as_ref()), &reply.response, WEAK, &mut self.rng) {
             Ok((proof, export)) => {
                 self.desk.login_finish(LoginFinishRequest { login: reply.login, proof })?;
                 Ok(Ok(export))
@@ -226,8 +228,9 @@ fn a_login_is_finished_once_and_soon() {
     let account = key(1).address();
     let started = |scene: &mut Scene| {
         let (client, request) = LoggingIn::start(password("a"), &mut scene.rng).unwrap();
-        let reply = scene.desk.login_start(LoginStartRequest { account, request }).unwrap();
-        let (proof, _) = client.finish(account.as_ref(), &reply.response, WEAK, &mut scene.rng).unwrap();
+        let reply = scene.desk.login_start(LoginStartRequest { account, request }, LINE).unwrap();
+        let (proof, _) =
+            client.finish(account.as_ref(), channel(LINE.as_ref()), &reply.response, WEAK, &mut scene.rng).unwrap();
         LoginFinishRequest { login: reply.login, proof }
     };
     let first = started(&mut scene);
@@ -239,4 +242,24 @@ fn a_login_is_finished_once_and_soon() {
     let third = started(&mut scene);
     scene.now.store(NOW + PATIENCE_S, Ordering::Relaxed);
     assert!(matches!(refused(scene.desk.login_finish(third)), EnrolmentError::Late));
+}
+
+#[test]
+fn a_certificate_is_renewed_late_in_its_life_by_who_issued_it_and_not_for_ever() {
+    let scene = scene();
+    let account = key(1).address();
+    let late = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    let holder = Peer { named: Some((almoner_tls::Role::Operator, account)), fingerprint: B256::ZERO, late };
+    assert!(matches!(refused(scene.desk.renew(&holder, "csr")), EnrolmentError::Early));
+    scene.now.store(NOW + 1, Ordering::Relaxed);
+    let others = Peer { named: None, ..holder.clone() };
+    assert!(matches!(refused(scene.desk.renew(&others, "csr")), EnrolmentError::NotOurs));
+    assert!(matches!(refused(scene.desk.renew(&holder, "bad")), EnrolmentError::Certificate(_)));
+    for _ in 0..MAX_RENEWALS {
+        // For whom the old one was, whatever the request says.
+        assert_eq!(scene.desk.renew(&holder, "csr").unwrap().certificate, format!("operator {account} csr"));
+    }
+    assert!(matches!(refused(scene.desk.renew(&holder, "csr")), EnrolmentError::Often));
+    let another = Peer { fingerprint: B256::repeat_byte(1), ..holder };
+    scene.desk.renew(&another, "csr").unwrap();
 }

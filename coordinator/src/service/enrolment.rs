@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use almoner_proto::wire::enrolment_server::Enrolment;
 use almoner_proto::{
-    FieldError, LoginFinishRequest, LoginStartRequest, RegisterFinishRequest, RegisterStartRequest, wire,
+    FieldError, LoginFinishRequest, LoginStartRequest, RegisterFinishRequest, RegisterStartRequest, RenewRequest, wire,
 };
+use almoner_tls::Caller;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use super::refuse;
-use crate::{CoordinatorError, Desk};
+use crate::{CoordinatorError, Desk, EnrolmentError};
 
 /// Strangers may call, so what waits is bounded; the others are told to come back.
 const WAITING: usize = 256;
@@ -70,12 +71,19 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<wire::LoginStartRequest>,
     ) -> Result<Response<wire::LoginStartReply>, Status> {
-        let reply = self.ask(request, |desk, request: LoginStartRequest| desk.login_start(request)).await?;
+        let line = request.extensions().get::<Caller>().and_then(|caller| caller.server);
+        let reply = self.ask(request, move |desk, request: LoginStartRequest| desk.login_start(request, line)).await?;
         Ok(Response::new(reply.into()))
     }
 
     async fn login_finish(&self, request: Request<wire::LoginFinishRequest>) -> Result<Response<wire::Empty>, Status> {
         self.ask(request, |desk, request: LoginFinishRequest| desk.login_finish(request)).await?;
         Ok(Response::new(wire::Empty {}))
+    }
+    async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewReply>, Status> {
+        let holder = request.extensions().get::<Caller>().and_then(|caller| caller.peer.clone());
+        let holder = holder.ok_or_else(|| refuse(EnrolmentError::NotOurs.into()))?;
+        let work = move |desk: &Desk, request: RenewRequest| desk.renew(&holder, &request.csr);
+        Ok(Response::new(self.ask(request, work).await?.into()))
     }
 }

@@ -107,7 +107,7 @@ impl Sites for SitesService {
         caller.speaks_for(contribution.message.participant)?;
         let manifest = contribution.clone();
         self.mailbox.ask(|reply| Ingress::UploadSizes { manifest, reply }).await?;
-        let offset = self.partials.offset(&contribution.message);
+        let offset = self.partials.offset(&contribution.message).await;
         Ok(Response::new(UploadOffsetReply { offset }.into()))
     }
 

@@ -22,9 +22,12 @@ mod metrics;
 pub(crate) mod model;
 pub(crate) mod participant;
 mod reach;
+mod renew;
+mod retention;
 pub(crate) mod serve;
 mod source;
 mod status;
+mod traces;
 mod vault;
 mod watch_bar;
 

@@ -19,16 +19,24 @@ mod floods;
 mod full_disk;
 #[path = "demo/kills.rs"]
 mod kills;
+#[path = "demo/lost_store.rs"]
+mod lost_store;
 #[path = "demo/mtls.rs"]
 mod mtls;
 #[path = "demo/network.rs"]
 mod network;
 #[path = "demo/node.rs"]
 mod node;
+#[path = "demo/on_nodes.rs"]
+mod on_nodes;
+#[path = "demo/orders.rs"]
+mod orders;
 #[path = "demo/outputs.rs"]
 mod outputs;
 #[path = "demo/processes.rs"]
 mod processes;
+#[path = "demo/retention.rs"]
+mod retention;
 #[path = "demo/seeds.rs"]
 mod seeds;
 #[path = "demo/wrong_clock.rs"]

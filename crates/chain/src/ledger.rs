@@ -2,6 +2,7 @@
 
 mod cache;
 mod claims;
+mod depth;
 mod federation;
 mod log;
 mod records;
@@ -9,18 +10,20 @@ mod round;
 mod rounds;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider};
-use alloy::rpc::types::TransactionRequest;
+use alloy::rpc::types::{Block, TransactionRequest};
 use alloy::sol_types::SolCall;
 use almoner_tls::Client as Tls;
 
 use crate::contracts::{Federations, Payouts, Rounds, TestToken};
 use crate::{Deployment, LedgerError, check_code, connect_trusting, provider};
 use cache::{Cache, Events};
+pub use depth::{Depth, DepthTag, Reorganised};
 pub use log::ChainLog;
 pub use records::{
     AdmittedRecord, ClaimRecord, ContributionRecord, EpochRecord, FederationRecord, FundingRecord, PotChange,
@@ -28,12 +31,13 @@ pub use records::{
     StageRecord,
 };
 
-/// The chain, read. Clones share what was read.
+/// The chain, read as far as it is deep enough. Clones share what was read.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     provider: DynProvider,
     deployment: Arc<Deployment>,
     cache: Arc<Cache>,
+    depth: Depth,
     /// A block up to which it is enough to have read.
     enough: Option<u64>,
 }
@@ -51,7 +55,28 @@ impl Ledger {
 
     pub fn with_provider(provider: DynProvider, deployment: Deployment) -> Self {
         let cache = Arc::new(Cache::new(&deployment));
-        Self { provider, deployment: Arc::new(deployment), cache, enough: None }
+        Self { provider, deployment: Arc::new(deployment), cache, depth: Depth::NONE, enough: None }
+    }
+
+    /// The same chain, of which only blocks so deep are there.
+    #[must_use]
+    pub fn at(&self, depth: Depth) -> Self {
+        let cache = if depth == self.depth { self.cache.clone() } else { Arc::new(Cache::new(&self.deployment)) };
+        Self { cache, depth, enough: None, ..self.clone() }
+    }
+
+    pub fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// How often it is worth asking the node for news.
+    pub fn poll_interval(&self) -> Duration {
+        self.provider.client().poll_interval()
+    }
+
+    /// What the chain took back of what was read here, if that happened again after the first `count` times.
+    pub fn reorganised(&self, count: u64) -> Option<Reorganised> {
+        self.cache.taken_back().filter(|reorganised| reorganised.count > count)
     }
 
     /// This ledger for whoever knows that nothing happened after `block`: what was read up to there is not asked for
@@ -77,11 +102,13 @@ impl Ledger {
         }
         let at = &*self.deployment;
         check_code(&self.provider, at).await?;
+        // They may have been deployed just now.
+        let now = self.at(Depth::NONE);
         let wired = [
-            ("Federations", at.federations, self.view(at.federations, Federations::roundsCall {}).await?, at.rounds),
-            ("Federations", at.federations, self.view(at.federations, Federations::payoutsCall {}).await?, at.payouts),
-            ("Rounds", at.rounds, self.view(at.rounds, Rounds::federationsCall {}).await?, at.federations),
-            ("Payouts", at.payouts, self.view(at.payouts, Payouts::federationsCall {}).await?, at.federations),
+            ("Federations", at.federations, now.view(at.federations, Federations::roundsCall {}).await?, at.rounds),
+            ("Federations", at.federations, now.view(at.federations, Federations::payoutsCall {}).await?, at.payouts),
+            ("Rounds", at.rounds, now.view(at.rounds, Rounds::federationsCall {}).await?, at.federations),
+            ("Payouts", at.payouts, now.view(at.payouts, Payouts::federationsCall {}).await?, at.federations),
         ];
         match wired.into_iter().find(|(_, _, found, expected)| found != expected) {
             Some((contract, address, ..)) => Err(LedgerError::WrongWiring { contract, address }),
@@ -98,16 +125,13 @@ impl Ledger {
         provider::block_time(&self.provider).await
     }
 
-    /// Number of the newest block.
+    /// Number of the newest block that is deep enough.
     pub async fn head(&self) -> Result<u64, LedgerError> {
-        Ok(self.provider.get_block_number().await?)
-    }
-
-    /// Number of the newest block that will not be taken back. On the embedded chain, which has one writer, that is
-    /// the newest one.
-    pub async fn finalized(&self) -> Result<u64, LedgerError> {
-        let block = self.provider.get_block(BlockId::Number(BlockNumberOrTag::Finalized)).await?;
-        Ok(block.map_or(0, |block| block.header.number))
+        match self.depth.newest(&self.provider).await? {
+            BlockNumberOrTag::Number(number) => Ok(number),
+            BlockNumberOrTag::Latest => Ok(self.provider.get_block_number().await?),
+            tag => Ok(block(&self.provider, tag).await?.map_or(0, |block| block.header.number)),
+        }
     }
 
     /// Balance of an account in the deployment's token.
@@ -125,15 +149,20 @@ impl Ledger {
         self.cache.last().map(|last| last.time)
     }
 
-    /// Calls a view of a contract at the newest block.
+    /// Calls a view of a contract at the newest block that is deep enough.
     pub async fn view<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, LedgerError> {
         let request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
-        let answer = self.provider.call(request).latest().await?;
+        let at = BlockId::Number(self.depth.newest(&self.provider).await?);
+        let answer = self.provider.call(request).block(at).await?;
         C::abi_decode_returns(&answer).map_err(|error| LedgerError::Decode(format!("{}: {error}", C::SIGNATURE)))
     }
 
-    /// Every event of the deployment's contracts up to the newest block, in chain order.
+    /// Every event of the deployment's contracts in blocks that are deep enough, in chain order.
     pub(crate) async fn events(&self) -> Result<Events, LedgerError> {
-        self.cache.refresh(&self.provider, self.enough).await
+        self.cache.refresh(&self.provider, self.depth, self.enough).await
     }
+}
+
+async fn block(provider: &DynProvider, at: BlockNumberOrTag) -> Result<Option<Block>, LedgerError> {
+    Ok(provider.get_block(BlockId::Number(at)).await?)
 }

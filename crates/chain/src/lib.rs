@@ -21,9 +21,9 @@ pub use deployment::{Deployment, deploy};
 pub use error::LedgerError;
 pub use key::SigningKey;
 pub use ledger::{
-    AdmittedRecord, ChainLog, ClaimRecord, ContributionRecord, EpochRecord, FederationRecord, FundingRecord, Ledger,
-    PotChange, PotRecord, PromiseRecord, ProposalRecord, ReadyRecord, RevealRecord, RoundRecord, RoundStatus,
-    SeatRecord, StageRecord,
+    AdmittedRecord, ChainLog, ClaimRecord, ContributionRecord, Depth, DepthTag, EpochRecord, FederationRecord,
+    FundingRecord, Ledger, PotChange, PotRecord, PromiseRecord, ProposalRecord, ReadyRecord, Reorganised, RevealRecord,
+    RoundRecord, RoundStatus, SeatRecord, StageRecord,
 };
 pub use provider::{advance_time, chain_id, connect, connect_trusting};
 pub use revert::Revert;

@@ -8,7 +8,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::rng::Older;
-use crate::suite::{CONTEXT, Suite, array, identifiers, message};
+use crate::suite::{Suite, array, context, identifiers, message};
 use crate::{Account, ExportKey, IdentityError, LOGIN_FINISH, LOGIN_REPLY, LOGIN_START, Password, Stretch};
 
 /// Waits for the server's answer.
@@ -28,17 +28,20 @@ impl LoggingIn {
         Ok((Self { state: started.state, password }, request))
     }
 
-    /// What proves the password to the server, and the export key. Takes as long as `stretch` says.
+    /// What proves the password to the server, and the export key. Takes as long as `stretch` says. `channel` is what the
+    /// line to the server is known by, as the server knows it.
     pub fn finish(
         self,
         account: &Account,
+        channel: &[u8],
         reply: &[u8; LOGIN_REPLY],
         stretch: Stretch,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<([u8; LOGIN_FINISH], ExportKey), IdentityError> {
         let reply = CredentialResponse::deserialize(reply).map_err(message("login reply"))?;
         let ksf = stretch.argon2()?;
-        let params = ClientLoginFinishParameters::new(Some(CONTEXT), identifiers(account), Some(&ksf));
+        let context = context(channel);
+        let params = ClientLoginFinishParameters::new(Some(&context), identifiers(account), Some(&ksf));
         let finished = self.state.finish(&mut Older(rng), self.password.bytes(), reply, params);
         let finished = finished.map_err(|error| match error {
             ProtocolError::InvalidLoginError => IdentityError::WrongPassword,

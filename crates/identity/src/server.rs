@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::rng::Older;
-use crate::suite::{CONTEXT, Suite, array, identifiers, message};
+use crate::suite::{Suite, array, context, identifiers, message};
 use crate::{
     Account, Credential, IdentityError, LOGIN_FINISH, LOGIN_REPLY, LOGIN_START, REGISTER_FINISH, REGISTER_REPLY,
     REGISTER_START,
@@ -38,6 +38,7 @@ pub struct Server {
 pub struct LoginState {
     state: ServerLogin<Suite>,
     account: Account,
+    context: Vec<u8>,
 }
 
 impl Server {
@@ -84,10 +85,12 @@ impl Server {
         RegistrationUpload::<Suite>::deserialize(record).map(drop).map_err(message("register finish"))
     }
 
-    /// Answers a login, for an account that is not known as for one that is.
+    /// Answers a login, for an account that is not known as for one that is. `channel` is what the client's line is
+    /// known by.
     pub fn login(
         &self,
         account: &Account,
+        channel: &[u8],
         known: Option<(&Credential, &[u8])>,
         request: &[u8; LOGIN_START],
         rng: &mut (impl CryptoRng + ?Sized),
@@ -97,11 +100,12 @@ impl Server {
         let record = known.map(|(_, record)| ServerRegistration::<Suite>::deserialize(record));
         let record = record.transpose().map_err(message("a kept record"))?;
         let credential = known.map_or(&unknown, |(credential, _)| credential);
-        let params = parameters(account);
+        let context = context(channel);
+        let params = parameters(account, &context);
         let started = ServerLogin::start(&mut Older(rng), &self.setup, record, request, credential, params);
         let started = started.map_err(message("login start"))?;
         let reply = array(&started.message.serialize(), "login reply")?;
-        Ok((LoginState { state: started.state, account: *account }, reply))
+        Ok((LoginState { state: started.state, account: *account, context }, reply))
     }
 
     /// Where an unknown account is counted. There are as many places as there is room for, whoever asks.
@@ -127,12 +131,13 @@ impl LoginState {
     /// Whether the client knew the password.
     pub fn finish(self, proof: &[u8; LOGIN_FINISH]) -> Result<(), IdentityError> {
         let proof = CredentialFinalization::deserialize(proof).map_err(message("login finish"))?;
-        self.state.finish(proof, parameters(&self.account)).map(drop).map_err(|_| IdentityError::NotProven)
+        let params = parameters(&self.account, &self.context);
+        self.state.finish(proof, params).map(drop).map_err(|_| IdentityError::NotProven)
     }
 }
 
-fn parameters(account: &Account) -> ServerLoginParameters<'static, '_> {
-    ServerLoginParameters { context: Some(CONTEXT), identifiers: identifiers(account) }
+fn parameters<'a>(account: &'a Account, context: &'a [u8]) -> ServerLoginParameters<'a, 'a> {
+    ServerLoginParameters { context: Some(context), identifiers: identifiers(account) }
 }
 
 impl fmt::Debug for Server {

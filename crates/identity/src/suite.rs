@@ -32,8 +32,14 @@ pub const LOGIN_REPLY: usize = 320;
 pub const LOGIN_FINISH: usize = 64;
 
 /// Bound into every login; another protocol version is another context.
-pub(crate) const CONTEXT: &[u8] = b"almoner/opaque/v0";
+const CONTEXT: &[u8] = b"almoner/opaque/v0";
 const COORDINATOR: &[u8] = b"almoner/coordinator/v0";
+
+/// What both ends bind a login to. `channel` is what they know their line by, nothing where it is in the clear: between
+/// two lines that differ in it nobody can pass a login on.
+pub(crate) fn context(channel: &[u8]) -> Vec<u8> {
+    [CONTEXT, channel].concat()
+}
 
 pub(crate) fn identifiers(account: &Account) -> Identifiers<'_> {
     Identifiers { client: Some(account), server: Some(COORDINATOR) }

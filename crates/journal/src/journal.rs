@@ -21,7 +21,7 @@ struct Inner {
     commit_nanos: AtomicU64,
     path: PathBuf,
     /// Let go last: until the file is closed nobody else may write.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Journal {
@@ -43,7 +43,7 @@ impl Journal {
         schema::prepare(&conn, path)?;
         let conn = Mutex::new(conn);
         let path = path.to_owned();
-        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), path, _lock: lock };
+        let inner = Inner { conn, commits: AtomicU64::new(0), commit_nanos: AtomicU64::new(0), path, lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -73,6 +73,11 @@ impl Journal {
     /// Puts a value under `key`, replacing what was there.
     pub fn state_put(&self, key: &str, value: &[u8]) -> Result<(), JournalError> {
         self.write(|| name_of_state(key), |tx| put(tx, key, value))
+    }
+
+    /// The journal's file; `None` for one in memory.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.inner.lock.as_ref().map(|_| self.inner.path.as_path())
     }
 
     pub(crate) fn conn(&self) -> MutexGuard<'_, Connection> {
@@ -133,12 +138,16 @@ fn transact<T>(
 
 /// Seeds of a site's keys are in here. The log beside it takes over who may read.
 pub(crate) fn create_private(path: &Path) -> Result<(), JournalError> {
+    private(path).map(drop).map_err(|source| JournalError::Io { path: path.display().to_string(), source })
+}
+
+/// Opens or makes a file that only its owner reads.
+pub(crate) fn private(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let opened = options.open(path);
-    opened.map(drop).map_err(|source| JournalError::Io { path: path.display().to_string(), source })
+    options.open(path)
 }
 
 /// `campaign` is one by itself; of `FEDERATION/member-key/3` the middle says what it is.

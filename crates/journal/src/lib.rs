@@ -7,6 +7,7 @@
 mod answers;
 mod backup;
 mod batch;
+mod beside;
 mod enrolment;
 mod error;
 mod events;

@@ -13,7 +13,7 @@ use burn::prelude::*;
 use crate::model::CHUNK;
 use crate::net::{Layer, Net, to_device, to_host};
 use crate::train::losses;
-use crate::{ComputeDevice, Dataset, Model, ModelError};
+use crate::{ComputeDevice, Dataset, Model, ModelError, Network};
 
 /// Below any norm that matters; keeps an all-zero gradient from dividing by zero.
 const TINY: f32 = 1e-30;
@@ -21,44 +21,75 @@ const TINY: f32 = 1e-30;
 /// Mean over the rows of their gradients of the loss at `flat`, each clipped to `max_norm`.
 pub fn per_example_clipped_gradient(
     spec: &ModelSpec,
-    flat: &[f32],
+    flat: impl Into<Vec<f32>>,
     data: &Dataset,
     max_norm: f32,
     device: &ComputeDevice,
 ) -> Result<Vec<f32>, ModelError> {
-    Model::build(spec, flat, device)?.per_example_clipped_gradient(data, max_norm)
+    let Model { network, flat, device } = Model::build(spec, flat, device)?;
+    let net = Net::build(&network, &flat, &device.recording()).no_grad();
+    drop(flat);
+    clipped(&net, &network, &device, data, max_norm)
 }
 
 impl Model {
     /// [`per_example_clipped_gradient`] at this model's weights.
     pub fn per_example_clipped_gradient(&self, data: &Dataset, max_norm: f32) -> Result<Vec<f32>, ModelError> {
-        data.check_features(self.network.inputs())?;
-        if data.rows() == 0 {
-            return Err(ModelError::TooFewRows { what: "a gradient", needed: 1, got: 0 });
+        let net = Net::build(&self.network, &self.flat, &self.device.recording()).no_grad();
+        clipped(&net, &self.network, &self.device, data, max_norm)
+    }
+}
+
+fn clipped(
+    net: &Net,
+    network: &Network,
+    device: &ComputeDevice,
+    data: &Dataset,
+    max_norm: f32,
+) -> Result<Vec<f32>, ModelError> {
+    data.check_features(network.inputs())?;
+    if data.rows() == 0 {
+        return Err(ModelError::TooFewRows { what: "a gradient", needed: 1, got: 0 });
+    }
+    if !(max_norm.is_finite() && max_norm > 0.0) {
+        return Err(ModelError::Plan("the clipping norm must be a positive number"));
+    }
+    let device = device.recording();
+    let rows = data.rows() as f64;
+    let mut chunks = data.x().chunks(CHUNK * data.features()).zip(data.y().chunks(CHUNK));
+    let chunk = |net: &Net, (x, y): (&[f32], &[f32])| {
+        let x = to_device(x.to_vec(), data.features(), &device);
+        let parts = derive(net, x, to_device(y.to_vec(), 1, &device))?;
+        let scale = clipping(&parts, max_norm);
+        Ok::<_, ModelError>(parts.into_iter().map(move |part| part.scaled_sum(scale.clone())))
+    };
+    let mean = if data.rows() <= CHUNK {
+        // Nothing to add up (but to zero, which has a sign), so a large model need not be held in double precision.
+        let mut mean = Vec::new();
+        for (weight, bias) in chunks.next().map(|only| chunk(net, only)).transpose()?.into_iter().flatten() {
+            for part in [to_host(weight)?, to_host(bias)?] {
+                let of_rows = part.into_iter().map(|v| ((0.0 + f64::from(v)) / rows) as f32);
+                match mean.is_empty() {
+                    true => mean = of_rows.collect(),
+                    false => mean.extend(of_rows),
+                }
+            }
         }
-        if !(max_norm.is_finite() && max_norm > 0.0) {
-            return Err(ModelError::Plan("the clipping norm must be a positive number"));
-        }
-        let device = self.device.recording();
-        let net = Net::build(&self.network, &self.flat, &device).no_grad();
-        let mut total = vec![0.0f64; self.network.parameters()];
-        for (x, y) in data.x().chunks(CHUNK * data.features()).zip(data.y().chunks(CHUNK)) {
-            let x = to_device(x.to_vec(), data.features(), &device);
-            let parts = derive(&net, x, to_device(y.to_vec(), 1, &device))?;
-            let scale = clipping(&parts, max_norm);
+        mean
+    } else {
+        let mut total = vec![0.0f64; network.parameters()];
+        for rows in chunks {
             let mut place = total.iter_mut();
-            for part in parts {
-                let (weight, bias) = part.scaled_sum(scale.clone());
+            for (weight, bias) in chunk(net, rows)? {
                 let values = to_host(weight)?.into_iter().chain(to_host(bias)?);
                 values.zip(place.by_ref()).for_each(|(v, t)| *t += f64::from(v));
             }
         }
-        let rows = data.rows() as f64;
-        let mean: Vec<f32> = total.into_iter().map(|v| (v / rows) as f32).collect();
-        match mean.iter().all(|v| v.is_finite()) {
-            true => Ok(mean),
-            false => Err(ModelError::Diverged),
-        }
+        total.into_iter().map(|v| (v / rows) as f32).collect()
+    };
+    match mean.iter().all(|v| v.is_finite()) {
+        true => Ok(mean),
+        false => Err(ModelError::Diverged),
     }
 }
 

@@ -19,10 +19,10 @@ pub struct Model {
 impl Model {
     /// `flat` in the order of the layer list: per linear layer its weight `[inputs, outputs]` row
     /// by row, then its bias.
-    pub fn build(spec: &ModelSpec, flat: &[f32], device: &ComputeDevice) -> Result<Self, ModelError> {
-        let network = Network::new(spec)?;
+    pub fn build(spec: &ModelSpec, flat: impl Into<Vec<f32>>, device: &ComputeDevice) -> Result<Self, ModelError> {
+        let (network, flat) = (Network::new(spec)?, flat.into());
         network.check_flat(flat.len())?;
-        Ok(Self { network, flat: flat.to_vec(), device: device.clone() })
+        Ok(Self { network, flat, device: device.clone() })
     }
 
     /// The checked layer list.

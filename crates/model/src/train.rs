@@ -32,16 +32,19 @@ impl TrainPlan {
 }
 
 /// The weights after `plan.steps` steps from `flat`; `round` counts from 1 and says where in the
-/// endless batch stream to go on.
+/// endless batch stream to go on. Weights that are handed over are not held while it trains.
 pub fn train(
     spec: &ModelSpec,
-    flat: &[f32],
+    flat: impl Into<Vec<f32>>,
     data: &Dataset,
     plan: &TrainPlan,
     round: u64,
     device: &ComputeDevice,
 ) -> Result<Vec<f32>, ModelError> {
-    train_observed(&Model::build(spec, flat, device)?, data, plan, round, &mut |_| {})
+    let Model { network, flat, device } = Model::build(spec, flat, device)?;
+    let net = Net::build(&network, &flat, &device.recording());
+    drop(flat);
+    step(net, network.inputs(), &device, data, plan, round, &mut |_| {})
 }
 
 /// [`train`] with a call after each step (its number in the round, from 1), for progress bars.
@@ -52,10 +55,22 @@ pub fn train_observed(
     round: u64,
     after_step: &mut dyn FnMut(u32),
 ) -> Result<Vec<f32>, ModelError> {
-    data.check_features(model.network.inputs())?;
+    let net = Net::build(&model.network, &model.flat, &model.device.recording());
+    step(net, model.network.inputs(), &model.device, data, plan, round, after_step)
+}
+
+fn step(
+    mut net: Net,
+    inputs: usize,
+    device: &ComputeDevice,
+    data: &Dataset,
+    plan: &TrainPlan,
+    round: u64,
+    after_step: &mut dyn FnMut(u32),
+) -> Result<Vec<f32>, ModelError> {
+    data.check_features(inputs)?;
     let mut batches = Batches::from_step(plan.order, data.rows(), plan.batch, first_step(plan, round)?)?;
-    let device = model.device.recording();
-    let mut net = Net::build(&model.network, &model.flat, &device);
+    let device = device.recording();
     let mut sgd = SgdConfig::new().init();
     for step in 1..=plan.steps {
         let batch = data.select(batches.next_batch());

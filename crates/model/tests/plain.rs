@@ -62,7 +62,7 @@ impl Plain {
             for &hospital in hospitals {
                 let data = &self.train[hospital];
                 let plan = TrainPlan { learning_rate: 0.001, batch: 4, steps: 100, order: order(hospital) };
-                let local = train(&self.model, &flat, data, &plan, round, &ComputeDevice::cpu()).unwrap();
+                let local = train(&self.model, flat.as_slice(), data, &plan, round, &ComputeDevice::cpu()).unwrap();
                 let share = data.rows() as f64 / total as f64;
                 next.iter_mut().zip(local).for_each(|(n, v)| *n += share * f64::from(v));
             }

@@ -23,7 +23,7 @@ fn first_weights_stay_within_the_bound_of_their_layer() {
 fn weights_come_back_as_they_went_in() {
     let spec = mlp(&[5, 4, 3, 1]);
     let flat = initial_weights(&spec, [3; 32]).unwrap();
-    let mut model = Model::build(&spec, &flat, &cpu()).unwrap();
+    let mut model = Model::build(&spec, flat.as_slice(), &cpu()).unwrap();
     assert_eq!(model.flat(), flat);
     assert_eq!(model.set_flat(vec![0.0; 3]), Err(ModelError::Parameters { expected: 43, got: 3 }));
     model.set_flat(vec![0.0; 43]).unwrap();
@@ -57,11 +57,11 @@ fn training_learns_and_repeats_to_the_bit() {
     let (spec, data) = (mlp(&[6, 8, 1]), made_up(120, 6, 8));
     let flat = initial_weights(&spec, [2; 32]).unwrap();
     let mut seen = Vec::new();
-    let model = Model::build(&spec, &flat, &cpu()).unwrap();
+    let model = Model::build(&spec, flat.as_slice(), &cpu()).unwrap();
     let trained = train_observed(&model, &data, &PLAN, 1, &mut |step| seen.push(step)).unwrap();
     assert_eq!(seen, (1..=20).collect::<Vec<_>>());
-    assert_eq!(trained, train(&spec, &flat, &data, &PLAN, 1, &cpu()).unwrap());
-    assert_ne!(trained, train(&spec, &flat, &data, &PLAN, 2, &cpu()).unwrap());
+    assert_eq!(trained, train(&spec, flat.as_slice(), &data, &PLAN, 1, &cpu()).unwrap());
+    assert_ne!(trained, train(&spec, flat.as_slice(), &data, &PLAN, 2, &cpu()).unwrap());
     let loss = |flat: &[f32]| evaluate(&spec, flat, &data, &cpu()).unwrap().log_loss;
     assert!(loss(&trained) < loss(&flat));
 }
@@ -71,7 +71,7 @@ fn two_rounds_are_one_round_of_twice_the_steps() {
     let (spec, data) = (mlp(&[6, 1]), made_up(37, 6, 8));
     let once = TrainPlan { steps: 40, ..PLAN };
     let first = train(&spec, &[0.0; 7], &data, &PLAN, 1, &cpu()).unwrap();
-    let second = train(&spec, &first, &data, &PLAN, 2, &cpu()).unwrap();
+    let second = train(&spec, first.as_slice(), &data, &PLAN, 2, &cpu()).unwrap();
     assert_eq!(second, train(&spec, &[0.0; 7], &data, &once, 1, &cpu()).unwrap());
 }
 

@@ -4,6 +4,7 @@
 //! is only the result of `quantise_direction`, which every reader checks with `check_direction`.
 
 use crate::Error;
+use crate::fixed::round_even;
 use crate::leak::{DIRECTION_ENTRY_MAX, check_direction, norm_squared, spread_min};
 use crate::scale::{DIRECTION_SUPPORT, SIGN_DIRECTION_PARAMETERS, direction_norm};
 
@@ -12,13 +13,13 @@ pub const DEFAULT_NOISE: f64 = 0.3;
 /// Step by which a graded direction is shrunk until its rounded norm fits.
 const SHRINK: f64 = 0.99;
 
-/// Adds Gaussian noise of standard deviation `noise·‖g‖/√d`; `normals` are standard normal, one per coordinate.
-pub fn add_noise(gradient: &[f32], normals: &[f32], noise: f64) -> Result<Vec<f32>, Error> {
-    if gradient.len() != normals.len() {
-        return Err(Error::Length { what: "noise", have: normals.len(), want: gradient.len() });
-    }
+/// Adds Gaussian noise of standard deviation `noise·‖g‖/√d`; `normals` are standard normal, drawn one per coordinate
+/// and in their order.
+pub fn add_noise(gradient: &mut [f32], mut normals: impl FnMut() -> f32, noise: f64) {
     let sigma = noise * norm(gradient) / (gradient.len() as f64).sqrt();
-    Ok(gradient.iter().zip(normals).map(|(g, z)| (f64::from(*g) + sigma * f64::from(*z)) as f32).collect())
+    for g in gradient {
+        *g = (f64::from(*g) + sigma * f64::from(normals())) as f32;
+    }
 }
 
 /// Rounds a noised gradient to a direction that passes `check_direction`.
@@ -47,12 +48,12 @@ fn norm(values: &[f32]) -> f64 {
 /// The sign where `|g| ≥ ½·rms(g)`; if those are too few, the signs of the largest.
 fn signs(noised: &[f32], norm: f64, parameters: u32) -> Vec<i8> {
     let threshold = 0.5 * norm / f64::from(parameters).sqrt();
-    let kept: Vec<usize> = (0..noised.len()).filter(|j| f64::from(noised[*j].abs()) >= threshold).collect();
+    let kept: Vec<u32> = (0..parameters).filter(|j| f64::from(noised[*j as usize].abs()) >= threshold).collect();
     let wanted = spread_min(parameters) as usize;
     let kept = if kept.len() < wanted { largest(noised, wanted) } else { kept };
     let mut entries = vec![0; noised.len()];
     for j in kept {
-        entries[j] = sign(noised[j]);
+        entries[j as usize] = sign(noised[j as usize]);
     }
     entries
 }
@@ -72,7 +73,7 @@ fn graded(noised: &[f32], norm: f64, parameters: u32) -> Vec<i8> {
         for j in &kept {
             let largest = f64::from(DIRECTION_ENTRY_MAX);
             // In −7..=7 after the clamp.
-            entries[*j] = (f64::from(noised[*j]) * factor).round_ties_even().clamp(-largest, largest) as i8;
+            entries[*j as usize] = round_even((f64::from(noised[*j as usize]) * factor).clamp(-largest, largest)) as i8;
         }
         if norm_squared(&entries) <= limit * limit {
             return entries;
@@ -81,11 +82,13 @@ fn graded(noised: &[f32], norm: f64, parameters: u32) -> Vec<i8> {
     }
 }
 
-/// Indices of the `count` largest magnitudes; among equals the earlier ones.
-fn largest(values: &[f32], count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
+/// Indices of the `count` largest magnitudes; among equals the earlier ones. Whoever calls has found that 32 bits count
+/// the values.
+fn largest(values: &[f32], count: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..values.len() as u32).collect();
     if count < order.len() {
-        let rank = |a: &usize, b: &usize| values[*b].abs().total_cmp(&values[*a].abs()).then(a.cmp(b));
+        let size = |j: &u32| values[*j as usize].abs();
+        let rank = |a: &u32, b: &u32| size(b).total_cmp(&size(a)).then(a.cmp(b));
         order.select_nth_unstable_by(count, rank);
         order.truncate(count);
     }
@@ -126,10 +129,11 @@ mod tests {
 
     #[test]
     fn noise_is_relative_to_the_gradient() {
-        let noised = add_noise(&[3.0, 4.0], &[1.0, -1.0], 0.3).unwrap();
+        let (mut noised, mut normals) = ([3.0, 4.0], [1.0, -1.0].into_iter());
+        add_noise(&mut noised, || normals.next().unwrap(), 0.3);
         let sigma = 0.3 * 5.0 / 2f32.sqrt();
         assert!((noised[0] - 3.0 - sigma).abs() < 1e-6 && (noised[1] - 4.0 + sigma).abs() < 1e-6);
-        assert!(add_noise(&[1.0], &[], 0.3).is_err());
+        assert!(normals.next().is_none());
     }
 
     proptest! {

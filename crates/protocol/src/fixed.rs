@@ -45,27 +45,35 @@ impl fmt::Debug for Update {
 
 /// Rounds a trained delta half to even, bounds each coordinate by `U_max` and the whole by the clip.
 pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
+    if let Some(index) = delta.iter().position(|value| !value.is_finite()) {
+        return Err(Error::NotFinite { index });
+    }
     let unit = f64::from(1u32 << scale.update_bits.min(MAX_FRAC_BITS));
     let bound = i32::from(scale.update_max.min(i16::MAX as u16));
+    // Beyond every bound, and within what `round_even` takes.
+    let far = f64::from(1 << 20);
+    let rounded = |value: &f32| round_even((f64::from(*value) * unit).clamp(-far, far)) as i32;
+    let mut values: Vec<i32> = delta.iter().map(rounded).collect();
     let mut clipped = false;
-    let mut values = Vec::with_capacity(delta.len());
-    for (index, value) in delta.iter().enumerate() {
-        if !value.is_finite() {
-            return Err(Error::NotFinite { index });
-        }
-        // The cast saturates, and f64 holds every i32 exactly.
-        let rounded = (f64::from(*value) * unit).round_ties_even() as i32;
-        clipped |= rounded.unsigned_abs() > bound.unsigned_abs();
-        values.push(rounded.clamp(-bound, bound));
+    for value in &mut values {
+        clipped |= value.unsigned_abs() > bound.unsigned_abs();
+        *value = (*value).clamp(-bound, bound);
     }
     clipped |= clip(&mut values, scale.clip);
     let norm_class = norm_class(norm_squared(&values), scale.clip);
     Ok(Update { values, norm_class, clipped })
 }
 
-/// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it with room for any i32.
+/// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it.
 fn norm_squared(values: &[i32]) -> u128 {
-    values.iter().map(|value| u128::from(value.unsigned_abs()).pow(2)).sum()
+    values.iter().map(|value| u64::from(value.unsigned_abs()).pow(2)).sum::<u64>().into()
+}
+
+/// Half to even below 2^51, as `round_ties_even` does it by a call of a library where the processor may be any: adding
+/// 1.5·2^52 leaves no place for a fraction.
+pub(crate) fn round_even(value: f64) -> f64 {
+    const INTEGERS_ONLY: f64 = 6_755_399_441_055_744.0;
+    (value + INTEGERS_ONLY) - INTEGERS_ONLY
 }
 
 /// Shrinks towards zero by the rational `C/⌈‖u‖⌉`, so that `Σu² ≤ C²` holds in integers.
@@ -76,9 +84,13 @@ fn clip(values: &mut [i32], bound: u64) -> bool {
     }
     let floor = squared.isqrt();
     let norm = if floor * floor == squared { floor } else { floor + 1 };
+    let short = i32::try_from(bound).ok().zip(i64::try_from(norm).ok());
     for value in values {
         // |value| < 2^31, bound < 2^64; the quotient is no larger than the value, because bound < norm.
-        *value = (i128::from(*value) * i128::from(bound) / norm as i128) as i32;
+        *value = match short {
+            Some((bound, norm)) => (i64::from(*value) * i64::from(bound) / norm) as i32,
+            None => (i128::from(*value) * i128::from(bound) / norm as i128) as i32,
+        };
     }
     true
 }
@@ -103,8 +115,9 @@ fn norm_class(norm_squared: u128, clip: u64) -> u8 {
 
 /// The f32 parameters that training starts from.
 pub fn base_to_f32(base: &[i32], frac_bits: u8) -> Vec<f32> {
-    let unit = f64::from(1u32 << frac_bits.min(MAX_FRAC_BITS));
-    base.iter().map(|value| (f64::from(*value) / unit) as f32).collect()
+    // A power of two: the product is the quotient.
+    let unit = 1.0 / f64::from(1u32 << frac_bits.min(MAX_FRAC_BITS));
+    base.iter().map(|value| (f64::from(*value) * unit) as f32).collect()
 }
 
 /// Fixed point of initial f32 parameters, half to even.
@@ -152,22 +165,53 @@ impl ServerStep {
 
 /// `next_j = sat_i32(base_j + round_half_even(S_j·lr_num·2^(frac_bits−update_bits) / (lr_den·Σw)))`.
 pub fn next_model(base: &[i32], sums: &[i64], step: ServerStep) -> Result<Vec<i32>, Error> {
+    let mut next = base.to_vec();
+    step_model(&mut next, sums, step)?;
+    Ok(next)
+}
+
+/// [`next_model`] in the place of the base, or of the part of it that these sums are of.
+pub fn step_model(base: &mut [i32], sums: &[i64], step: ServerStep) -> Result<(), Error> {
     if base.len() != sums.len() {
         return Err(Error::Length { what: "sum", have: sums.len(), want: base.len() });
     }
     let (numerator, denominator) = step.factors()?;
-    let one = |(base, sum): (&i32, &i64)| {
-        let next = i128::from(*base) + div_half_even(i128::from(*sum) * numerator, denominator);
+    let short = i64::try_from(numerator).ok().zip(i64::try_from(denominator).ok());
+    for (base, sum) in base.iter_mut().zip(sums) {
+        // Nearly always everything fits 64 bits, where a division costs a tenth.
+        let change = match short.and_then(|(n, d)| Some(i128::from(div_half_even_64(sum.checked_mul(n)?, d)))) {
+            Some(change) => change,
+            None => div_half_even(i128::from(*sum) * numerator, denominator),
+        };
         // Clamped to the range of i32 first.
-        next.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32
-    };
-    Ok(base.iter().zip(sums).map(one).collect())
+        *base = (i128::from(*base) + change).clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32;
+    }
+    Ok(())
 }
 
 /// Quotient by a positive denominator, rounded to nearest, ties to even.
 fn div_half_even(numerator: i128, denominator: i128) -> i128 {
     let (quotient, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
     // The rest is below 2^48, so doubling it is safe.
+    match (2 * rest).cmp(&denominator) {
+        std::cmp::Ordering::Less => quotient,
+        std::cmp::Ordering::Greater => quotient + 1,
+        std::cmp::Ordering::Equal => quotient + (quotient & 1),
+    }
+}
+
+/// [`div_half_even`] of 64 bits; the denominator is below 2^48 as well.
+fn div_half_even_64(numerator: i64, denominator: i64) -> i64 {
+    let (quotient, rest) = match numerator.unsigned_abs() < 1 << 52 {
+        // A division of floats is a third of one of integers, and here at most one off.
+        true => {
+            let near = (numerator as f64 / denominator as f64) as i64;
+            let rest = numerator - near * denominator;
+            let off = i64::from(rest >= denominator) - i64::from(rest < 0);
+            (near + off, rest - off * denominator)
+        }
+        false => (numerator.div_euclid(denominator), numerator.rem_euclid(denominator)),
+    };
     match (2 * rest).cmp(&denominator) {
         std::cmp::Ordering::Less => quotient,
         std::cmp::Ordering::Greater => quotient + 1,

@@ -56,36 +56,59 @@ pub fn check_direction(entries: &[i8], parameters: u32) -> Result<u64, Error> {
         return Err(Error::Length { what: "direction", have: entries.len(), want: parameters as usize });
     }
     let largest = if parameters <= SIGN_DIRECTION_PARAMETERS { 1 } else { DIRECTION_ENTRY_MAX.unsigned_abs() };
-    if entries.iter().any(|entry| entry.unsigned_abs() > largest) {
+    let Sizes { norm_squared, one_norm, support, maximum } = Sizes::of(entries);
+    if maximum > largest {
         return Err(Error::Direction("an entry is larger than the quantiser makes it"));
     }
-    let norm_squared = norm_squared(entries);
     if norm_squared == 0 {
         return Err(Error::Direction("all entries are zero"));
     }
     if norm_squared > u64::from(direction_norm(parameters)).pow(2) {
         return Err(Error::Direction("its norm is above G"));
     }
-    if support(entries) > u64::from(DIRECTION_SUPPORT) {
+    if support > u64::from(DIRECTION_SUPPORT) {
         return Err(Error::Direction("more entries than 2^20 are not zero"));
     }
     // Both factors are below 2^31 and 2^29: 1-norm ≤ 7·2^20 after the checks above.
-    if one_norm(entries).pow(2) < u64::from(spread_min(parameters)) * norm_squared {
+    if one_norm.pow(2) < u64::from(spread_min(parameters)) * norm_squared {
         return Err(Error::Direction("it is not spread over enough entries"));
     }
     Ok(norm_squared)
 }
 
 pub(crate) fn norm_squared(entries: &[i8]) -> u64 {
-    entries.iter().map(|entry| u64::from(entry.unsigned_abs()).pow(2)).sum()
+    Sizes::of(entries).norm_squared
 }
 
-fn one_norm(entries: &[i8]) -> u64 {
-    entries.iter().map(|entry| u64::from(entry.unsigned_abs())).sum()
+/// How large a vector is, in one pass.
+#[derive(Default)]
+struct Sizes {
+    norm_squared: u64,
+    one_norm: u64,
+    support: u64,
+    maximum: u8,
 }
 
-fn support(entries: &[i8]) -> u64 {
-    entries.iter().filter(|entry| **entry != 0).count() as u64
+impl Sizes {
+    fn of(entries: &[i8]) -> Self {
+        // Short sums of small words are what a compiler makes into vectors: 2^14·2^16 is below 2^32.
+        entries.chunks(1 << 16).fold(Self::default(), |sizes, entries| {
+            let (mut squares, mut sum, mut support, mut maximum) = (0u32, 0u32, 0u32, 0u8);
+            for entry in entries {
+                let size = entry.unsigned_abs();
+                squares += u32::from(u16::from(size) * u16::from(size));
+                sum += u32::from(size);
+                support += u32::from(size != 0);
+                maximum = maximum.max(size);
+            }
+            Self {
+                norm_squared: sizes.norm_squared + u64::from(squares),
+                one_norm: sizes.one_norm + u64::from(sum),
+                support: sizes.support + u64::from(support),
+                maximum: sizes.maximum.max(maximum),
+            }
+        })
+    }
 }
 
 #[cfg(test)]

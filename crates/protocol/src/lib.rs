@@ -11,6 +11,7 @@ mod direction;
 mod error;
 mod file_version;
 mod fixed;
+mod hello;
 mod ids;
 mod leak;
 mod list;
@@ -37,14 +38,15 @@ pub use error::Error;
 pub use file_version::FileVersion;
 pub use fixed::{
     MAX_LEARNING_RATE_TERM, NORM_CLASSES, ServerStep, Update, base_from_f32, base_to_f32, declared_norm, next_model,
-    quantise,
+    quantise, step_model,
 };
+pub use hello::{Hello, decode_hello, encode_hello};
 pub use ids::{EPOCH_ROUNDS, FederationId, epoch_of};
 pub use leak::{
     DIRECTION_ENTRY_MAX, check_direction, check_leak, check_ledger, default_scalars_max, scalars_per_round, spread_min,
 };
 pub use list::{ListItem, MAX_PARAMETERS, SealedShares, check_order, decode_list, encode_list, list_root};
-pub use model_file::{decode_model, encode_model, model_file_length, model_root};
+pub use model_file::{ModelHasher, decode_model, encode_model, model_file_length, model_header, model_root};
 pub use payout::{
     CumulativeLedger, PayoutTree, Role, SettleNode, SettleTree, Settlement, Share, close_split, payout_leaf,
     prefix_split_floor, settle, settle_leaf, verify_claim, verify_settle,

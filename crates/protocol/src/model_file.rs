@@ -13,7 +13,7 @@ use crate::spec::ModelSpec;
 
 /// Bytes of the file: the bound for a download.
 pub fn model_file_length(spec: &ModelSpec) -> Result<u64, Error> {
-    Ok(header(spec)?.len() as u64 + 4 * u64::from(spec.parameters()?))
+    Ok(model_header(spec)?.len() as u64 + 4 * u64::from(spec.parameters()?))
 }
 
 /// The file of these weights.
@@ -21,7 +21,7 @@ pub fn encode_model(spec: &ModelSpec, values: &[i32]) -> Result<Vec<u8>, Error> 
     if values.len() as u64 != u64::from(spec.parameters()?) {
         return Err(Error::ModelFile("not as many values as the layers have parameters"));
     }
-    let mut bytes = header(spec)?;
+    let mut bytes = model_header(spec)?;
     bytes.reserve_exact(4 * values.len());
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     Ok(bytes)
@@ -32,7 +32,7 @@ pub fn decode_model(spec: &ModelSpec, bytes: &[u8]) -> Result<Vec<i32>, Error> {
     if bytes.len() as u64 != model_file_length(spec)? {
         return Err(Error::ModelFile("another length than these layers give"));
     }
-    let header = header(spec)?;
+    let header = model_header(spec)?;
     let data =
         bytes.strip_prefix(header.as_slice()).ok_or(Error::ModelFile("another header than these layers give"))?;
     Ok(data.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word)).collect())
@@ -40,18 +40,54 @@ pub fn decode_model(spec: &ModelSpec, bytes: &[u8]) -> Result<Vec<i32>, Error> {
 
 /// The authoritative name of a model: the tree over its integers (docs/PROTOCOL.md, section 1).
 pub fn model_root(values: &[i32]) -> B256 {
-    let mut hasher = tree::TreeHasher::new(tree::kind::MODEL);
-    let mut leaf = Vec::with_capacity(4 * tree::LEAF_WORDS);
-    for words in values.chunks(tree::LEAF_WORDS) {
-        leaf.clear();
-        leaf.extend(words.iter().flat_map(|value| value.to_be_bytes()));
-        hasher.push(&leaf);
-    }
-    B256::from(hasher.finish())
+    let mut hasher = ModelHasher::new();
+    hasher.update(values);
+    hasher.finish()
 }
 
-/// Length prefix u64 little-endian, then type, shape and place of every tensor, padded to 8 bytes.
-fn header(spec: &ModelSpec) -> Result<Vec<u8>, Error> {
+/// [`model_root`] of weights that come in pieces.
+#[derive(Debug)]
+pub struct ModelHasher {
+    tree: tree::TreeHasher,
+    leaf: Vec<u8>,
+}
+
+impl ModelHasher {
+    pub fn new() -> Self {
+        Self { tree: tree::TreeHasher::new(tree::kind::MODEL), leaf: Vec::with_capacity(LEAF) }
+    }
+
+    /// Takes the next weights.
+    pub fn update(&mut self, values: &[i32]) {
+        for value in values {
+            self.leaf.extend_from_slice(&value.to_be_bytes());
+            if self.leaf.len() == LEAF {
+                self.tree.push(&self.leaf);
+                self.leaf.clear();
+            }
+        }
+    }
+
+    pub fn finish(mut self) -> B256 {
+        if !self.leaf.is_empty() {
+            self.tree.push(&self.leaf);
+        }
+        B256::from(self.tree.finish())
+    }
+}
+
+impl Default for ModelHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Bytes of a whole leaf.
+const LEAF: usize = 4 * tree::LEAF_WORDS;
+
+/// What stands in a file before its weights. Length prefix u64 little-endian, then type, shape and place of every tensor,
+/// padded to 8 bytes.
+pub fn model_header(spec: &ModelSpec) -> Result<Vec<u8>, Error> {
     // Refuses layer lists whose sizes do not fit 32 bits, so the products below cannot overflow.
     spec.parameters()?;
     let mut entries = Vec::new();
@@ -102,6 +138,9 @@ mod tests {
     fn the_root_is_of_the_integers() {
         let mut values: Vec<i32> = (0..300).collect();
         let root = model_root(&values);
+        let mut pieces = ModelHasher::new();
+        values.chunks(77).for_each(|piece| pieces.update(piece));
+        assert_eq!(pieces.finish(), root);
         values[299] -= 1;
         assert_ne!(model_root(&values), root);
     }

@@ -3,27 +3,32 @@
 //!
 //! ```text
 //! blocks/<64 hex digits>   a block; CIDv0 and CIDv1 names share it
-//! tmp/                     blocks being written
+//! tmp/<process>-<n>/       blocks being written; locked by the opening whose they are
 //! unmirrored/<cid>         objects a mirror has not confirmed yet (see `Tee`)
-//! lock                     held while open, shared: several processes may use one directory
+//! lock                     held while an opening makes its place in `tmp/`: several processes may use one directory
 //! ```
 //!
 //! **Durable when `put` returns:** the whole object. Every block's file is synced before it is
-//! renamed into place, and `blocks/` is synced once, after the last block of the object (for
-//! `put_all`, of the last object). After a crash in between, whole blocks of an object that was
-//! never acknowledged may remain; they are correct, and storing the object again uses them.
+//! renamed into place, which happens once all blocks of the object (for `put_all` and `keep`, of
+//! all objects) are written, and `blocks/` is synced once after that. After a crash in between,
+//! whole blocks of an object that was never acknowledged may remain; they are correct, and storing
+//! the object again uses them.
 //! `blocks/` is one flat directory so that one sync covers an object.
 //!
 //! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes.
 //! Storing an object again replaces its damaged blocks.
 
+mod bounded;
 mod write;
 
 use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -31,13 +36,14 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Block, BlockSource, Layout, MAX_BLOCK, Store, StoreError,
+    Block, BlockSource, Incoming, Layout, MAX_BLOCK, Store, StoreError,
     blocking::{blocking, open_file},
     error::Place,
     ids::{self, Digest32},
     layout,
 };
-use write::Batch;
+pub use bounded::BoundedStore;
+pub(crate) use write::Batch;
 
 /// A block store in a directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -46,11 +52,18 @@ pub struct EmbeddedStore {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     dirs: Dirs,
     place: Place,
-    /// Held for the store's lifetime: says that files in `tmp/` may be somebody's.
+    /// Of `dirs.tmp`, held for the store's lifetime: says that what is in there is somebody's.
     _lock: File,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Empty then; should it not be, the next opening sweeps it.
+        let _ = fs::remove_dir(&self.dirs.tmp);
+    }
 }
 
 #[derive(Debug)]
@@ -64,6 +77,17 @@ impl Dirs {
     fn block(&self, digest: &Digest32) -> PathBuf {
         let name: String = digest.iter().map(|b| format!("{b:02x}")).collect();
         self.blocks.join(name)
+    }
+}
+
+impl Dirs {
+    /// Somebody may have removed them meanwhile. What was in them is gone; what comes is kept.
+    fn make_again(&self) -> Result<(), StoreError> {
+        for path in [&self.blocks, &self.tmp].into_iter().filter(|path| !path.is_dir()) {
+            tracing::error!(path = %path.display(), "the store's folder was removed; put it back from a copy");
+            fs::create_dir_all(path).map_err(disk("creating", path))?;
+        }
+        Ok(())
     }
 }
 
@@ -83,11 +107,12 @@ impl EmbeddedStore {
     }
 
     fn open_now(dir: &Path) -> Result<Self, StoreError> {
-        let dirs = Dirs { blocks: dir.join("blocks"), tmp: dir.join("tmp"), unmirrored: dir.join("unmirrored") };
-        for path in [&dirs.blocks, &dirs.tmp, &dirs.unmirrored] {
+        let (blocks, tmp, unmirrored) = (dir.join("blocks"), dir.join("tmp"), dir.join("unmirrored"));
+        for path in [&blocks, &tmp, &unmirrored] {
             fs::create_dir_all(path).map_err(disk("creating", path))?;
         }
-        let lock = lock(&dir.join("lock"), &dirs.tmp)?;
+        let (tmp, lock) = own_place(&dir.join("lock"), &tmp)?;
+        let dirs = Dirs { blocks, tmp, unmirrored };
         sync_dir(dir)?;
         let place = Place::new(format!("embedded store {}", dir.display()));
         Ok(Self { inner: Arc::new(Inner { dirs, place, _lock: lock }) })
@@ -95,11 +120,12 @@ impl EmbeddedStore {
 
     async fn with_batch<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Batch) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
-            let mut batch = Batch::new(&inner.dirs);
+            inner.dirs.make_again()?;
+            let mut batch = Batch::new(inner);
             let result = work(&mut batch)?;
             batch.finish()?;
             almoner_failpoint::reached(|| "store".into());
@@ -149,19 +175,48 @@ impl EmbeddedStore {
     }
 }
 
-/// Takes the shared lock; whoever finds nobody else first sweeps what a crash left in `tmp/`.
-fn lock(path: &Path, tmp: &Path) -> Result<File, StoreError> {
-    let file = File::options().create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(disk("opening", path))?;
-    if file.try_lock().is_ok() {
-        for entry in fs::read_dir(tmp).map_err(disk("listing", tmp))? {
-            let stale = entry.map_err(disk("listing", tmp))?.path();
-            fs::remove_file(&stale).map_err(disk("removing", &stale))?;
-        }
-        file.unlock().map_err(disk("unlocking", path))?;
+/// Makes a locked folder in `tmp` for this opening, after what a crash left there is swept: folders that nobody holds.
+fn own_place(gate: &Path, tmp: &Path) -> Result<(PathBuf, File), StoreError> {
+    /// Makes names unique in this process; the process id does so among processes.
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let file = File::options().create(true).truncate(false).write(true).open(gate);
+    let file = file.map_err(disk("opening", gate))?;
+    // Until it is closed: nobody sweeps between the making of a folder and its lock.
+    file.lock().map_err(disk("locking", gate))?;
+    for entry in fs::read_dir(tmp).map_err(disk("listing", tmp))? {
+        sweep(&entry.map_err(disk("listing", tmp))?.path())?;
     }
-    file.lock_shared().map_err(disk("locking", path))?;
-    Ok(file)
+    loop {
+        let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let own = tmp.join(format!("{}-{n}", std::process::id()));
+        match fs::create_dir(&own) {
+            Ok(()) => {
+                let lock = open_file(&own)?;
+                lock.lock().map_err(disk("locking", &own))?;
+                return Ok((own, lock));
+            }
+            // Process ids repeat across containers that share a volume: take the next name.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(disk("creating", &own)(e)),
+        }
+    }
+}
+
+/// Removes what nobody holds.
+fn sweep(path: &Path) -> Result<(), StoreError> {
+    let removed = match File::open(path) {
+        Ok(file) if path.is_dir() => match file.try_lock() {
+            Ok(()) => fs::remove_dir_all(path),
+            Err(_) => Ok(()),
+        },
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        // Whoever closes a store removes its folder without the gate.
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk("removing", path)(e)),
+        _ => Ok(()),
+    }
 }
 
 /// The bytes of a block file, `None` if there is none. Bounded whatever is on the disk.
@@ -210,13 +265,18 @@ impl Store for EmbeddedStore {
         self.with_batch(move |batch| {
             let mut file = open_file(&path)?;
             let failed = |source| disk("reading", &path)(source);
-            layout::build_from(&mut file, Layout::V1_2025, &failed, &mut |cid, block| batch.block(&cid, block))
+            layout::build_from(&mut file, Layout::V1_2025, &failed, &mut |cid, block| batch.block(&cid, &block))
         })
         .await
     }
 
     async fn put_all(&self, objects: Vec<Bytes>) -> Result<Vec<Cid>, StoreError> {
         self.with_batch(move |batch| objects.iter().map(|o| batch.object(o)).collect()).await
+    }
+
+    /// What arrived lies in `tmp/`, and is gone when it is dropped or the store is opened anew.
+    fn incoming(&self) -> Incoming {
+        Incoming::on_disk(Batch::new(Arc::clone(&self.inner)))
     }
 }
 

@@ -20,7 +20,7 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Block, BlockSource, Store, StoreError, dag,
+    Block, BlockSource, Incoming, Store, StoreError, Whole, dag,
     error::Place,
     ids::{self, Digest32, sha256},
 };
@@ -190,6 +190,14 @@ impl Store for FaultyStore {
 
     async fn put_all(&self, objects: Vec<Bytes>) -> Result<Vec<Cid>, StoreError> {
         self.inner.put_all(objects).await
+    }
+
+    fn incoming(&self) -> Incoming {
+        self.inner.incoming()
+    }
+
+    async fn keep(&self, objects: Vec<Whole>) -> Result<(), StoreError> {
+        self.inner.keep(objects).await
     }
 
     async fn get(&self, cid: &Cid, max: u64) -> Result<Bytes, StoreError> {

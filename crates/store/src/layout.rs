@@ -39,16 +39,76 @@ pub(crate) type Sink<'a> = dyn FnMut(Cid, Bytes) -> Result<(), StoreError> + 'a;
 
 /// The CID of `bytes` under `layout`; nothing is stored.
 pub fn cid_of(bytes: &[u8], layout: Layout) -> Cid {
-    let mut builder = Builder::new(layout);
-    for chunk in chunks(bytes.len(), layout.chunk) {
-        let chunk = &bytes[chunk];
-        builder
-            .leaf(link(RAW, chunk, chunk.len() as u64, 0), &mut |_, _| Ok(()))
-            // Cannot fail: only the sink returns errors, and this one returns none.
-            .expect("a sink that accepts everything");
+    let mut hasher = CidHasher::new(layout);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// [`cid_of`] for bytes that come in pieces; one chunk of them is held.
+#[derive(Debug)]
+pub struct CidHasher(Chunker);
+
+impl CidHasher {
+    pub fn new(layout: Layout) -> Self {
+        Self(Chunker::new(layout))
     }
-    // Cannot fail, for the same reason.
-    builder.finish(&mut |_, _| Ok(())).expect("a sink that accepts everything")
+
+    /// Takes the next bytes.
+    pub fn write(&mut self, bytes: &[u8]) {
+        // Cannot fail: only the sink returns errors, and this one returns none.
+        self.0.write(bytes, &mut |_, _| Ok(())).expect("a sink that accepts everything");
+    }
+
+    /// The CID of the bytes so far.
+    pub fn finish(self) -> Cid {
+        // Cannot fail, for the same reason.
+        self.0.finish(&mut |_, _| Ok(())).expect("a sink that accepts everything")
+    }
+}
+
+/// Receives every block by reference.
+type Keep<'a> = dyn FnMut(&Cid, &[u8]) -> Result<(), StoreError> + 'a;
+
+/// Cuts bytes that come in pieces into leaves and builds the tree over them.
+#[derive(Debug)]
+pub(crate) struct Chunker {
+    size: usize,
+    builder: Builder,
+    chunk: Vec<u8>,
+}
+
+impl Chunker {
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self { size: layout.chunk, builder: Builder::new(layout), chunk: Vec::new() }
+    }
+
+    pub(crate) fn write(&mut self, mut bytes: &[u8], keep: &mut Keep<'_>) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            // A whole chunk is not copied.
+            if self.chunk.is_empty() && bytes.len() >= self.size {
+                let (whole, rest) = bytes.split_at(self.size);
+                self.builder.keep_leaf(whole, keep)?;
+                bytes = rest;
+                continue;
+            }
+            let (head, rest) = bytes.split_at(bytes.len().min(self.size - self.chunk.len()));
+            self.chunk.extend_from_slice(head);
+            bytes = rest;
+            if self.chunk.len() == self.size {
+                self.builder.keep_leaf(&self.chunk, keep)?;
+                self.chunk.clear();
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self, keep: &mut Keep<'_>) -> Result<Cid, StoreError> {
+        // The empty file is one empty leaf; no other file has an empty leaf.
+        if !self.chunk.is_empty() || self.builder.is_empty() {
+            self.builder.keep_leaf(&self.chunk, keep)?;
+        }
+        self.builder.finish(&mut |cid, block| keep(&cid, &block))
+    }
 }
 
 /// Builds the DAG of bytes in memory; leaves share the caller's buffer.
@@ -97,7 +157,13 @@ fn link(codec: u64, block: &[u8], size: u64, below: u64) -> Link {
     Link { cid, size, total: below + block.len() as u64 }
 }
 
+/// The link to a leaf.
+fn leaf(chunk: &[u8]) -> Link {
+    link(RAW, chunk, chunk.len() as u64, 0)
+}
+
 /// One list of finished children per level; a full list becomes a node when one more arrives.
+#[derive(Debug)]
 struct Builder {
     width: usize,
     levels: Vec<Vec<Link>>,
@@ -109,13 +175,23 @@ impl Builder {
     }
 
     fn chunk(&mut self, chunk: Bytes, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        let leaf = link(RAW, &chunk, chunk.len() as u64, 0);
+        let leaf = leaf(&chunk);
         sink(leaf.cid, chunk)?;
         self.leaf(leaf, sink)
     }
 
+    fn is_empty(&self) -> bool {
+        self.levels.iter().all(Vec::is_empty)
+    }
+
     fn leaf(&mut self, leaf: Link, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         self.push(0, leaf, sink)
+    }
+
+    fn keep_leaf(&mut self, chunk: &[u8], keep: &mut Keep<'_>) -> Result<(), StoreError> {
+        let leaf = leaf(chunk);
+        keep(&leaf.cid, chunk)?;
+        self.leaf(leaf, &mut |cid, block| keep(&cid, &block))
     }
 
     fn push(&mut self, level: usize, link: Link, sink: &mut Sink<'_>) -> Result<(), StoreError> {

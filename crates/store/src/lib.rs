@@ -3,7 +3,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | keep blobs in a directory | [`EmbeddedStore`] |
+//! | keep blobs in a directory | [`EmbeddedStore`]; [`BoundedStore`] within a quota |
 //! | keep them in a Kubo daemon | [`KuboStore`] (CAR import over its RPC) |
 //! | both, the first being enough | [`Tee`] |
 //! | read from any list of gateways | [`GatewayStore`] |
@@ -27,6 +27,7 @@ mod faulty;
 pub mod gateway;
 mod http;
 mod ids;
+mod incoming;
 mod kubo;
 mod layout;
 mod memory;
@@ -43,13 +44,14 @@ pub use cid::Cid;
 pub use reqwest::Url;
 
 pub use block::Block;
-pub use embedded::EmbeddedStore;
+pub use embedded::{BoundedStore, EmbeddedStore};
 pub use error::{Blame, Malformed, Place, Refusal, StoreError};
 pub use faulty::{Faults, FaultyStore, Injected};
 pub use gateway::GatewayStore;
 pub use ids::{cid_from_bytes, cid_from_text};
+pub use incoming::{Incoming, Whole};
 pub use kubo::KuboStore;
-pub use layout::{Layout, cid_of};
+pub use layout::{CidHasher, Layout, cid_of};
 pub use memory::MemoryStore;
 pub use near::Near;
 pub use store::{BlockSource, Store};

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Block, StoreError,
+    Block, Incoming, StoreError, Whole,
+    blocking::blocking,
     dag::{self, Output},
+    embedded::Batch,
     error::Place,
+    incoming::Held,
     walk::Walk,
 };
 
@@ -42,6 +45,26 @@ pub trait Store: BlockSource {
             cids.push(self.put(object).await?);
         }
         Ok(cids)
+    }
+
+    /// Begins an object that arrives in pieces.
+    fn incoming(&self) -> Incoming {
+        Incoming::in_memory()
+    }
+
+    /// Stores objects that arrived, with one flush among them; as durable then as after a `put`.
+    async fn keep(&self, objects: Vec<Whole>) -> Result<(), StoreError> {
+        let mut batches = Vec::new();
+        for object in objects {
+            match object.bytes {
+                Held::Memory(bytes) => drop(self.put(bytes).await?),
+                Held::Disk(batch) => batches.push(batch),
+            }
+        }
+        match batches.is_empty() {
+            true => Ok(()),
+            false => blocking(move || Batch::finish_all(batches)).await,
+        }
     }
 
     /// Reads a whole file of at most `max` bytes.

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::{Block, BlockSource, EmbeddedStore, KuboStore, Store, StoreError, error::Place};
+use crate::{Block, BlockSource, EmbeddedStore, Incoming, KuboStore, Store, StoreError, Whole, error::Place};
 
 /// Embedded store and mirror in one.
 #[derive(Debug)]
@@ -114,6 +114,19 @@ impl Store for Tee {
             self.mirror(cid).await?;
         }
         Ok(cids)
+    }
+
+    fn incoming(&self) -> Incoming {
+        self.embedded.incoming()
+    }
+
+    async fn keep(&self, objects: Vec<Whole>) -> Result<(), StoreError> {
+        let cids: Vec<Cid> = objects.iter().map(|object| *object.cid()).collect();
+        self.embedded.keep(objects).await?;
+        for cid in &cids {
+            self.mirror(cid).await?;
+        }
+        Ok(())
     }
 }
 

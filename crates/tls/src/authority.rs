@@ -4,6 +4,7 @@
 //! authority.key   whoever has it can be anybody; 0600, and off the coordinator's machine if you can
 //! ca.pem          what coordinators and callers hold certificates against
 //! revoked.pem     the revocations, signed; the coordinator reads it again when it changes
+//! issued/         copies of what the coordinator issued by itself, to revoke by: at enrolment, and renewed
 //! ```
 //!
 //! Of a request for a certificate only the key is taken: who its holder is says the operator, not the request.
@@ -20,13 +21,14 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use crate::caller::{Role, uri};
+use crate::caller::{Facts, Role, uri};
 use crate::revoked::{self, Revoked};
 use crate::{TlsError, files};
 
 const KEY: &str = "authority.key";
 const CERTIFICATE: &str = "ca.pem";
 const REVOKED: &str = "revoked.pem";
+const ISSUED: &str = "issued";
 /// An authority outlives every certificate of it; replacing it means giving everybody a new `ca.pem`.
 const AUTHORITY_DAYS: i64 = 3650;
 /// Clocks differ: a certificate is valid a little before it is made.
@@ -140,14 +142,8 @@ impl Authority {
         self.with_fresh_key(holder(role, account, days)?)
     }
 
-    /// As [`Self::issue`], until a given time.
-    #[cfg(test)]
-    pub(crate) fn issue_until(
-        &self,
-        role: Role,
-        account: Address,
-        until: std::time::SystemTime,
-    ) -> Result<Issued, TlsError> {
+    /// As [`Self::issue`], for the two days until a given time.
+    pub fn issue_until(&self, role: Role, account: Address, until: std::time::SystemTime) -> Result<Issued, TlsError> {
         let mut params = holder(role, account, 1)?;
         params.not_before = OffsetDateTime::from(until) - Duration::days(2);
         params.not_after = until.into();
@@ -180,6 +176,18 @@ impl Authority {
         files::write_new(&own, certificate)?;
         files::replace(&ca, &self.certificate)?;
         Ok(Handed { certificate: own, key: key.map(|_| own_key), ca })
+    }
+
+    /// Keeps a copy of a certificate that its operator did not see: it can be revoked by that.
+    pub fn keep(&self, certificate: &str) -> Result<(), TlsError> {
+        let dir = self.dir.join(ISSUED);
+        fs::create_dir_all(&dir).map_err(TlsError::file(&dir))?;
+        let chain = files::certificates_in(certificate.as_bytes(), &dir)?;
+        let facts = chain.first().and_then(|der| Facts::read(der));
+        let facts = facts.ok_or_else(|| TlsError::NotPem { file: dir.clone(), wanted: "a certificate" })?;
+        let whose = facts.peer.named.map_or_else(|| "nobody".into(), |(role, account)| format!("{role}-{account:#x}"));
+        let print = hex(&facts.peer.fingerprint[..4]);
+        files::replace(&dir.join(format!("{whose}-{print}.pem")), certificate)
     }
 
     /// Takes a certificate of this authority back. Once is as good as twice.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
-use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::lobby::Seat;
+use crate::greeting::fingerprint;
 
 /// Stands before role and account in a certificate.
 const SCHEME: &str = "almoner";
@@ -62,10 +62,12 @@ impl FromStr for Role {
 /// The holder of a certificate that the door has checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Role and account; an authority of somebody else's may issue certificates that name none.
+    /// Role and account, where the federation's own authority says so: of another's certificates they are not believed.
     pub named: Option<(Role, Address)>,
     /// SHA-256 of the certificate.
     pub fingerprint: B256,
+    /// When the last third of the certificate's life begins: from then on it is renewed.
+    pub late: SystemTime,
 }
 
 /// Who sent a request. The door puts it beside every request of a connection.
@@ -73,13 +75,18 @@ pub struct Peer {
 pub struct Caller {
     /// None: it showed no certificate, or the connection is in the clear.
     pub peer: Option<Peer>,
+    /// Whose key said hello on this connection.
+    pub account: Option<Address>,
+    /// Fingerprint of the certificate that we showed; none in the clear.
+    pub server: Option<B256>,
     /// Where it has no certificate.
     pub(crate) seat: Option<Arc<Seat>>,
 }
 
-impl From<Peer> for Caller {
-    fn from(peer: Peer) -> Self {
-        Self { peer: Some(peer), seat: None }
+impl Caller {
+    /// Who showed a certificate, and said hello.
+    pub fn known(peer: Option<Peer>, account: Option<Address>) -> Self {
+        Self { peer, account, ..Self::default() }
     }
 }
 
@@ -97,7 +104,6 @@ pub(crate) struct Facts {
     pub(crate) peer: Peer,
     /// The issuer's name and the serial: what a revocation names.
     pub(crate) number: (Vec<u8>, Vec<u8>),
-    pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
 }
 
@@ -129,18 +135,19 @@ impl Facts {
             _ => None,
         };
         let at = |time: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time).unwrap_or(0));
+        let (not_before, not_after) =
+            (at(certificate.validity().not_before.timestamp()), at(certificate.validity().not_after.timestamp()));
+        let late = not_after - not_after.duration_since(not_before).unwrap_or_default() / 3;
         Some(Self {
-            peer: Peer { named, fingerprint: B256::from(<[u8; 32]>::from(Sha256::digest(der))) },
+            peer: Peer { named, fingerprint: fingerprint(der), late },
             number: (certificate.issuer().as_raw().to_vec(), certificate.raw_serial().to_vec()),
-            not_before: at(certificate.validity().not_before.timestamp()),
-            not_after: at(certificate.validity().not_after.timestamp()),
+            not_after,
         })
     }
 
     /// Whether less than a third of its life is left.
     pub(crate) fn is_late(&self, now: SystemTime) -> bool {
-        let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.not_after.duration_since(now).unwrap_or_default() < life / 3
+        now > self.peer.late
     }
 }
 

@@ -5,24 +5,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use alloy_primitives::B256;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::caller::{Facts, day};
 use crate::line::Dial;
 use crate::watched::Watched;
-use crate::{Peer, TlsError, error, files, install_provider, is_loopback};
+use crate::{Greet, Peer, TlsError, error, files, install_provider, is_loopback, renewed};
 
 /// For a line to be made, whoever dials.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How often the log hears of the same trouble.
 const REPEAT: Duration = Duration::from_secs(600);
-/// Between two looks at how long a certificate lasts.
-const REMIND: Duration = Duration::from_secs(24 * 3600);
 
 /// The files of whoever dials. All of them may be missing: then the system's authorities are trusted, and nothing is
 /// shown.
@@ -73,6 +71,10 @@ struct Inner {
     told: Mutex<Option<(String, Instant)>>,
     /// HTTPS_PROXY and NO_PROXY, as they were when this was made.
     proxies: Matcher,
+    /// Says hello on each line that is made from now on.
+    greet: OnceLock<Greet>,
+    /// Fingerprint of the certificate at the other end of the latest line.
+    server: Mutex<Option<B256>>,
 }
 
 /// Dials with one set of files. Clones share everything.
@@ -105,7 +107,26 @@ impl Client {
         let watched = Watched::new(named.into_iter().flatten().cloned().collect());
         let (config, shown) = configuration(&files)?;
         let state = Mutex::new(State { watched, config, shown });
-        Ok(Self(Arc::new(Inner { files, state, trouble: Mutex::new(None), told: Mutex::new(None), proxies })))
+        let (trouble, told, server) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
+        Ok(Self(Arc::new(Inner { files, state, trouble, told, proxies, greet: OnceLock::new(), server })))
+    }
+
+    /// Has each line that is made from now on begin with a hello. The first greeting is the one that stays.
+    pub fn introduce(&self, greet: Greet) {
+        let _ = self.0.greet.set(greet);
+    }
+
+    pub(crate) fn greet(&self) -> Option<Greet> {
+        self.0.greet.get().cloned()
+    }
+
+    /// Fingerprint of the certificate at the other end of the latest line; none before there was one.
+    pub fn server(&self) -> Option<B256> {
+        *self.0.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn reached(&self, server: B256) {
+        *self.0.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
     /// A channel that connects when it is used, and again whenever it must.
@@ -177,8 +198,9 @@ impl Client {
         self.0.files.ca.as_ref().map_or_else(|| "the system's".into(), |ca| ca.display().to_string())
     }
 
-    /// What the next line is made with. Files that cannot be used change nothing: the next look may find them whole.
-    pub(crate) fn look(&self) -> Arc<ClientConfig> {
+    /// What the next line is made with, and the fingerprint of what it shows. Files that cannot be used change nothing:
+    /// the next look may find them whole.
+    pub(crate) fn look(&self) -> (Arc<ClientConfig>, B256) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.watched.changed() {
             match configuration(&self.0.files) {
@@ -189,29 +211,19 @@ impl Client {
                 Err(error) => tracing::warn!(%error, "changed certificates are not used"),
             }
         }
-        state.config.clone()
+        (state.config.clone(), state.shown.as_ref().map_or(B256::ZERO, |shown| shown.peer.fingerprint))
     }
 
-    /// Says once a day that our certificate expires soon, as long as it does.
-    pub async fn remind(self, shutdown: CancellationToken) {
-        let each_day = async {
-            loop {
-                self.look();
-                self.warn_if_late(SystemTime::now());
-                tokio::time::sleep(REMIND).await;
-            }
-        };
-        let _ = shutdown.run_until_cancelled(each_day).await;
-    }
-
-    fn warn_if_late(&self, now: SystemTime) {
+    /// When our certificate expires, if it is in the last third of its life.
+    pub fn expires(&self, now: SystemTime) -> Option<SystemTime> {
+        self.look();
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(shown), Some(file)) = (&state.shown, &self.0.files.certificate)
-            && shown.is_late(now)
-        {
-            let (file, expires) = (file.display(), day(shown.not_after));
-            tracing::warn!(%file, expires, "our certificate expires soon: ask the operator for a new one");
-        }
+        state.shown.as_ref().filter(|shown| shown.is_late(now)).map(|shown| shown.not_after)
+    }
+
+    /// Puts a renewed certificate and its key where the old ones are, once it is sure that they are fit to be used.
+    pub fn renew(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+        renewed::put(&self.0.files, self.shown().as_ref(), certificate, key)
     }
 }
 
@@ -244,6 +256,7 @@ fn secure(endpoint: &Endpoint) -> Result<bool, TlsError> {
 }
 
 fn configuration(files: &ClientFiles) -> Result<(Arc<ClientConfig>, Option<Facts>), TlsError> {
+    renewed::settle(files)?;
     let roots = files.ca.as_deref().map_or_else(|| Ok(system()), files::roots)?;
     let builder = ClientConfig::builder().with_root_certificates(roots);
     let (mut config, shown) = match (&files.certificate, &files.key) {

@@ -33,6 +33,7 @@ enum Bytes {
 #[derive(Debug)]
 pub struct Conn {
     bytes: Bytes,
+    caller: Caller,
     right: Right,
 }
 
@@ -98,8 +99,9 @@ impl Stream for Plain {
                 Ok((line, _)) => {
                     // One that is gone already says so when it is read.
                     let _ = line.set_nodelay(true);
-                    let right = Right::Guest(self.lobby.enter());
-                    return Poll::Ready(Some(Ok(Conn { bytes: Bytes::Plain(line), right })));
+                    let guest = self.lobby.enter();
+                    let caller = Caller { seat: Some(guest.seat.clone()), ..Caller::default() };
+                    return Poll::Ready(Some(Ok(Conn { bytes: Bytes::Plain(line), caller, right: Right::Guest(guest) })));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -113,12 +115,13 @@ impl Stream for Plain {
 }
 
 impl Conn {
-    pub(crate) fn known(stream: TlsStream<TcpStream>, standing: Standing) -> Self {
-        Self { bytes: Bytes::Secure(Box::new(stream)), right: Right::Standing(standing) }
+    pub(crate) fn known(stream: TlsStream<TcpStream>, caller: Caller, standing: Standing) -> Self {
+        Self { bytes: Bytes::Secure(Box::new(stream)), caller, right: Right::Standing(standing) }
     }
 
-    pub(crate) fn unknown(stream: TlsStream<TcpStream>, guest: Guest) -> Self {
-        Self { bytes: Bytes::Secure(Box::new(stream)), right: Right::Guest(guest) }
+    pub(crate) fn unknown(stream: TlsStream<TcpStream>, caller: Caller, guest: Guest) -> Self {
+        let caller = Caller { seat: Some(guest.seat.clone()), ..caller };
+        Self { bytes: Bytes::Secure(Box::new(stream)), caller, right: Right::Guest(guest) }
     }
 
     fn may_stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -143,10 +146,7 @@ impl Connected for Conn {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
-        match &self.right {
-            Right::Standing(standing) => Caller::from(standing.facts.peer.clone()),
-            Right::Guest(guest) => Caller { peer: None, seat: Some(guest.seat.clone()) },
-        }
+        self.caller.clone()
     }
 }
 

@@ -3,34 +3,37 @@
 //! 1. A handshake has ten seconds, and so many run at once; one more ends the oldest. A flood of half-open connections
 //!    ends its own, an honest caller is through in a few round trips.
 //! 2. A certificate that is shown must be from an authority of `clients_ca`, valid, and not on the list of revocations.
-//!    Whoever shows none comes in as nobody: what nobody may ask is decided once, where requests are dispatched.
-//!    Behind the door they have places in a [`Lobby`], which is not endless; whoever shows one does not need any.
-//! 3. Connections live for hours, so each is cut as soon as its certificate expires or is revoked, and none is resumed.
+//!    Whoever shows none comes in as nobody: what nobody may ask is decided once, where requests are dispatched. One from
+//!    an authority of `sites_ca` lets its holder in too, and names nobody, whatever stands in it: a hospital's authority
+//!    cannot make operators. Behind the door those who showed none have places in a [`Lobby`], which is not endless;
+//!    whoever shows one does not need any.
+//! 3. Whoever says hello says it at once, and for this channel; else the door hangs up.
+//! 4. Connections live for hours, so each is cut as soon as its certificate expires or is revoked, and none is resumed.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use alloy_primitives::{Address, B256};
 use rustls::ServerConfig;
-use rustls::pki_types::CertificateRevocationListDer;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use serde::Deserialize;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::caller::{Facts, day};
 use crate::conn::{AGAIN, Conn, Standing, linger};
 use crate::lobby::Lobby;
+use crate::rules::{Believed, Rules, rules};
 use crate::watched::Watched;
-use crate::{TlsError, files, install_provider, revoked};
+use crate::{Binding, Caller, GREETING, Hear, ServerFiles, TlsError, greeting, install_provider};
 
 /// For a whole handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -43,23 +46,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often an operator is told of a certificate that is about to expire.
 const REMIND: Duration = Duration::from_secs(24 * 3600);
 
-/// What a server shows and whom it lets in.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerFiles {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    /// Authorities of callers; without it nobody is asked for a certificate.
-    pub clients_ca: Option<PathBuf>,
-    /// Revocations of those authorities.
-    pub revoked: Option<PathBuf>,
-}
-
-/// What follows from the files.
-struct Rules {
+/// What one handshake is held against.
+struct Terms {
     config: Arc<ServerConfig>,
-    revoked: HashSet<(Vec<u8>, Vec<u8>)>,
-    certificate: Facts,
+    /// Fingerprint of our own certificate.
+    own: B256,
+    believed: Believed,
+    /// How many changes of the files went before.
+    changes: u64,
 }
 
 struct State {
@@ -85,7 +79,8 @@ impl Door {
     /// Reads every file; what is wrong with one is told before anybody calls.
     pub fn open(files: ServerFiles) -> Result<Arc<Self>, TlsError> {
         install_provider();
-        let named = [Some(&files.certificate), Some(&files.key), files.clients_ca.as_ref(), files.revoked.as_ref()];
+        let others = [&files.clients_ca, &files.sites_ca, &files.revoked].map(Option::as_ref);
+        let named = [&[Some(&files.certificate), Some(&files.key)], &others[..]].concat();
         // Looked at before it is read: a change in between is seen as one.
         let watched = Watched::new(named.into_iter().flatten().cloned().collect());
         let state = State { watched, rules: rules(&files)?, reminded: None };
@@ -94,13 +89,13 @@ impl Door {
 
     /// Whether callers are asked for certificates.
     pub fn asks(&self) -> bool {
-        self.files.clients_ca.is_some()
+        self.files.clients_ca.is_some() || self.files.sites_ca.is_some()
     }
 
-    /// The connections that are through, as long as the stream lives.
-    pub fn accept(self: &Arc<Self>, listener: TcpListener) -> ReceiverStream<io::Result<Conn>> {
+    /// The connections that are through, as long as the stream lives. Whoever says hello is heard by `hear`.
+    pub fn accept(self: &Arc<Self>, listener: TcpListener, hear: Hear) -> ReceiverStream<io::Result<Conn>> {
         let (through, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(admit(self.clone(), listener, through));
+        tokio::spawn(admit(self.clone(), listener, hear, through));
         ReceiverStream::new(waiting)
     }
 
@@ -109,9 +104,9 @@ impl Door {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the files again if they changed; what a handshake is held against then, and how many changes went before.
-    /// What cannot be read changes nothing, and the log says so: the next look may find it whole.
-    fn look(&self) -> (Arc<ServerConfig>, u64) {
+    /// Reads the files again if they changed; what a handshake is held against then. What cannot be read changes nothing,
+    /// and the log says so: the next look may find it whole.
+    fn look(&self) -> Terms {
         let mut state = self.locked();
         if state.watched.changed() {
             match rules(&self.files) {
@@ -132,7 +127,9 @@ impl Door {
             state.reminded = Some(now);
         }
         // Under one lock: a handshake on older rules must not count as one on these.
-        (state.rules.config.clone(), self.changes())
+        let Rules { config, certificate, believed, .. } = &state.rules;
+        let (config, own, believed) = (config.clone(), certificate.peer.fingerprint, believed.clone());
+        Terms { config, own, believed, changes: self.changes() }
     }
 
     pub(crate) fn changes(&self) -> u64 {
@@ -144,56 +141,7 @@ impl Door {
     }
 }
 
-fn rules(files: &ServerFiles) -> Result<Rules, TlsError> {
-    let chain = files::certificates(&files.certificate)?;
-    let unusable =
-        |file: &PathBuf, error: &dyn fmt::Display| TlsError::Unusable { file: file.clone(), detail: error.to_string() };
-    let certificate = chain.first().and_then(|der| Facts::read(der));
-    let certificate = certificate.ok_or_else(|| unusable(&files.certificate, &"not a certificate that can be read"))?;
-    if certificate.not_after <= SystemTime::now() {
-        let (file, on) = (files.certificate.clone(), day(certificate.not_after));
-        return Err(TlsError::Expired { file, on });
-    }
-    let lists = revocations(files)?;
-    let revoked = lists.iter().flat_map(revoked::numbers).collect();
-    let builder = ServerConfig::builder();
-    let builder = match &files.clients_ca {
-        None => builder.with_no_client_auth(),
-        Some(ca) => {
-            let verifier = WebPkiClientVerifier::builder(Arc::new(files::roots(ca)?))
-                .with_crls(lists)
-                .only_check_end_entity_revocation()
-                // Of an authority that has no list here nothing can have been revoked here.
-                .allow_unknown_revocation_status()
-                .allow_unauthenticated();
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(ca, &error))?)
-        }
-    };
-    let built = builder.with_single_cert(chain, files::key(&files.key)?);
-    let mut config =
-        built.map_err(|_| TlsError::OtherKey { certificate: files.certificate.clone(), key: files.key.clone() })?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // A resumed session is not held against revocations.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(Rules { config: Arc::new(config), revoked, certificate })
-}
-
-/// The lists of `revoked`, each from an authority of `clients_ca`: another's would take nothing back, and say nothing.
-fn revocations(files: &ServerFiles) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let Some(file) = &files.revoked else { return Ok(Vec::new()) };
-    let Some(ca) = &files.clients_ca else {
-        let detail = "revoked needs clients_ca beside it: nobody is asked for a certificate without".into();
-        return Err(TlsError::Unusable { file: file.clone(), detail });
-    };
-    let (lists, authorities) = (files::revocations(file)?, files::certificates(ca)?);
-    match lists.iter().all(|list| revoked::is_from(list, &authorities)) {
-        true => Ok(lists),
-        false => Err(TlsError::OtherRevocations { file: file.clone() }),
-    }
-}
-
-async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io::Result<Conn>>) {
+async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc::Sender<io::Result<Conn>>) {
     let mut handshakes = JoinSet::new();
     let (mut oldest, lobby) = (VecDeque::new(), Lobby::new());
     let mut look = interval(LOOK);
@@ -210,9 +158,10 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
                     if oldest.len() >= HANDSHAKES && let Some(first) = oldest.pop_front() {
                         first.abort();
                     }
-                    let (door, lobby, through, rules) = (door.clone(), lobby.clone(), through.clone(), door.look());
+                    let (door, lobby, through, terms) = (door.clone(), lobby.clone(), through.clone(), door.look());
+                    let hear = hear.clone();
                     oldest.push_back(handshakes.spawn(async move {
-                        match timeout(HANDSHAKE, handshake(door, lobby, rules, line)).await {
+                        match timeout(HANDSHAKE, handshake(door, lobby, terms, hear, line)).await {
                             // Whoever serves waits for it or is gone.
                             Ok(Ok(conn)) => { let _ = through.send(Ok(conn)).await; }
                             Ok(Err(error)) => tracing::debug!(%from, %error, "no handshake"),
@@ -234,24 +183,45 @@ async fn admit(door: Arc<Door>, listener: TcpListener, through: mpsc::Sender<io:
 async fn handshake(
     door: Arc<Door>,
     lobby: Arc<Lobby>,
-    rules: (Arc<ServerConfig>, u64),
+    terms: Terms,
+    hear: Hear,
     line: TcpStream,
 ) -> io::Result<Conn> {
-    let (config, changes) = rules;
+    let Terms { config, own, believed, changes } = terms;
     line.set_nodelay(true)?;
-    match TlsAcceptor::from(config).accept(line).into_fallible().await {
-        Ok(stream) => {
-            let (_, session) = stream.get_ref();
-            let shown = session.peer_certificates().and_then(|chain| chain.first());
-            let facts = shown.map(|der| Facts::read(der).ok_or(io::ErrorKind::InvalidData)).transpose()?;
-            Ok(match facts {
-                Some(facts) => Conn::known(stream, Standing::new(door, facts, changes)),
-                None => Conn::unknown(stream, lobby.enter()),
-            })
-        }
+    let mut stream = match TlsAcceptor::from(config).accept(line).into_fallible().await {
+        Ok(stream) => stream,
         Err((error, line)) => {
             linger(line).await;
-            Err(error)
+            return Err(error);
         }
+    };
+    let account = heard(&mut stream, own, hear).await?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let facts = chain.first().map(|der| Facts::read(der).ok_or(io::ErrorKind::InvalidData)).transpose()?;
+    let facts = facts.map(|mut facts| {
+        facts.peer.named = facts.peer.named.filter(|_| believed.holds(chain));
+        facts
+    });
+    let peer = facts.as_ref().map(|facts| facts.peer.clone());
+    let caller = Caller { server: Some(own), ..Caller::known(peer, account) };
+    Ok(match facts {
+        Some(facts) => Conn::known(stream, caller, Standing::new(door, facts, changes)),
+        None => Conn::unknown(stream, caller, lobby.enter()),
+    })
+}
+
+/// Whose hello comes first, where the caller has said that one does.
+async fn heard(stream: &mut TlsStream<TcpStream>, own: B256, hear: Hear) -> io::Result<Option<Address>> {
+    let (_, session) = stream.get_ref();
+    if session.alpn_protocol() != Some(greeting::ALPN) {
+        return Ok(None);
     }
+    let refused = |why: &str| io::Error::new(io::ErrorKind::PermissionDenied, why);
+    let exporter = greeting::exporter(session).ok_or_else(|| refused("a hello needs TLS 1.3"))?;
+    let client = greeting::fingerprint_of(session.peer_certificates());
+    let binding = Binding { client, server: own, exporter };
+    let mut said = [0; GREETING];
+    stream.read_exact(&mut said).await?;
+    hear(&binding, &said).map(Some).ok_or_else(|| refused("a hello that is nobody's, or another channel's"))
 }

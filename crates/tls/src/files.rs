@@ -31,15 +31,23 @@ pub(crate) fn read_text(file: &Path) -> Result<Zeroizing<String>, TlsError> {
 
 /// At least one certificate, the holder's own first.
 pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates_in(&read(file)?, file)
+}
+
+/// As [`certificates`], of what would be in the file.
+pub(crate) fn certificates_in(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wanted = "a certificate";
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = read.map_err(|_| TlsError::NotPem { file: file.to_owned(), wanted })?;
     if found.is_empty() { Err(TlsError::NotPem { file: file.to_owned(), wanted }) } else { Ok(found) }
 }
 
 /// A key that nobody but its owner may read.
 pub(crate) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = private_text(file)?;
+    key_in(&private_text(file)?, file)
+}
+
+pub(crate) fn key_in(text: &str, file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|_| TlsError::NotPem { file: file.to_owned(), wanted: "a private key" })
 }

@@ -3,9 +3,10 @@
 //! 1. An [`Authority`] issues certificates that name a role and an account, and revokes them.
 //! 2. A [`Door`] accepts connections, holds callers to the authority and its revocations, and says who is calling.
 //! 3. A [`Client`] dials: it trusts one authority, shows its certificate, and reads its files again when they change.
+//! 4. On each line it says hello first: whose account calls, signed for this channel ([`Greet`], [`Hear`]).
 //!
-//! Answered by it: reading and changing what is in transit, posing as a coordinator or as another caller, going on after
-//! a revocation. Not protected: who talks to whom and how much, and anything once an authority's key is stolen.
+//! Answered by it: reading and changing what is in transit, posing as a coordinator or as another caller, also with a
+//! certificate that was stolen, and going on after a revocation. Not protected: who talks to whom and how much, and anything once an authority's key is stolen.
 
 mod authority;
 mod caller;
@@ -14,9 +15,12 @@ mod conn;
 mod door;
 mod error;
 mod files;
+mod greeting;
 mod line;
 mod lobby;
+mod renewed;
 mod revoked;
+mod rules;
 mod watched;
 
 #[cfg(test)]
@@ -26,10 +30,12 @@ pub use authority::{Authority, Handed, Issued, Secret, request};
 pub use caller::{Caller, Peer, Role, greeted};
 pub use client::{Client, ClientFiles, ConnectError};
 pub use conn::{Conn, Plain, plain};
-pub use door::{Door, ServerFiles};
+pub use door::Door;
 pub use error::{Refusal, TlsError};
+pub use greeting::{Binding, GREETING, Greet, Greeting, Hear};
 pub use reqwest::ClientBuilder as HttpClientBuilder;
 pub use revoked::Revoked;
+pub use rules::ServerFiles;
 
 /// Makes the one provider of cryptography the process's own. First thing in `main`, and before every client of ours, for
 /// those that are libraries; again is harmless.

@@ -1,5 +1,5 @@
-//! One line to a coordinator: TCP, by way of the proxy that the environment names if it names one, the handshake, and
-//! an ear for a refusal that comes later.
+//! One line to a coordinator: TCP, by way of the proxy that the environment names if it names one, the handshake, a
+//! hello, and an ear for a refusal that comes later.
 //!
 //! In TLS 1.3 a client has finished its handshake before the server has looked at the client's certificate. A refusal is
 //! the first thing that is read, and HTTP/2 keeps nothing but its text: so it is noted here, typed, as it passes.
@@ -14,14 +14,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::Service;
 
-use crate::Client;
+use crate::{Binding, Client, greeting};
 
 const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
@@ -62,7 +63,30 @@ async fn dial(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
         Some(proxy) => tunnel(&proxy, uri).await?,
     };
     tcp.set_nodelay(true)?;
-    match TlsConnector::from(client.look()).connect(name, tcp).await {
+    let (config, own) = client.look();
+    let (config, greet) = match client.greet() {
+        None => (config, None),
+        Some(greet) => {
+            let mut with_hello = ClientConfig::clone(&config);
+            with_hello.alpn_protocols.insert(0, greeting::ALPN.to_vec());
+            (Arc::new(with_hello), Some(greet))
+        }
+    };
+    let made = async {
+        let mut stream = TlsConnector::from(config).connect(name, tcp).await?;
+        let (_, session) = stream.get_ref();
+        let server_is = greeting::fingerprint_of(session.peer_certificates());
+        client.reached(server_is);
+        // A server that takes no hello asks for none.
+        if let Some(greet) = greet.filter(|_| session.alpn_protocol() == Some(greeting::ALPN)) {
+            let hello = greeting::exporter(session)
+                .and_then(|exporter| greet(&Binding { client: own, server: server_is, exporter }))
+                .ok_or_else(|| io::Error::other("no hello can be said on this line"))?;
+            stream.write_all(&hello).await?;
+        }
+        Ok(stream)
+    };
+    match made.await {
         Ok(stream) => {
             // What was wrong with an earlier line is not what is wrong with this one.
             client.trouble();

@@ -2,4 +2,5 @@
 
 mod channels;
 mod files;
+mod hellos;
 mod scene;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use almoner_chain::{FederationRecord, LedgerError, RoundRecord, RoundStatus};
+use almoner_chain::{Depth, FederationRecord, LedgerError, RoundRecord, RoundStatus};
 use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, timely, wire};
 use almoner_protocol::{Admitted, B256};
 
@@ -148,7 +148,8 @@ impl Site {
         if !refused {
             return Ok(false);
         }
-        let now = self.from.ledger.round(round.federation, round.number).await?;
+        // A block that may still be taken back says so too.
+        let now = self.from.ledger.at(Depth::NONE).round(round.federation, round.number).await?;
         let account = self.from.identity.account();
         Ok(now.is_none_or(|now| !due(&now, account, roles).contains(&duty)))
     }
@@ -174,6 +175,7 @@ impl Site {
             return Ok(());
         }
         self.work = None;
+        self.from.memory.save_model().await?;
         self.from.memory.forget_round(round.number, round.ctx).await?;
         if round.status == RoundStatus::Final {
             match own_claim(&self.from, rounds).await {

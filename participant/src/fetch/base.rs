@@ -6,19 +6,34 @@
 //! takes only what the parent round posted as its result.
 
 use almoner_chain::{RoundRecord, StageRecord};
-use almoner_crypto::encrypt::WIDE_BLOCK_BYTES;
-use almoner_crypto::matrix::{CHECK_BLOCKS, EpochSeed};
+use std::sync::Arc;
+
+use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
+use almoner_crypto::matrix::EpochSeed;
 use almoner_crypto::ring::N;
 use almoner_protocol::spec::{FederationSpec, ModelSpec};
-use almoner_protocol::{B256, MAX_COMMITTEE, Stage, decode_model, encode_model, model_file_length, model_root};
-use almoner_store::{Layout, Store, cid_from_bytes, cid_of};
+use almoner_protocol::{
+    B256, MAX_COMMITTEE, ModelHasher, Stage, decode_model, model_file_length, model_header, model_root,
+};
+use almoner_store::{Bytes, Cid, CidHasher, Layout, Store, StoreError, cid_from_bytes};
 
 use super::terms::seed_of;
-use super::{Aggregate, Sources, artefact, next_base};
+use super::{Opening, Sources, artefact};
 use crate::SiteError;
 
 const ADMIT_ITEM: usize = 128;
 const OPEN_ITEM: usize = 1 << 15;
+/// Blocks of a sum read at a time: 2 MiB, while the 2 MiB before them are opened.
+const PIECE: usize = 128;
+
+/// A model, and by what names it goes.
+#[derive(Clone)]
+pub struct Named {
+    pub values: Vec<i32>,
+    pub root: B256,
+    /// Its file is a function of it, so whoever has the model knows its CID without fetching it.
+    pub cid: Cid,
+}
 
 /// Finds and verifies the base model of `round`, and remembers it.
 pub async fn base_model(
@@ -26,34 +41,28 @@ pub async fn base_model(
     spec: &FederationSpec,
     rounds: &[RoundRecord],
     round: &RoundRecord,
-) -> Result<Vec<i32>, SiteError> {
+) -> Result<Arc<Vec<i32>>, SiteError> {
     let stated = round.descriptor.baseModelRoot;
     let base = match from.memory.verified_model().await? {
         Some((root, values)) => {
             let path = trace(rounds, round, root)?;
-            let (own, root) = replay(from, path, values).await?;
-            if root != stated {
-                return Err(trap(round, root));
+            // A copy: should this fail, what was verified is still what the next attempt begins with.
+            let own = replay(from, &spec.model, path, values.to_vec()).await?;
+            if own.root != stated {
+                return Err(trap(round, own.root));
             }
-            is_located(&spec.model, &own, &round.cids.base)?;
-            own
+            let located = cid_from_bytes(&round.cids.base)?;
+            if own.cid != located {
+                return Err(SiteError::BaseCid { stated: located.to_string(), found: own.cid.to_string() });
+            }
+            own.values
         }
         None => {
             check_parent(rounds, round)?;
             published(from, &spec.model, &round.cids.base, stated).await?
         }
     };
-    from.memory.keep_model(stated, &base).await?;
-    Ok(base)
-}
-
-/// The file of a model is a function of it, so whoever has the model knows its CID without fetching it.
-fn is_located(model: &ModelSpec, values: &[i32], cid: &[u8]) -> Result<(), SiteError> {
-    let (stated, found) = (cid_from_bytes(cid)?, cid_of(&encode_model(model, values)?, Layout::V1_2025));
-    if found == stated {
-        return Ok(());
-    }
-    Err(SiteError::BaseCid { stated: stated.to_string(), found: found.to_string() })
+    from.memory.keep_model(stated, base).await
 }
 
 /// What the CID locates, held against the root that the descriptor states.
@@ -107,50 +116,140 @@ pub fn check_parent(rounds: &[RoundRecord], round: &RoundRecord) -> Result<(), S
     }
 }
 
-/// Recomputes the result of every round on the path; the last one, and its root.
-async fn replay(from: &Sources, path: Vec<&RoundRecord>, mut values: Vec<i32>) -> Result<(Vec<i32>, B256), SiteError> {
-    let mut root = None;
-    for round in path {
-        let seed = seed_of(from, &round.descriptor).await?;
-        values = result_of(from.store.as_ref(), seed, round, values).await?;
-        // What the chain calls the result must be what follows, or some later round was built on sand.
-        let (own, posted) = (model_root(&values), stage(round, Stage::Model)?.root);
-        if own != posted {
-            return Err(SiteError::Root { what: "model", stated: posted, found: own });
-        }
-        root = Some(own);
+/// Recomputes the result of every round on the path, and names the last.
+async fn replay(
+    from: &Sources,
+    model: &ModelSpec,
+    path: Vec<&RoundRecord>,
+    values: Vec<i32>,
+) -> Result<Named, SiteError> {
+    let Some((last, before)) = path.split_last() else { return name(model, values).await };
+    let mut values = values;
+    for round in before {
+        values = recomputed(from, model, round, values).await?.values;
     }
-    let root = root.unwrap_or_else(|| model_root(&values));
-    Ok((values, root))
+    recomputed(from, model, last, values).await
+}
+
+async fn recomputed(
+    from: &Sources,
+    model: &ModelSpec,
+    round: &RoundRecord,
+    base: Vec<i32>,
+) -> Result<Named, SiteError> {
+    let seed = seed_of(from, &round.descriptor).await?;
+    let own = result_of(from.store.as_ref(), seed, model, round, base).await?;
+    // What the chain calls the result must be what follows, or some later round was built on sand.
+    let posted = stage(round, Stage::Model)?.root;
+    if own.root == posted {
+        return Ok(own);
+    }
+    Err(SiteError::Root { what: "model", stated: posted, found: own.root })
 }
 
 /// The model that a round's posted opening gives, from the base it started from.
 pub async fn result_of(
     store: &dyn Store,
     seed: EpochSeed,
+    model: &ModelSpec,
     round: &RoundRecord,
     base: Vec<i32>,
-) -> Result<Vec<i32>, SiteError> {
+) -> Result<Named, SiteError> {
     let descriptor = round.descriptor.clone();
     let (admit, sum, open) = (stage(round, Stage::Admit)?, stage(round, Stage::Sum)?, stage(round, Stage::Open)?);
     let locked = round.locked.unwrap_or_default() as usize;
     let admitted = artefact::list(store, &admit.cid, locked, ADMIT_ITEM, admit.root).await?;
     let open = artefact::list(store, &open.cid, MAX_COMMITTEE, OPEN_ITEM, open.root).await?;
-    let blocks = u64::from(descriptor.scale.parameters.div_ceil(N as u32)) + CHECK_BLOCKS as u64;
-    let words = artefact::bytes(store, &sum.cid, blocks * WIDE_BLOCK_BYTES as u64).await?;
-    let sum_root = sum.root;
-    let compute = move || {
-        next_base(&Aggregate {
-            descriptor: &descriptor,
-            seed: &seed,
-            base: &base,
-            admitted: &admitted,
-            sum: &words,
-            sum_root,
-            open: &open,
-        })
-    };
-    tokio::task::spawn_blocking(compute).await.map_err(|_| SiteError::Stopped)?
+    let blocks = base.len().div_ceil(N);
+    let sums = Sums { store, cid: cid_from_bytes(&sum.cid)? };
+    let checks = sums.read(blocks, CHECK_BYTES / WIDE_BLOCK_BYTES).await?;
+    let begin = move || Opening::new(&descriptor, seed, &admitted, &open, checks.into());
+    let mut opening = blocking(begin).await?;
+    let mut names = Names::new(model)?;
+    let mut values = base;
+    let mut piece = sums.read(0, PIECE.min(blocks)).await?;
+    for first in (0..blocks).step_by(PIECE) {
+        let next = (first + PIECE).min(blocks);
+        let work = blocking(move || {
+            let end = (next * N).min(values.len());
+            let part = &mut values[first * N..end];
+            opening.take(part, &piece)?;
+            names.take(part);
+            Ok((opening, names, values))
+        });
+        // The next piece arrives while this one is opened.
+        let (worked, ahead) = tokio::join!(work, sums.read(next, PIECE.min(blocks - next)));
+        (opening, names, values) = worked?;
+        piece = ahead?;
+    }
+    opening.finish(sum.root)?;
+    Ok(names.of(values))
+}
+
+/// The blocks of a posted sum.
+struct Sums<'a> {
+    store: &'a dyn Store,
+    cid: Cid,
+}
+
+impl Sums<'_> {
+    async fn read(&self, first: usize, blocks: usize) -> Result<Bytes, SiteError> {
+        let bytes = |blocks: usize| (blocks * WIDE_BLOCK_BYTES) as u64;
+        match self.store.range(&self.cid, bytes(first), bytes(blocks)).await {
+            Err(StoreError::OutOfRange { .. }) => Err(SiteError::Opening("the sum has another length than the model")),
+            read => Ok(read?),
+        }
+    }
+}
+
+/// The names of a model that comes in pieces.
+struct Names {
+    root: ModelHasher,
+    file: CidHasher,
+    bytes: Vec<u8>,
+}
+
+impl Names {
+    fn new(model: &ModelSpec) -> Result<Self, SiteError> {
+        let mut file = CidHasher::new(Layout::V1_2025);
+        file.write(&model_header(model)?);
+        Ok(Self { root: ModelHasher::new(), file, bytes: Vec::new() })
+    }
+
+    fn take(&mut self, values: &[i32]) {
+        self.root.update(values);
+        for values in values.chunks(N) {
+            self.bytes.clear();
+            values.iter().for_each(|value| self.bytes.extend_from_slice(&value.to_le_bytes()));
+            self.file.write(&self.bytes);
+        }
+    }
+
+    fn of(self, values: Vec<i32>) -> Named {
+        Named { values, root: self.root.finish(), cid: self.file.finish() }
+    }
+}
+
+async fn name(model: &ModelSpec, values: Vec<i32>) -> Result<Named, SiteError> {
+    let mut names = Names::new(model)?;
+    blocking(move || {
+        names.take(&values);
+        Ok(names.of(values))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SiteError> + Send + 'static,
+) -> Result<T, SiteError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| SiteError::Stopped)?
+}
+
+/// The values are long, and not for a log.
+impl std::fmt::Debug for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Named").field("root", &self.root).finish_non_exhaustive()
+    }
 }
 
 fn stage(round: &RoundRecord, stage: Stage) -> Result<&StageRecord, SiteError> {

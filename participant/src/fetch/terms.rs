@@ -127,7 +127,7 @@ pub async fn terms(
     check_descriptor(&spec, &facts, descriptor)?;
     check_opening(&spec, round)?;
     check_policy(policy, descriptor)?;
-    let base = Arc::new(base_model(from, &spec, rounds, round).await?);
+    let base = base_model(from, &spec, rounds, round).await?;
     let coordinator = federation.params.coordinator;
     let (ctx, descriptor) = (round.ctx, descriptor.clone());
     Ok(Terms { ctx, descriptor, spec, members, committee, validators, seed, coordinator, base })

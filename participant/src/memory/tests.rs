@@ -7,6 +7,11 @@ fn memory() -> Memory {
     Memory::new(Journal::memory().unwrap(), federation)
 }
 
+/// Another life of the same site.
+fn again(memory: &Memory) -> Memory {
+    Memory { held: Arc::default(), ..memory.clone() }
+}
+
 fn drawn(byte: u8) -> impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SiteError> {
     move || Ok(Zeroizing::new([byte; 32]))
 }
@@ -73,8 +78,19 @@ async fn scalars_are_counted_once_a_round_up_to_the_limit() {
 async fn models_and_promises_read_back() {
     let memory = memory();
     assert!(memory.verified_model().await.unwrap().is_none());
-    memory.keep_model(A, &[1, -2, i32::MIN]).await.unwrap();
-    assert_eq!(memory.verified_model().await.unwrap(), Some((A, vec![1, -2, i32::MIN])));
+    let [(first, values), (second, later)] =
+        [vec![1, -2, i32::MIN], vec![3]].map(|values| (model_root(&values), Arc::new(values)));
+    memory.keep_model(first, values.to_vec()).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((first, values.clone())));
+    // The first is written down at once, the next ones when they are saved.
+    memory.keep_model(second, later.to_vec()).await.unwrap();
+    assert_eq!(memory.verified_model().await.unwrap(), Some((second, later.clone())));
+    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((first, values)));
+    memory.save_model().await.unwrap();
+    assert_eq!(again(&memory).verified_model().await.unwrap(), Some((second, later)));
+    // Damage on the disk is found out.
+    memory.journal.beside_put(&memory.key("model"), |out| out.write_all(&[0; 36])).unwrap();
+    assert!(matches!(again(&memory).verified_model().await, Err(SiteError::Journal(JournalError::Corrupt(_)))));
     let promised = Promised { salt: B, entries: vec![-7, 0, 1] };
     memory.keep_promise(A, &promised).await.unwrap();
     assert_eq!(memory.promised(A).await.unwrap(), Some(promised));

@@ -2,8 +2,8 @@
 
 use almoner_chain::RoundRecord;
 use almoner_protocol::types::OpenItem;
-use almoner_protocol::{B256, Bytes, Stage, encode_list, list_root, model_root};
-use almoner_store::{MemoryStore, Store};
+use almoner_protocol::{B256, Bytes, Stage, encode_list, encode_model, list_root, model_root};
+use almoner_store::{Layout, MemoryStore, Store, cid_of};
 
 use super::scene::{Scene, post, posted};
 use crate::SiteError;
@@ -86,15 +86,18 @@ async fn the_next_model_is_recomputed_from_the_store() {
         post(&mut scene.round, stage, root, cid);
     }
     let base = scene.terms.base.to_vec();
-    let next = result_of(&store, scene.terms.seed, &scene.round, base.clone()).await.unwrap();
-    assert_ne!(model_root(&next), model_root(&base));
+    let model = scene.terms.spec.model.clone();
+    let next = result_of(&store, scene.terms.seed, &model, &scene.round, base.clone()).await.unwrap();
+    assert_ne!(next.values, base);
+    assert_eq!(next.root, model_root(&next.values));
+    assert_eq!(next.cid, cid_of(&encode_model(&model, &next.values).unwrap(), Layout::V1_2025));
 
     // From another base another model follows; with another list under the CID nothing does.
     let mut other = base.clone();
     other[0] += 1;
-    assert_ne!(result_of(&store, scene.terms.seed, &scene.round, other).await.unwrap(), next);
+    assert_ne!(result_of(&store, scene.terms.seed, &model, &scene.round, other).await.unwrap().root, next.root);
     if let Some(stage) = scene.round.stages.get_mut(&Stage::Open) {
         stage.cid = put[0].clone();
     }
-    assert!(result_of(&store, scene.terms.seed, &scene.round, base).await.is_err());
+    assert!(result_of(&store, scene.terms.seed, &model, &scene.round, base).await.is_err());
 }

@@ -1,6 +1,7 @@
 //! The round from upload to the next model, and lies on the way.
 
 use almoner_crypto::CryptoError;
+use almoner_crypto::encrypt::CHECK_BYTES;
 use almoner_crypto::share::AnswerVec;
 use almoner_crypto::tree;
 use almoner_model::{ComputeDevice, Dataset};
@@ -11,7 +12,7 @@ use super::scene::{CLASSES, D, Scene, THRESHOLD};
 use crate::SiteError;
 use crate::committee::{answer_sum, check_acknowledgements, recompute_admission};
 use crate::contribute::{build_contribution, check_receipt, train_update};
-use crate::fetch::{Aggregate, next_base};
+use crate::fetch::Opening;
 use crate::validate::build_direction;
 
 #[test]
@@ -39,15 +40,12 @@ fn an_honest_round_opens_to_the_scores_and_the_sum() {
     let sum = scene.sum();
     let root = B256::new(tree::vector_root(tree::kind::SUM, 8, &sum));
     let next = |sum: &[u8], open: &[OpenItem]| {
-        next_base(&Aggregate {
-            descriptor: &scene.terms.descriptor,
-            seed: &scene.terms.seed,
-            base: &scene.terms.base,
-            admitted: &admitted.items,
-            sum,
-            sum_root: root,
-            open,
-        })
+        let (data, checks) = sum.split_at(sum.len() - CHECK_BYTES);
+        let (descriptor, seed) = (&scene.terms.descriptor, scene.terms.seed);
+        let mut opening = Opening::new(descriptor, seed, &admitted.items, open, checks.to_vec())?;
+        let mut model = scene.terms.base.to_vec();
+        opening.take(&mut model, data)?;
+        opening.finish(root).map(|()| model)
     };
     let sums: Vec<i64> = (0..D)
         .map(|j| scene.updates.iter().zip(CLASSES).map(|(u, w)| i64::from(u.values()[j]) * i64::from(w)).sum())

@@ -28,12 +28,12 @@ pub fn build_direction(
         return Err(SiteError::Policy(format!("a validator needs {LEAST_ROWS} rows at least, this one has {rows}")));
     }
     let base = base_to_f32(&terms.base, terms.descriptor.scale.fracBits);
-    let gradient = per_example_clipped_gradient(&terms.spec.model, &base, data, ROW_NORM, device)?;
+    let mut gradient = per_example_clipped_gradient(&terms.spec.model, base, data, ROW_NORM, device)?;
     let root = terms.descriptor.baseModelRoot.0;
     let mut number = [0; 8];
     // Seven bytes: a stream number has 56 bits.
     number[1..].copy_from_slice(&root[..7]);
     let mut rng = HostRng::new(seed, HostRng::NOISE, u64::from_be_bytes(number));
-    let normals: Vec<f32> = gradient.iter().map(|_| rng.normal() as f32).collect();
-    Ok(quantise_direction(&add_noise(&gradient, &normals, DEFAULT_NOISE)?)?)
+    add_noise(&mut gradient, || rng.normal() as f32, DEFAULT_NOISE);
+    Ok(quantise_direction(&gradient)?)
 }

@@ -63,6 +63,16 @@ pub struct LoginFinishRequest {
     pub proof: [u8; 64],
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewRequest {
+    pub csr: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewReply {
+    pub certificate: String,
+}
+
 fn copied(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
@@ -201,5 +211,33 @@ impl TryFrom<wire::LoginFinishRequest> for LoginFinishRequest {
 impl From<LoginFinishRequest> for wire::LoginFinishRequest {
     fn from(request: LoginFinishRequest) -> Self {
         Self { login: copied(&request.login), proof: copied(&request.proof) }
+    }
+}
+
+impl TryFrom<wire::RenewRequest> for RenewRequest {
+    type Error = FieldError;
+
+    fn try_from(wire: wire::RenewRequest) -> Result<Self, FieldError> {
+        Ok(Self { csr: Fields("RenewRequest").text("csr", wire.csr, MAX_CSR)? })
+    }
+}
+
+impl From<RenewRequest> for wire::RenewRequest {
+    fn from(request: RenewRequest) -> Self {
+        Self { csr: request.csr }
+    }
+}
+
+impl TryFrom<wire::RenewReply> for RenewReply {
+    type Error = FieldError;
+
+    fn try_from(wire: wire::RenewReply) -> Result<Self, FieldError> {
+        Ok(Self { certificate: Fields("RenewReply").text("certificate", wire.certificate, MAX_CERTIFICATE)? })
+    }
+}
+
+impl From<RenewReply> for wire::RenewReply {
+    fn from(reply: RenewReply) -> Self {
+        Self { certificate: reply.certificate }
     }
 }

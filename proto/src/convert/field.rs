@@ -128,5 +128,7 @@ pub fn words_from_bytes(bytes: &[u8]) -> Option<Vec<u64>> {
 
 /// Writes big-endian words.
 pub fn words_to_bytes(words: &[u64]) -> Bytes {
-    words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>().into()
+    let mut bytes = vec![0; 8 * words.len()];
+    bytes.as_chunks_mut::<8>().0.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+    bytes.into()
 }

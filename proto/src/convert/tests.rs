@@ -273,6 +273,8 @@ fn enrolment_travels_and_every_length_is_exact() {
     travels::<_, wire::LoginStartRequest>(login.clone());
     travels::<_, wire::LoginStartReply>(LoginStartReply { login: [8; 16], response: [9; 320] });
     travels::<_, wire::LoginFinishRequest>(LoginFinishRequest { login: [8; 16], proof: [1; 64] });
+    travels::<_, wire::RenewRequest>(RenewRequest { csr: "PEM".into() });
+    travels::<_, wire::RenewReply>(RenewReply { certificate: "PEM".into() });
 
     let mut wire = wire::RegisterStartRequest::from(start(Admission::Invitation([3; 16])));
     wire.admission = None;
@@ -288,4 +290,8 @@ fn enrolment_travels_and_every_length_is_exact() {
     assert_eq!(refused::<LoginStartRequest, _>(wire), "request");
     let long = wire::RegisterFinishReply { certificate: "x".repeat(65537) };
     assert_eq!(refused::<RegisterFinishReply, _>(long), "certificate");
+    let long = wire::RenewRequest { csr: "x".repeat(8193) };
+    assert_eq!(refused::<RenewRequest, _>(long), "csr");
+    let long = wire::RenewReply { certificate: "x".repeat(65537) };
+    assert_eq!(refused::<RenewReply, _>(long), "certificate");
 }

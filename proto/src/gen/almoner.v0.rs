@@ -236,6 +236,18 @@ pub struct ClaimReply {
     pub block: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewRequest {
+    /// a certificate signing request in PEM, at most 8 KiB; of it only the key is taken
+    #[prost(string, tag = "1")]
+    pub csr: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewReply {
+    /// PEM, at most 64 KiB
+    #[prost(string, tag = "1")]
+    pub certificate: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterStartRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub account: ::prost::bytes::Bytes,
@@ -329,7 +341,7 @@ pub struct CreateReply {
 pub struct FundRequest {
     #[prost(uint64, tag = "1")]
     pub federation: u64,
-    /// base units, decimal, at most 39 digits
+    /// that it is to have been given in all: base units, decimal, at most 39 digits
     #[prost(string, tag = "2")]
     pub amount: ::prost::alloc::string::String,
 }
@@ -337,7 +349,7 @@ pub struct FundRequest {
 pub struct LaunchRequest {
     #[prost(uint64, tag = "1")]
     pub federation: u64,
-    /// 1 … 10,000
+    /// 1 … 10,000 at least, from the one in hand on
     #[prost(uint32, tag = "2")]
     pub rounds: u32,
 }
@@ -432,7 +444,7 @@ pub enum JobKind {
     Inner = 2,
     /// Weighted sum. Result: the range's data words; where first_block is 0 the check sums of all K blocks follow.
     Sum = 3,
-    /// Open the range with S. Result: per coefficient a big-endian i64 value, then per block one byte (1 = bad residual).
+    /// Open the range with S. Result: per coefficient a big-endian i32 value, then per block one byte (1 = bad residual).
     Open = 4,
 }
 impl JobKind {
@@ -1871,6 +1883,28 @@ pub mod enrolment_client {
                 .insert(GrpcMethod::new("almoner.v0.Enrolment", "LoginFinish"));
             self.inner.unary(req, path, codec).await
         }
+        /// A certificate in the place of the one that is shown, once that one is in the last third of its life.
+        pub async fn renew(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RenewRequest>,
+        ) -> std::result::Result<tonic::Response<super::RenewReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/almoner.v0.Enrolment/Renew",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("almoner.v0.Enrolment", "Renew"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1912,6 +1946,11 @@ pub mod enrolment_server {
             &self,
             request: tonic::Request<super::LoginFinishRequest>,
         ) -> std::result::Result<tonic::Response<super::Empty>, tonic::Status>;
+        /// A certificate in the place of the one that is shown, once that one is in the last third of its life.
+        async fn renew(
+            &self,
+            request: tonic::Request<super::RenewRequest>,
+        ) -> std::result::Result<tonic::Response<super::RenewReply>, tonic::Status>;
     }
     /// OPAQUE (RFC 9807) with Ristretto255, triple Diffie-Hellman, SHA-512 and, at the client, Argon2id. Whether the password
     /// was right the client knows before the coordinator does; who is not enrolled is answered like who is.
@@ -2156,6 +2195,49 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LoginFinishSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/almoner.v0.Enrolment/Renew" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewSvc<T: Enrolment>(pub Arc<T>);
+                    impl<T: Enrolment> tonic::server::UnaryService<super::RenewRequest>
+                    for RenewSvc<T> {
+                        type Response = super::RenewReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Enrolment>::renew(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use almoner_aggregator::{AggregatorConfig, Parts};
 use almoner_store::{EmbeddedStore, GatewayStore, Near, Store, Url};
 
-use super::channel::{client, dial_lazily};
-use super::files::{RoleOptions, read_text, say_up, until_told};
-use super::metrics;
+use super::channel::{client, dial_lazily, introduce};
+use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
+use super::{metrics, renew};
 use crate::failure::{Blame, Failure, Kind};
 
 pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
@@ -23,9 +23,12 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
         Some(dir) => Arc::new(Near::new(beside(dir, &context).await?, far)),
         None => far,
     };
+    if let Some(key) = &config.key {
+        introduce(&tls, load_key(key)?);
+    }
     let parts = Parts { channel: dial_lazily(&tls, &config.coordinator)?, store };
     let stop = until_told();
-    tokio::spawn(tls.remind(stop.clone()));
+    tokio::spawn(renew::keep(tls, parts.channel.clone(), stop.clone()));
     let watched = metrics::serve(config.metrics, "aggregator").await?;
     say_up("aggregator", &config.coordinator, &watched, options.json);
     watched.ready();

@@ -2,14 +2,18 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use almoner_chain::SigningKey;
 use almoner_proto::{Blame as ProtoBlame, Outage, endpoint};
-use almoner_tls::{Client as Tls, ClientFiles, ConnectError, TlsError};
+use almoner_protocol::{Hello, encode_hello};
+use almoner_tls::{Binding, Client as Tls, ClientFiles, ConnectError, TlsError};
 use clap::Args;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+use super::files::load_key_named;
 use crate::failure::{Blame, Failure, Kind};
 
 /// For what anybody may read at https://.
@@ -37,13 +41,32 @@ pub(crate) struct TlsOptions {
     /// Its key, readable by its owner only.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     certificate_key: Option<PathBuf>,
+    /// Key file of your account: a certificate alone opens nothing.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    account_key: Option<PathBuf>,
 }
 
 impl TlsOptions {
     pub(super) fn client(&self) -> Result<Tls, Failure> {
-        let Self { trust, certificate, certificate_key } = self;
-        client(ClientFiles { ca: trust.ca.clone(), certificate: certificate.clone(), key: certificate_key.clone() })
+        let Self { trust, certificate, certificate_key, account_key } = self;
+        let files =
+            ClientFiles { ca: trust.ca.clone(), certificate: certificate.clone(), key: certificate_key.clone() };
+        let tls = client(files)?;
+        if let Some(file) = account_key {
+            introduce(&tls, load_key_named(file, "--account-key")?);
+        }
+        Ok(tls)
     }
+}
+
+/// Has every line say hello with this key first.
+pub(super) fn introduce(tls: &Tls, key: SigningKey) {
+    tls.introduce(Arc::new(move |channel: &Binding| {
+        let account = key.address();
+        let Binding { client, server, exporter } = *channel;
+        let signature = key.sign_hash(Hello { account, client, server, channel: exporter }.hash()).ok()?;
+        Some(encode_hello(account, &signature))
+    }));
 }
 
 pub(super) fn client(files: ClientFiles) -> Result<Tls, Failure> {
@@ -71,7 +94,12 @@ pub(super) async fn dial(tls: &Tls, url: &str, context: String) -> Result<Channe
 
 /// A channel that connects when it is used.
 pub(super) fn dial_lazily(tls: &Tls, url: &str) -> Result<Channel, Failure> {
-    tls.connect_lazy(&at(url, format!("coordinator = {url:?}"))?).map_err(|error| failure(&error))
+    dial_named(tls, url, "coordinator")
+}
+
+/// As [`dial_lazily`]; `key` is what names the address in the settings.
+pub(super) fn dial_named(tls: &Tls, url: &str, key: &str) -> Result<Channel, Failure> {
+    tls.connect_lazy(&at(url, format!("{key} = {url:?}"))?).map_err(|error| failure(&error))
 }
 
 /// How long to wait for whoever did not answer; the log hears of it now and then.

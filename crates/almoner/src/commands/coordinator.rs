@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use almoner_chain::{Deployment, Ledger, Outbox, Sender, deploy};
-use almoner_coordinator::{CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
+use almoner_chain::{Deployment, Depth, Ledger, Outbox, Sender, deploy};
+use almoner_coordinator::{Accounts, CoordinatorConfig, CoordinatorError, EnrolmentError, Parts};
 use almoner_devnet::system_clock;
 use almoner_journal::Journal;
 use almoner_protocol::FileVersion;
-use almoner_store::{EmbeddedStore, Url};
+use almoner_store::{BoundedStore, Url};
 use almoner_tls::{Door, ServerFiles};
 use axum::Json;
 use axum::routing::get;
@@ -23,7 +23,8 @@ use super::backup::{Backup, Restore};
 use super::channel::failure;
 use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
-use super::metrics;
+use super::retention::Retention;
+use super::{metrics, traces};
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -36,6 +37,9 @@ struct CoordinatorFile {
     listen: SocketAddr,
     /// Certificates, and who may call. Without it this machine only may.
     tls: Option<ServerFiles>,
+    /// What accounts are whose certificates do not say it, those from `sites_ca`: every other one is a site.
+    #[serde(default)]
+    accounts: Accounts,
     /// JSON-RPC of a node.
     rpc: Url,
     key: PathBuf,
@@ -51,6 +55,11 @@ struct CoordinatorFile {
     enrolment: Option<PathBuf>,
     /// Folder of the federation's authority: those who enrol get a certificate of it. Not named: the operator issues them.
     authority: Option<PathBuf>,
+    /// How much of old rounds is kept, and how much room the store may take.
+    #[serde(default)]
+    retention: Retention,
+    /// Collector of traces (OTLP over gRPC); none if not named. Needs a build with the feature `otel`.
+    traces: Option<String>,
     /// For chains whose block hashes mean nothing.
     #[serde(default)]
     beaconless: bool,
@@ -59,6 +68,8 @@ struct CoordinatorFile {
     /// How long a worker may hold a block range before it is offered again.
     #[serde(default = "a_minute")]
     lease_s: u64,
+    /// How deep a block lies before what it holds is acted on. Not named: 12, and 0 on chains of development tools.
+    confirmations: Option<Depth>,
     /// Move the chain's clock over the challenge window: for trials on a devnet with `control`; no other node obeys.
     #[serde(default)]
     time_travel: bool,
@@ -141,24 +152,28 @@ fn settings(path: &Path) -> Result<CoordinatorFile, Failure> {
 async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let file = settings(&options.config)?;
     let key = load_key(&file.key)?;
+    let collector = traces::collector(file.traces.as_deref())?;
     let door = file.tls.clone().map(Door::open).transpose().map_err(|error| failure(&error))?;
     let listener = listen(file.listen, transit(&file)).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;
     let enrolment = file.enrolment.as_deref().map(|path| enrolment::open(path, &journal, file.authority.as_deref()));
     let enrolment = enrolment.transpose()?;
-    let store = EmbeddedStore::open(&file.store).await.blame(Kind::You, format!("store = {:?}", file.store))?;
+    let store = BoundedStore::open(&file.store, file.retention.most()).await;
+    let store = Arc::new(store.blame(Kind::You, format!("store = {:?}", file.store))?);
     let provider = almoner_chain::connect(file.rpc.as_str()).blame(Kind::You, format!("rpc = {}", file.rpc))?;
     let unusable = format!("rpc = {}: is the node up, and has {} ether for gas?", file.rpc, key.address());
     let outbox = Outbox::new(journal.clone());
     let sender = Sender::new(provider.clone(), key.clone(), outbox).await.blame(Kind::Peer, unusable.clone())?;
     let deployment = contracts(&file.deployment, &sender, unusable).await?;
-    let ledger = Ledger::with_provider(provider, deployment.clone());
+    let depth = file.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
+    let ledger = Ledger::with_provider(provider, deployment.clone()).at(depth);
     ledger.verify().await.blame(Kind::You, format!("deployment = {:?}", file.deployment))?;
     if file.time_travel {
         obeys(&ledger, &file.rpc).await?;
     }
 
+    let traces = collector.map(|collector| collector.of("coordinator", &deployment)).transpose()?;
     let described = get(move || std::future::ready(Json(deployment.clone())));
     let config = CoordinatorConfig {
         ready_wait: Duration::from_secs(file.ready_wait_s),
@@ -171,11 +186,16 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let (progress, told) = broadcast::channel(256);
     let watched = metrics::serve(file.metrics, "coordinator").await?;
+    if let Some(traces) = traces {
+        tokio::spawn(traces.follow_coordinator(progress.subscribe()));
+    }
+    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
     tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
         door,
-        store: Arc::new(store),
+        accounts: file.accounts,
+        store,
         ledger,
         sender,
         key,
@@ -190,6 +210,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
         CoordinatorError::Restored(_)
+        | CoordinatorError::Lost { .. }
         | CoordinatorError::Stale { .. }
         | CoordinatorError::Enrolment(EnrolmentError::OtherSecrets) => Failure::new(Kind::You, error),
         error => error.into(),
@@ -235,7 +256,9 @@ mod tests {
         assert_eq!(file.enrolment, Some(PathBuf::from("enrolment.key")));
         assert!(file.tls.is_none());
         let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
-        assert_eq!(tls.revoked, Some("revoked.pem".into()));
+        assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
+        let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
+        assert_eq!((all.accounts.researchers.len(), all.retention.most()), (1, Some(100_000 << 20)));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

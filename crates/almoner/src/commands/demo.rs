@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
+use almoner_chain::Depth;
 use almoner_coordinator::CoordinatorConfig;
 use clap::Args;
 use serde_json::{Value, json};
@@ -75,7 +76,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let dir = fresh_dir(options.dir.as_deref())?;
     let screen = Screen::new(options.json, options.rounds, &scenario, &seeds);
     let chain = match (&options.chain, &options.funder) {
-        (Some(url), Some(funder)) => ChainChoice::Node { url: url.clone(), funder: funder.clone() },
+        (Some(url), Some(funder)) => {
+            let (url, funder) = (url.clone(), funder.clone());
+            ChainChoice::Node { url, funder, confirmations: Depth::NONE }
+        }
         _ => ChainChoice::Embedded,
     };
     let embedded = matches!(chain, ChainChoice::Embedded);

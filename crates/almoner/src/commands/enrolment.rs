@@ -102,16 +102,18 @@ pub(super) fn open(path: &Path, journal: &Journal, authority: Option<&Path>) -> 
     Ok(Enrolment { server, seed, issuer })
 }
 
-/// Those who enrol get their certificate with it.
+/// Those who enrol get their certificate with it, and those whose certificate expires soon another one.
 #[derive(Debug)]
 struct ByAuthority(Authority);
 
-/// How long a certificate from enrolment is good; the operator issues the next one.
+/// How long such a certificate is good. Its site has it renewed in the last third of that.
 const CERTIFICATE_DAYS: u32 = 365;
 
 impl Issuer for ByAuthority {
     fn issue(&self, account: Address, role: &str, csr: &str) -> Result<String, String> {
         let issued = self.0.issue_from_csr(csr, role.parse()?, account, CERTIFICATE_DAYS);
-        issued.map_err(|error| error.to_string())
+        // A copy first: what nobody has cannot be revoked.
+        let kept = issued.and_then(|issued| self.0.keep(&issued).map(|()| issued));
+        kept.map_err(|error| error.to_string())
     }
 }

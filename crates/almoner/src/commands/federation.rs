@@ -40,15 +40,16 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Put money into a federation's pot, from the coordinator's account.
+    /// Put money into a federation's pot, from the coordinator's account, until it was given so much in all: asked
+    /// again, it adds nothing.
     Fund {
         federation: u64,
-        /// Base units of the federation's token.
+        /// Base units of the federation's token, everything that was put in before included.
         amount: u128,
         #[command(flatten)]
         at: At,
     },
-    /// Fix the seats of everybody who joined, and run rounds.
+    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on.
     Launch {
         federation: u64,
         #[arg(long, default_value_t = 1)]
@@ -121,12 +122,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Order::Fund { federation, amount, at } => {
             let request = wire::FundRequest::from(FundRequest { federation, amount });
             at.ask(async |coordinator| coordinator.fund(request).await).await?;
-            say(
-                at.json,
-                federation,
-                "funded",
-                format!("{amount} base units are in the pot of federation {federation}"),
-            );
+            say(at.json, federation, "funded", format!("federation {federation} was given {amount} base units in all"));
         }
         Order::Launch { federation, rounds, file, at } => {
             if let Some(file) = &file {

@@ -42,9 +42,14 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
+    load_key_named(path, "key =")
+}
+
+/// As [`load_key`]; `named` is what the file was named by.
+pub(super) fn load_key_named(path: &Path, named: &str) -> Result<SigningKey, Failure> {
     if !path.exists() {
         return Err(Failure::you(format!(
-            "key = {0:?}: there is no such file; make one: almoner key {0}",
+            "{named} {0:?}: there is no such file; make one: almoner key {0}",
             path.display()
         )));
     }

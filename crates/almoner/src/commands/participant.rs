@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use almoner_chain::Ledger;
+use almoner_chain::{Depth, Ledger};
 use almoner_journal::Journal;
 use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
@@ -27,12 +27,12 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::backup::{Backup, Restore};
-use super::channel::{client, dial_lazily, patience};
+use super::channel::{client, dial_lazily, introduce, patience};
 use super::clock::{Apart, SYNCHRONISE, against};
 use super::files::{RoleOptions, read_text, say_up, until_told};
-use super::metrics;
 use super::source::{Answer, ask_deployment, join};
 use super::vault::{self, SiteKey};
+use super::{metrics, renew, traces};
 use crate::failure::{Blame, Failure, Kind};
 
 /// Between two looks for a federation that is not there yet.
@@ -117,10 +117,12 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     // Its mistakes are told before anything is waited for.
     let channel = dial_lazily(&tls, &config.coordinator)?;
     let store: Arc<dyn Store> = Arc::new(gateways(&config, &tls)?);
+    let collector = traces::collector(config.traces.as_deref())?;
     let stop = until_told();
     let watched = metrics::serve(config.metrics, "participant").await?;
     let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
     let SiteKey { key, seal } = opened?;
+    introduce(&tls, key.clone());
     let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store, &tls)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };
     let (ledger, spec) = looked_up?;
@@ -132,10 +134,14 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let evaluation = read(&config.validator, "validator")?;
     let (progress, told) = broadcast::channel(256);
     tokio::spawn(metrics::follow_site(progress.subscribe()));
+    if let Some(collector) = collector {
+        let traces = collector.of("participant", ledger.deployment())?;
+        tokio::spawn(traces.follow_site(key.address(), progress.subscribe()));
+    }
     if options.json {
         tokio::spawn(print(told));
     }
-    tokio::spawn(tls.remind(stop.clone()));
+    tokio::spawn(renew::keep(tls, channel.clone(), stop.clone()));
     let parts =
         SiteParts { channel, store, ledger, journal, key, seal, entropy: entropy(), training, evaluation, progress };
     say_up("participant", &config.coordinator, &watched, options.json);
@@ -186,7 +192,8 @@ async fn looked_up(
     let Answer { deployment, date } = ask_deployment(coordinator, tls).await?;
     date.map_or(Ok(()), |theirs| same_time(theirs, coordinator))?;
     let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
-    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?;
+    let depth = config.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
+    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?.at(depth);
     ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
     let Some(record) = record else { return Ok(None) };

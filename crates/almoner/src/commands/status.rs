@@ -85,6 +85,7 @@ fn document(record: &FederationRecord, rounds: &[RoundRecord], claimed: u128) ->
             "status": state(round.status),
             "stage": stage(round),
             "model_root": round.stages.get(&Stage::Model).map(|stage| stage.root),
+            "settle_root": round.stages.get(&Stage::Settle).map(|stage| stage.root),
             "admitted": round.admitted.as_ref().map(|admitted| admitted.count),
             "paid": round.paid.map(|paid| paid.to_string()),
             "window_ends_at": round.proposal.as_ref().map(|proposal| proposal.ends_at),

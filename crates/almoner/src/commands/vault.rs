@@ -118,7 +118,7 @@ pub(super) async fn open(
 /// To the coordinator's desk, which takes an invitation or a password for a certificate.
 pub(super) fn dialog(config: &SiteConfig, coordinator: &str) -> Result<Dialog, Failure> {
     let tls = client(config.tls.unnamed())?;
-    Dialog::new(dial_lazily(&tls, coordinator)?, Stretch::STANDARD).map_err(theirs)
+    Dialog::new(dial_lazily(&tls, coordinator)?, tls, Stretch::STANDARD).map_err(theirs)
 }
 
 /// For the operator to mend.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use almoner_chain::{Deployment, DynProvider, Outbox, Sender, SigningKey, deploy};
+use almoner_chain::{Deployment, Depth, DynProvider, Outbox, Sender, SigningKey, deploy};
 use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
 use almoner_journal::Journal;
 use almoner_protocol::U256;
@@ -27,7 +27,18 @@ pub enum ChainChoice {
     Node {
         url: String,
         funder: PathBuf,
+        /// How deep a block lies before it is acted on.
+        confirmations: Depth,
     },
+}
+
+impl ChainChoice {
+    pub(super) fn depth(&self) -> Depth {
+        match self {
+            Self::Embedded => Depth::NONE,
+            Self::Node { confirmations, .. } => *confirmations,
+        }
+    }
 }
 
 /// A chain with the contracts on it.
@@ -70,7 +81,7 @@ impl LocalChain {
                     Devnet::open(&path, &devnet_config(&key, seeds)).blame(Kind::You, path.display().to_string())?;
                 (key, devnet.provider(), Some(devnet), "the embedded chain".to_owned())
             }
-            ChainChoice::Node { url, funder } => {
+            ChainChoice::Node { url, funder, .. } => {
                 let name = format!("--chain {url}");
                 let key = SigningKey::load(funder).blame(Kind::You, format!("--funder {}", funder.display()))?;
                 let provider = almoner_chain::connect(url).blame(Kind::You, name.clone())?;

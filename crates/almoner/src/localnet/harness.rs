@@ -261,7 +261,7 @@ fn alone(scenario: &Scenario, data: &almoner_model::Dataset, rounds: u32, seed: 
     let plan = TrainPlan::new(&spec.training, seed);
     let mut flat = scenario.initial.clone();
     for round in 1..=u64::from(rounds) {
-        flat = train(&spec.model, &flat, data, &plan, round, &device)?;
+        flat = train(&spec.model, flat, data, &plan, round, &device)?;
     }
     Ok(evaluate(&spec.model, &flat, &scenario.test, &device)?.into())
 }

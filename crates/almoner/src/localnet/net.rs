@@ -85,8 +85,9 @@ impl Localnet {
             .await
             .blame(Kind::You, format!("--listen {listen}: choose another port, or 0 for a free one"))?;
         let url = format!("http://{}", listener.local_addr()?);
+        let depth = chain.depth();
         let chain = LocalChain::start(&chain, &dir, &seeds).await?;
-        let ledger = Ledger::with_provider(chain.provider.clone(), chain.deployment.clone());
+        let ledger = Ledger::with_provider(chain.provider.clone(), chain.deployment.clone()).at(depth);
         let store_dir = dir.join("store");
         let store = Arc::new(EmbeddedStore::open(&store_dir).await.blame(Kind::You, store_dir.display().to_string())?);
         let (progress, _) = broadcast::channel(PROGRESS);
@@ -103,6 +104,7 @@ impl Localnet {
             move |listener| almoner_coordinator::Parts {
                 listener,
                 door: None,
+                accounts: Default::default(),
                 store: store.clone(),
                 ledger: ledger.clone(),
                 sender: sender.clone(),
@@ -156,6 +158,7 @@ impl Localnet {
             gateways: Vec::new(),
             store: None,
             metrics: None,
+            key: None,
             tls: Default::default(),
             name: "aggregator".into(),
             lanes: 1,

@@ -1,4 +1,4 @@
-//! A coordinator whose disk fills up in the middle of a round: what it cannot write down it does not acknowledge, and
+//! A coordinator or a site whose disk fills up in the middle of a round: what it cannot write down it does not say, and
 //! once there is room it goes on as if nothing had been. The disk is a small one of its own, in a mount namespace; where
 //! the system gives none to ordinary users the test says so.
 
@@ -6,14 +6,14 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{Daemon, HOSPITALS, House, key, order};
+use super::processes::{Daemon, HOSPITALS, House, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
@@ -25,11 +25,44 @@ fn fill(disk: &Path) {
     }
 }
 
+/// Whether this system gives ordinary users a mount namespace of their own.
+fn namespaces() -> bool {
+    let own = Command::new("unshare").args(["-rm", "sh", "-c", DISK]).current_dir(std::env::temp_dir()).output();
+    let given = own.is_ok_and(|tried| tried.status.success());
+    if !given {
+        println!("skipped: no mount namespace of one's own here (unshare -rm)");
+    }
+    given
+}
+
+/// Starts a role in its room, with a small disk of its own in `disk`: the role, the disk as it is seen from here, and
+/// what the role says about it.
+fn cramped(house: &House, room: &Path, role: &str) -> (Daemon, PathBuf, Receiver<String>) {
+    let mut child = Command::new("unshare")
+        .args(["-rm", "sh", "-c", &format!("{DISK} && exec \"$0\" {role} --config settings.toml --json")])
+        .arg(env!("CARGO_BIN_EXE_almoner"))
+        .current_dir(room)
+        .env("ALMONER_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The shell becomes the role, so its number stays; its disk is seen through it.
+    let disk = PathBuf::from(format!("/proc/{}/root{}", child.id(), room.join("disk").display()));
+    let log = child.stderr.take().unwrap();
+    let (complained, complaints) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok).filter(|line| line.contains("disk")) {
+            let _ = complained.send(line);
+        }
+    });
+    (Daemon::of(house, child), disk, complaints)
+}
+
 #[test]
 fn a_full_disk_loses_nothing() {
-    let own = Command::new("unshare").args(["-rm", "sh", "-c", DISK]).current_dir(std::env::temp_dir()).output();
-    if !own.is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: no mount namespace of one's own here (unshare -rm)");
+    if !namespaces() {
         return;
     }
     let house = House::new();
@@ -43,27 +76,8 @@ fn a_full_disk_loses_nothing() {
          store = \"disk/store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n"
     );
     fs::write(rooms[1].join("settings.toml"), settings).unwrap();
-    let mut coordinator = Command::new("unshare")
-        .args(["-rm", "sh", "-c", &format!("{DISK} && exec \"$0\" coordinator --config settings.toml --json")])
-        .arg(env!("CARGO_BIN_EXE_almoner"))
-        .current_dir(&rooms[1])
-        .env("ALMONER_LOG", "warn")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // The shell becomes the coordinator, so its number stays; its disk is seen through it.
-    let disk = PathBuf::from(format!("/proc/{}/root{}", coordinator.id(), rooms[1].join("disk").display()));
-    let log = coordinator.stderr.take().unwrap();
-    let mut coordinator = Daemon::of(&house, coordinator);
+    let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
     let url = coordinator.next()["url"].as_str().unwrap().to_owned();
-    let (complained, complaints) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(log).lines().map_while(Result::ok).filter(|line| line.contains("disk")) {
-            let _ = complained.send(line);
-        }
-    });
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let file = house.home.path().join("federation.toml");
     fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
@@ -103,4 +117,58 @@ fn a_full_disk_loses_nothing() {
     let audit = almoner(&["audit", &url, "--json"]);
     let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
     assert!(audit.status.success(), "{said}");
+}
+
+#[test]
+fn a_full_disk_at_a_site_is_waited_for() {
+    if !namespaces() {
+        return;
+    }
+    let house = House::new();
+    let rooms = ["chain", "coordinator", "aggregator", "hospital-1"].map(|name| house.room(name));
+    let account = key(&rooms[1].join("coordinator.key"));
+    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
+    let (_chain, rpc) =
+        house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nready_wait_s = 600\n"
+    );
+    let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    order(&url, &["fund", "1", "2000000000000000000000"]);
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    key(&rooms[3].join("site.key"));
+    fs::write(rooms[3].join("rows.csv"), csv(&scenario.hospitals[0])).unwrap();
+    let settings = format!(
+        "coordinator = \"{url}\"\nfederation = 1\nentity = \"hospital-1\"\nkey = \"site.key\"\n\
+         state = \"disk/site.db\"\n[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+    );
+    fs::write(rooms[3].join("settings.toml"), settings).unwrap();
+    let (mut cramped, disk, complaints) = cramped(&house, &rooms[3], "participant");
+    cramped.until("joined");
+    let mut sites = vec![cramped];
+    for (index, holder) in scenario.hospitals.iter().enumerate().take(HOSPITALS).skip(1) {
+        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
+    }
+    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+
+    // Before it can write down the key that it offers to serve with; then in the middle of a round.
+    fill(&disk);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    order(&url, &["launch", "1", "--rounds", "2"]);
+    let complaint = complaints.recv().unwrap();
+    assert!(complaint.contains("site.db: the disk is full; make room"), "{complaint}");
+    fs::remove_file(disk.join("filler")).unwrap();
+    watch.until("training");
+    while complaints.try_recv().is_ok() {}
+    fill(&disk);
+    complaints.recv().unwrap();
+    fs::remove_file(disk.join("filler")).unwrap();
+
+    let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
+    assert_eq!(paid.sum::<u128>(), 2_000_000_000_000_000_000_000);
 }

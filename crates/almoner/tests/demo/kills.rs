@@ -251,7 +251,7 @@ impl Cast {
 }
 
 /// Keys of all accounts, the same in both runs: the order of addresses decides who gets a base unit that is left over.
-fn keys(dir: &Path) -> BTreeMap<String, PathBuf> {
+pub(super) fn keys(dir: &Path) -> BTreeMap<String, PathBuf> {
     let names = (1..=HOSPITALS).map(|n| format!("hospital-{n}")).chain(["validator".into(), "coordinator".into()]);
     names
         .map(|name| {
@@ -282,7 +282,7 @@ fn site(
     cast.wait_for(name, |said| said["event"] == "joined", "a site that joins");
 }
 
-fn account(file: &Path) -> String {
+pub(super) fn account(file: &Path) -> String {
     let key = almoner_chain::SigningKey::load(file).unwrap();
     key.address().to_string()
 }

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
+use almoner_chain::SigningKey;
+use almoner_tls::{Client, ClientFiles, Role};
 use serde_json::Value;
 
 use super::cli;
@@ -41,8 +44,10 @@ impl Authority {
         done(&[&["coordinator", "issue", "--authority", dir, "--out", out], to].concat())
     }
 
-    fn holder(&self, out: &Path, role: &str, account: &str) -> [String; 6] {
-        self.issue(out, &["--role", role, "--account", account]);
+    /// Somebody with an account, and a certificate for it.
+    fn holder(&self, out: &Path, role: &str) -> [String; 8] {
+        let account = key(&out.join("account.key"));
+        self.issue(out, &["--role", role, "--account", &account]);
         options(out)
     }
 
@@ -53,13 +58,18 @@ impl Authority {
     }
 }
 
-fn options(dir: &Path) -> [String; 6] {
+fn options(dir: &Path) -> [String; 8] {
     let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    [("--ca", "ca.pem"), ("--certificate", "certificate.pem"), ("--certificate-key", "certificate.key")]
-        .map(|(option, name)| [option.to_owned(), file(name)])
-        .concat()
-        .try_into()
-        .unwrap()
+    [
+        ("--ca", "ca.pem"),
+        ("--certificate", "certificate.pem"),
+        ("--certificate-key", "certificate.key"),
+        ("--account-key", "account.key"),
+    ]
+    .map(|(option, name)| [option.to_owned(), file(name)])
+    .concat()
+    .try_into()
+    .unwrap()
 }
 
 /// As a role's file has them.
@@ -70,6 +80,8 @@ pub(super) const TLS: &str =
 pub(super) struct Running {
     pub(super) house: House,
     authority: Authority,
+    /// A hospital's own.
+    hospitals: Authority,
     pub(super) url: String,
     /// The chain and the coordinator.
     roles: [Daemon; 2],
@@ -78,7 +90,8 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn start() -> Self {
         let house = House::new();
-        let authority = Authority::new(house.home.path().join("authority"));
+        let [authority, hospitals] =
+            ["authority", "hospitals"].map(|name| Authority::new(house.home.path().join(name)));
         let rooms = ["chain", "coordinator"].map(|name| house.room(name));
         let account = key(&rooms[1].join("coordinator.key"));
         authority.issue(&rooms[1].join("tls"), &["--server", "127.0.0.1", "--server", "localhost", "--server", NAME]);
@@ -90,18 +103,18 @@ impl Running {
              store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
              enrolment = \"enrolment.key\"\nauthority = \"../authority\"\n\
              [tls]\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\nclients_ca = \"tls/ca.pem\"\n\
-             revoked = \"../authority/revoked.pem\"\n",
+             sites_ca = \"../hospitals/ca.pem\"\nrevoked = \"../authority/revoked.pem\"\n",
             free_port()
         );
         let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
-        Self { house, authority, url, roles: [chain, coordinator] }
+        Self { house, authority, hospitals, url, roles: [chain, coordinator] }
     }
 
     fn room(&self, name: &str) -> PathBuf {
         self.house.room(name)
     }
 
-    fn order(&self, who: &[String; 6], arguments: &[&str]) -> Value {
+    fn order(&self, who: &[String; 8], arguments: &[&str]) -> Value {
         let who: Vec<&str> = who.iter().map(String::as_str).collect();
         order(&self.url, &[arguments, &who].concat())
     }
@@ -110,13 +123,13 @@ impl Running {
     pub(super) fn site(&self, name: &str) -> PathBuf {
         let room = self.room(name);
         let account = key(&room.join("site.key"));
-        self.authority.holder(&room.join("tls"), "site", &account);
+        self.authority.issue(&room.join("tls"), &["--role", "site", "--account", &account]);
         room
     }
 
     /// A federation file, and the researcher who ordered it.
-    pub(super) fn federation(&self) -> [String; 6] {
-        let researcher = self.authority.holder(&self.room("researcher"), "researcher", NOBODY);
+    pub(super) fn federation(&self) -> [String; 8] {
+        let researcher = self.authority.holder(&self.room("researcher"), "researcher");
         let file = self.house.home.path().join("federation.toml");
         fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
         self.order(&researcher, &["create", file.to_str().unwrap()]);
@@ -133,8 +146,9 @@ fn a_federation_with_certificates_settles() {
     let researcher = running.federation();
     running.order(&researcher, &["fund", "1", "1000000000000000000000"]);
     let room = running.room("aggregator");
-    running.authority.holder(&room.join("tls"), "operator", NOBODY);
-    let settings = format!("coordinator = \"{}\"\n{TLS}", running.url);
+    fs::create_dir(room.join("tls")).unwrap();
+    running.authority.holder(&room.join("tls"), "operator");
+    let settings = format!("coordinator = \"{}\"\nkey = \"tls/account.key\"\n{TLS}", running.url);
     let (_aggregator, _) = running.house.daemon(&room, "aggregator", &settings);
 
     let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
@@ -143,12 +157,22 @@ fn a_federation_with_certificates_settles() {
     let holders = holders.chain([("validator", "validator", &scenario.validators[0])]);
     let mut sites: Vec<Daemon> = holders
         .map(|(name, section, holder)| {
-            running.site(name);
+            let room = running.room(name);
+            let account = key(&room.join("site.key"));
+            match name {
+                "hospital-2" => {
+                    // Of a hospital's own authority, whatever that writes into it; and the coordinator's is ours.
+                    running.hospitals.issue(&room.join("tls"), &["--role", "operator", "--account", NOBODY]);
+                    fs::copy(running.authority.dir.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
+                }
+                "validator" => late(&running.authority, &room.join("tls"), &account),
+                _ => drop(running.authority.issue(&room.join("tls"), &["--role", "site", "--account", &account])),
+            }
             running.house.site_with(name, section, &running.url, holder, TLS)
         })
         .collect();
     // Somebody is revoked while all the others are at work.
-    running.authority.holder(&running.room("gone"), "researcher", NOBODY);
+    running.authority.holder(&running.room("gone"), "researcher");
     assert_eq!(running.authority.revoke(&running.room("gone"))["listed"], 1);
 
     running.order(&researcher, &["launch", "1", "--rounds", "1"]);
@@ -164,25 +188,52 @@ fn a_federation_with_certificates_settles() {
     assert_eq!(audit["audit"]["checks"], audit["audit"]["held"]);
     let status = order(&running.url, &[&["status", "1"], &ca[..]].concat());
     assert_eq!(status["claimed"], "1000000000000000000000", "{status}");
+    renewed(&running.room("validator").join("tls"));
+}
+
+/// A site's certificate in the last hour of its life.
+fn late(authority: &Authority, out: &Path, account: &str) {
+    let authority = almoner_tls::Authority::open(&authority.dir).unwrap();
+    let soon = SystemTime::now() + Duration::from_secs(3600);
+    let issued = authority.issue_until(Role::Site, account.parse().unwrap(), soon).unwrap();
+    authority.hand_out(out, &issued.certificate, Some(&issued.key)).unwrap();
+}
+
+/// By itself, as soon as it was up: its key and its certificate are others, and fit each other.
+fn renewed(dir: &Path) {
+    let file = |name: &str| Some(dir.join(name));
+    let files = ClientFiles { ca: file("ca.pem"), certificate: file("certificate.pem"), key: file("certificate.key") };
+    let client = Client::new(files).unwrap();
+    while client.expires(SystemTime::now()).is_some() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 3, "nothing is left over");
 }
 
 #[test]
 fn whoever_may_not_ask_is_told_why() {
     let running = Running::start();
     let researcher = running.federation();
-    let site = running.authority.holder(&running.room("site"), "site", NOBODY);
-    let revoked = running.authority.holder(&running.room("revoked"), "researcher", NOBODY);
+    let site = running.authority.holder(&running.room("site"), "site");
+    let revoked = running.authority.holder(&running.room("revoked"), "researcher");
     running.authority.revoke(&running.room("revoked"));
     let stranger = Authority::new(running.house.home.path().join("another"));
-    let foreign = stranger.holder(&running.room("foreign"), "researcher", NOBODY);
+    let foreign = stranger.holder(&running.room("foreign"), "researcher");
     let mut mixed = foreign.clone();
     mixed[1].clone_from(&researcher[1]);
-    let open = running.authority.holder(&running.room("open"), "researcher", NOBODY);
+    // A certificate that names a researcher, from an authority that may not say so.
+    let mut hospital = running.hospitals.holder(&running.room("hospital"), "researcher");
+    hospital[1].clone_from(&researcher[1]);
+    let open = running.authority.holder(&running.room("open"), "researcher");
+    // What a thief has who took the certificate and not the account's key, and uses another one.
+    let mut stolen = researcher.clone();
+    stolen[7].clone_from(&foreign[7]);
     fs::set_permissions(&open[5], std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
 
     let home = running.house.home.path().to_str().unwrap();
     let address = running.url.strip_prefix("https://").unwrap();
-    let replaced = [(home, "HOME"), (address, "ADDRESS")];
+    let [mine, its] = [&researcher[7], &foreign[7]].map(|file| account_of(file));
+    let replaced = [(home, "HOME"), (address, "ADDRESS"), (mine.as_str(), "RESEARCHER"), (its.as_str(), "THIEF")];
     let asked = |url: &str, who: &[String]| {
         let who: Vec<&str> = who.iter().map(String::as_str).collect();
         let line = [&["federation", "launch", "1", "--coordinator", url], &who[..]].concat();
@@ -191,10 +242,12 @@ fn whoever_may_not_ask_is_told_why() {
         assert!(output.stdout.is_empty() && error["error"]["kind"].is_string(), "{line:?}: {error}");
         transcript(&line, &replaced)
     };
-    let mut said: String = [&researcher[..2], &site, &revoked, &foreign, &mixed, &open, &[]]
-        .iter()
-        .map(|who| asked(&running.url, who))
-        .collect();
+    let thieves = [&researcher[..6], &stolen];
+    let mut said: String =
+        [&researcher[..2], thieves[0], thieves[1], &site, &hospital, &revoked, &foreign, &mixed, &open, &[]]
+            .iter()
+            .map(|who| asked(&running.url, who))
+            .collect();
     said += &asked("http://10.0.0.1:8547", &[]);
     golden("certificates-refused.txt", &said);
     // What the transport says of it is not always the same.
@@ -202,7 +255,7 @@ fn whoever_may_not_ask_is_told_why() {
     refused(&["federation", "launch", "1", "--coordinator", &clear], 4, "where it has certificates, dial https://");
     // What is public is answered to all of them, and the researcher still may.
     order(&running.url, &["status", "1", "--ca", &researcher[1]]);
-    running.order(&researcher, &["fund", "1", "1"]);
+    running.order(&researcher, &["fund", "1", "1000000000000000000001"]);
 }
 
 /// Whoever has an invitation and no certificate yet.
@@ -230,11 +283,24 @@ fn a_site_that_enrols_gets_its_certificate() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(room.join("tls/certificate.key")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    // The door knows who holds it, and as what.
+    // Alone it opens nothing.
     let who = options(&room.join("tls"));
-    let line =
-        [&["federation", "fund", "1", "1", "--coordinator", &running.url][..], &who.each_ref().map(String::as_str)];
-    refused(&line.concat(), 3, "is not for a site: ");
+    let line = ["federation", "fund", "1", "1", "--coordinator", &running.url];
+    let who: Vec<&str> = who[..6].iter().map(String::as_str).collect();
+    refused(&[&line[..], &who].concat(), 3, "needs the key of an account");
+    // Its operator has a copy, which says whose it is, and takes it back by that.
+    let mut copies = fs::read_dir(running.authority.dir.join("issued")).unwrap();
+    let copy = copies.next().unwrap().unwrap().path();
+    assert!(copies.next().is_none() && fs::read_to_string(&copy).unwrap() == kept);
+    let dir = running.authority.dir.to_str().unwrap();
+    let revoke = ["coordinator", "revoke", "--authority", dir, "--certificate", copy.to_str().unwrap()];
+    let revoked = done(&revoke);
+    assert_eq!((&revoked["role"], &revoked["account"]), (&"site".into(), &enrolled["account"]));
+    refused(&[&line[..], &who].concat(), 3, "it was revoked");
+}
+
+fn account_of(key: &str) -> String {
+    SigningKey::load(Path::new(key)).unwrap().address().to_string()
 }
 
 /// A site that holds the key of one account and the certificate of another.
@@ -244,7 +310,7 @@ fn a_site_speaks_for_its_own_account() {
     running.federation();
     let room = running.room("hospital");
     key(&room.join("site.key"));
-    running.authority.holder(&room.join("tls"), "site", NOBODY);
+    running.authority.issue(&room.join("tls"), &["--role", "site", "--account", NOBODY]);
     let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
     fs::write(room.join("rows.csv"), super::processes::csv(&scenario.hospitals[0])).unwrap();
     let settings = format!(
@@ -261,7 +327,7 @@ fn a_site_speaks_for_its_own_account() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("a site speaks for itself alone"), "{said}");
+    assert!(said.contains("name the key of the certificate's account"), "{said}");
 }
 
 #[test]

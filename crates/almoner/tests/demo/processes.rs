@@ -49,6 +49,8 @@ pub(super) struct House {
     pub(super) home: tempfile::TempDir,
     pub(super) children: Children,
     log: &'static str,
+    /// What the randomness of every process follows from, together with the name of its room.
+    pub(super) seed: Option<u64>,
 }
 
 impl Drop for House {
@@ -90,7 +92,8 @@ impl Daemon {
 
 impl House {
     pub(super) fn new() -> Self {
-        let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: "error" };
+        let house =
+            Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: "error", seed: None };
         let children = house.children.clone();
         std::thread::spawn(move || {
             std::thread::sleep(GUARD);
@@ -112,6 +115,7 @@ impl House {
             .arg("--json")
             .current_dir(room)
             .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()))
+            .envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(match self.log {
@@ -158,6 +162,11 @@ impl House {
         daemon.until("joined");
         daemon
     }
+}
+
+fn seeded(seed: u64, room: &Path) -> u64 {
+    let name = room.file_name().unwrap().as_encoded_bytes();
+    name.iter().fold(seed, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(*byte)))
 }
 
 /// Makes a key file and returns its account.

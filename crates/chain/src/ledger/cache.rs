@@ -1,5 +1,5 @@
 //! The events read so far. A read asks only for what is new; if the last block read is no longer part of the chain,
-//! everything is read again.
+//! what came after the last event that still stands is read again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,8 +9,9 @@ use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::client::BatchRequest;
 use alloy::rpc::types::{Block, Filter, Log};
 
-use super::ChainLog;
+use super::depth::{Depth, Reorganised};
 use super::rounds::Rounds;
+use super::{ChainLog, block};
 use crate::{Deployment, LedgerError};
 
 /// Blocks asked for at once; halved while the node finds it too much.
@@ -20,7 +21,7 @@ const PAGE: u64 = 10_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events {
     logs: Arc<Vec<Arc<ChainLog>>>,
-    /// How often everything was read again: logs of one reading only grow.
+    /// How often something was taken back: logs of one reading only grow.
     pub(super) reading: u64,
 }
 
@@ -45,6 +46,7 @@ pub(super) struct Cache {
 struct Read {
     events: Events,
     last: Option<Head>,
+    taken_back: Option<Reorganised>,
 }
 
 /// The last block read.
@@ -69,22 +71,45 @@ impl Cache {
         lock(&self.read).last
     }
 
+    /// The last time that the chain took back what was read.
+    pub(super) fn taken_back(&self) -> Option<Reorganised> {
+        lock(&self.read).taken_back
+    }
+
     /// Reads what is new and returns everything; asks nothing if block `enough` has been read.
-    pub(super) async fn refresh(&self, provider: &DynProvider, enough: Option<u64>) -> Result<Events, LedgerError> {
+    pub(super) async fn refresh(
+        &self,
+        provider: &DynProvider,
+        depth: Depth,
+        enough: Option<u64>,
+    ) -> Result<Events, LedgerError> {
         let known = lock(&self.read).clone();
-        let Some(last) = known.last else { return self.read_all(provider, known.events.reading).await };
+        let Some(last) = known.last else {
+            let head = head_at(provider, depth.newest(provider).await?).await?;
+            let mut logs = Vec::new();
+            self.fetch(provider, self.from_block, head.number, &mut logs).await?;
+            // It may have been taken back while we read; then its hash is not what we remember, which the next read sees.
+            return Ok(self.keep(logs, known, head));
+        };
         if enough.is_some_and(|enough| last.number >= enough) {
             return Ok(known.events);
         }
-        let news = self.news(provider, last.number).await?;
+        let newest = depth.newest(provider).await?;
+        if newest.as_number().is_some_and(|number| number <= last.number) {
+            // Nothing new. A node that is behind says nothing against what others have shown.
+            return match block(provider, last.number.into()).await?.map(head) {
+                Some(still) if still != last => self.roll_back(provider, depth, known, last).await,
+                Some(_) | None => Ok(known.events),
+            };
+        }
+        let news = self.news(provider, last.number, newest).await?;
         if news.head == last {
             return Ok(known.events);
         }
         if news.head.number < last.number || news.still != Some(last) {
-            return self.read_all(provider, known.events.reading + 1).await;
+            return self.roll_back(provider, depth, known, last).await;
         }
-        let Events { logs, reading } = known.events;
-        let mut logs = Arc::unwrap_or_clone(logs);
+        let mut logs = Vec::clone(&known.events.logs);
         let mut head = news.head;
         match news.logs {
             Some(found) => {
@@ -96,43 +121,61 @@ impl Cache {
             }
             None => self.fetch(provider, last.number.saturating_add(1), head.number, &mut logs).await?,
         }
-        Ok(self.keep(logs, reading, head))
+        Ok(self.keep(logs, known, head))
     }
 
-    async fn read_all(&self, provider: &DynProvider, reading: u64) -> Result<Events, LedgerError> {
-        let head = provider.get_block(BlockId::latest()).await?.map(head);
-        let head = head.ok_or_else(|| gone("latest"))?;
-        let mut logs = Vec::new();
-        self.fetch(provider, self.from_block, head.number, &mut logs).await?;
-        // The head may have been taken back while we read; then its hash is not what we remember, and we read again.
-        Ok(self.keep(logs, reading, head))
+    /// Forgets what the chain took back, and reads on from there.
+    async fn roll_back(
+        &self,
+        provider: &DynProvider,
+        depth: Depth,
+        mut known: Read,
+        last: Head,
+    ) -> Result<Events, LedgerError> {
+        let mut logs = Vec::clone(&known.events.logs);
+        while let Some((number, hash)) = logs.last().map(|log| (log.block, log.block_hash)) {
+            if block(provider, number.into()).await?.is_some_and(|block| block.header.hash == hash) {
+                break;
+            }
+            logs.truncate(logs.partition_point(|log| log.block < number));
+        }
+        let kept = logs.last().map_or(0, |log| log.block);
+        let mut head = head_at(provider, depth.newest(provider).await?).await?;
+        if head.number < kept {
+            head = head_at(provider, kept.into()).await?;
+        }
+        self.fetch(provider, self.from_block.max(kept.saturating_add(1)), head.number, &mut logs).await?;
+        known.events.reading = known.events.reading.saturating_add(1);
+        let Head { number: block, hash: was, .. } = last;
+        known.taken_back = Some(Reorganised { count: known.events.reading, block, was, depth, kept });
+        Ok(self.keep(logs, known, head))
     }
 
-    fn keep(&self, logs: Vec<Arc<ChainLog>>, reading: u64, head: Head) -> Events {
+    fn keep(&self, logs: Vec<Arc<ChainLog>>, known: Read, head: Head) -> Events {
+        let Read { events: Events { reading, .. }, taken_back, .. } = known;
         let events = Events { logs: Arc::new(logs), reading };
-        *lock(&self.read) = Read { events: events.clone(), last: Some(head) };
+        *lock(&self.read) = Read { events: events.clone(), last: Some(head), taken_back };
         events
     }
 
     /// The newest block, whether the last one read still stands, and what came after it: one question to the node.
-    async fn news(&self, provider: &DynProvider, last: u64) -> Result<News, LedgerError> {
+    async fn news(&self, provider: &DynProvider, last: u64, upto: BlockNumberOrTag) -> Result<News, LedgerError> {
         // From the last block on, because nodes refuse a range of no blocks.
         let filter = Filter::new().address(self.contracts.clone()).from_block(last);
-        let filter = filter.to_block(BlockNumberOrTag::Latest);
+        let filter = filter.to_block(upto);
         let mut batch = BatchRequest::new(provider.client());
-        let newest = batch.add_call("eth_getBlockByNumber", &(BlockNumberOrTag::Latest, false))?;
+        let newest = batch.add_call("eth_getBlockByNumber", &(upto, false))?;
         let still = batch.add_call("eth_getBlockByNumber", &(BlockNumberOrTag::Number(last), false))?;
         let logs = batch.add_call("eth_getLogs", &(filter,))?;
         let (newest, still, logs): (Option<Block>, Option<Block>, _) = match batch.send().await {
             Ok(()) => (newest.await?, still.await?, Some(logs.await?)),
             // More than it gives at once, or it takes no batches.
             Err(error) if error.is_error_resp() => {
-                let (newest, still) = (BlockId::latest(), BlockId::number(last));
-                (provider.get_block(newest).await?, provider.get_block(still).await?, None)
+                (block(provider, upto).await?, block(provider, last.into()).await?, None)
             }
             Err(error) => return Err(error.into()),
         };
-        let head = newest.map(head).ok_or_else(|| gone("latest"))?;
+        let head = newest.map(head).ok_or_else(|| gone(&upto.to_string()))?;
         let after = |logs: Vec<Log>| logs.into_iter().filter(|log| log.block_number > Some(last)).collect();
         Ok(News { head, still: still.map(self::head), logs: logs.map(after) })
     }
@@ -185,6 +228,10 @@ async fn timed(provider: &DynProvider, mut log: ChainLog) -> Result<ChainLog, Le
         log.time = block.ok_or_else(|| gone(&log.block.to_string()))?.header.timestamp;
     }
     Ok(log)
+}
+
+async fn head_at(provider: &DynProvider, at: BlockNumberOrTag) -> Result<Head, LedgerError> {
+    block(provider, at).await?.map(head).ok_or_else(|| gone(&at.to_string()))
 }
 
 fn head(block: Block) -> Head {

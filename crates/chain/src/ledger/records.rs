@@ -86,6 +86,15 @@ pub struct RoundRecord {
     pub stages: BTreeMap<Stage, StageRecord>,
 }
 
+impl RoundRecord {
+    pub fn is_over(&self) -> bool {
+        match self.status {
+            RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => true,
+            RoundStatus::Running | RoundStatus::Proposed => false,
+        }
+    }
+}
+
 /// One value of the transcript chain. Stages posted by one transaction name the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageRecord {

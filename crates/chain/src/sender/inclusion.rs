@@ -66,15 +66,16 @@ impl Sender {
         self.rebroadcast(wait).await
     }
 
-    /// Everything pending up to our nonce: an earlier one that got lost holds ours up.
+    /// Everything up to our nonce that is in no block: an earlier one that got lost, or was taken back, holds ours up.
     async fn rebroadcast(&self, wait: &Wait) -> Result<(), LedgerError> {
-        let nonce = wait.nonce();
-        for entry in self.inner.outbox.pending().await?.into_iter().filter(|entry| entry.nonce <= nonce) {
+        let (nonce, mined) = (wait.nonce(), self.mined_nonce().await?);
+        if mined > nonce {
+            return self.check_displaced(&wait.attempts).await;
+        }
+        for entry in self.inner.outbox.from(mined).await?.into_iter().filter(|entry| entry.nonce <= nonce) {
             let signed = Signed::from_raw(&entry.raw)?;
-            match self.broadcast(&signed).await? {
-                Verdict::NonceTaken if signed.nonce == nonce => self.check_displaced(&wait.attempts).await?,
-                Verdict::Refused(error) => tracing::debug!(hash = %signed.hash, %error, "refused for now"),
-                Verdict::Accepted | Verdict::Unreachable | Verdict::NonceTaken | Verdict::Underpriced => {}
+            if let Verdict::Refused(error) = self.broadcast(&signed).await? {
+                tracing::debug!(hash = %signed.hash, %error, "refused for now");
             }
         }
         Ok(())

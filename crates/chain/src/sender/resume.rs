@@ -4,12 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use alloy::providers::Provider;
+use almoner_journal::OutboxStatus;
 
 use super::transaction::{Signed, Verdict};
 use super::{Sender, inclusion};
 use crate::LedgerError;
 
 impl Sender {
+    /// Sends again what was in blocks that the chain took back; whether there was anything of the kind.
+    pub async fn recover(&self) -> Result<bool, LedgerError> {
+        let mined = self.mined_nonce().await?;
+        if mined >= self.next_nonce() {
+            return Ok(false);
+        }
+        let later = self.inner.outbox.from(mined).await?;
+        let lost = later.iter().filter(|entry| entry.status == OutboxStatus::Mined).count();
+        if lost == 0 {
+            return Ok(false);
+        }
+        tracing::warn!(lost, account = %self.address(), "the chain took transactions of ours back: sending them again");
+        self.resume().await?;
+        Ok(true)
+    }
+
     /// Sends again whatever the outbox holds that the chain does not, and sets the next nonce.
     pub(super) async fn resume(&self) -> Result<(), LedgerError> {
         let _turn = self.turn().await?;

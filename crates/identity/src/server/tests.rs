@@ -7,6 +7,8 @@ use crate::{ExportKey, LoggingIn, Password, Registering, Stretch};
 const ACCOUNT: Account = [1; 20];
 const CREDENTIAL: Credential = [2; 32];
 const WEAK: Stretch = Stretch::INSECURE;
+/// What both ends know their line by.
+const LINE: &[u8] = &[3; 32];
 
 fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
@@ -33,8 +35,8 @@ fn login(
     let mut rng = rng(seed);
     let (client, request) = LoggingIn::start(password(text), &mut rng).unwrap();
     let known = record.map(|record| (&CREDENTIAL, record));
-    let (state, reply) = server.login(&ACCOUNT, known, &request, &mut rng).unwrap();
-    let done = client.finish(&ACCOUNT, &reply, WEAK, &mut rng).map(|(proof, export)| {
+    let (state, reply) = server.login(&ACCOUNT, LINE, known, &request, &mut rng).unwrap();
+    let done = client.finish(&ACCOUNT, LINE, &reply, WEAK, &mut rng).map(|(proof, export)| {
         state.finish(&proof).unwrap();
         export
     });
@@ -66,7 +68,7 @@ fn a_wrong_password_and_an_unknown_account_look_the_same_to_whoever_asks() {
     let (_, request) = LoggingIn::start(password("x"), &mut rng).unwrap();
     let mut evaluated = |account: u8, record| {
         let known = Option::map(record, |record| (&CREDENTIAL, record));
-        server.login(&[account; 20], known, &request, &mut rng).unwrap().1[..32].to_vec()
+        server.login(&[account; 20], LINE, known, &request, &mut rng).unwrap().1[..32].to_vec()
     };
     assert_eq!(evaluated(7, None), evaluated(7, None));
     assert_eq!(evaluated(1, Some(record.as_slice())), evaluated(1, Some(record.as_slice())));
@@ -82,8 +84,8 @@ fn a_proof_of_another_login_proves_nothing() {
     let mut rng = rng(3);
     let mut started = || {
         let (client, request) = LoggingIn::start(password("correct horse"), &mut rng).unwrap();
-        let (state, reply) = server.login(&ACCOUNT, Some((&CREDENTIAL, &record)), &request, &mut rng).unwrap();
-        (state, client.finish(&ACCOUNT, &reply, WEAK, &mut rng).unwrap().0)
+        let (state, reply) = server.login(&ACCOUNT, LINE, Some((&CREDENTIAL, &record)), &request, &mut rng).unwrap();
+        (state, client.finish(&ACCOUNT, LINE, &reply, WEAK, &mut rng).unwrap().0)
     };
     let ((first, _), (second, proof)) = (started(), started());
     assert!(matches!(first.finish(&proof), Err(IdentityError::NotProven)));
@@ -120,12 +122,12 @@ fn garbage_is_refused() {
     let server = Server::generate(&mut rng(1));
     assert!(server.register(&CREDENTIAL, &[0xff; REGISTER_START]).is_err());
     assert!(server.register(&CREDENTIAL, &[0; REGISTER_START]).is_err(), "the identity would give the key away");
-    assert!(server.login(&ACCOUNT, None, &[0xff; LOGIN_START], &mut rng(2)).is_err());
+    assert!(server.login(&ACCOUNT, LINE, None, &[0xff; LOGIN_START], &mut rng(2)).is_err());
     assert!(Server::check_record(&[0xff; REGISTER_FINISH]).is_err());
     let (client, _) = Registering::start(password("x"), &mut rng(2)).unwrap();
     assert!(client.finish(&ACCOUNT, &[0xff; REGISTER_REPLY], WEAK, &mut rng(2)).is_err());
     let (client, _) = LoggingIn::start(password("x"), &mut rng(2)).unwrap();
-    assert!(client.finish(&ACCOUNT, &[0xff; LOGIN_REPLY], WEAK, &mut rng(2)).is_err());
+    assert!(client.finish(&ACCOUNT, LINE, &[0xff; LOGIN_REPLY], WEAK, &mut rng(2)).is_err());
 }
 
 #[test]
@@ -134,10 +136,24 @@ fn another_account_or_another_stretch_is_another_password() {
     let (record, _) = registered(&server, "correct horse");
     let mut rng = rng(3);
     let (client, request) = LoggingIn::start(password("correct horse"), &mut rng).unwrap();
-    let (_, reply) = server.login(&[8; 20], Some((&CREDENTIAL, &record)), &request, &mut rng).unwrap();
-    assert!(matches!(client.finish(&[8; 20], &reply, WEAK, &mut rng), Err(IdentityError::WrongPassword)));
+    let (_, reply) = server.login(&[8; 20], LINE, Some((&CREDENTIAL, &record)), &request, &mut rng).unwrap();
+    assert!(matches!(client.finish(&[8; 20], LINE, &reply, WEAK, &mut rng), Err(IdentityError::WrongPassword)));
     let (client, request) = LoggingIn::start(password("correct horse"), &mut rng).unwrap();
-    let (_, reply) = server.login(&ACCOUNT, Some((&CREDENTIAL, &record)), &request, &mut rng).unwrap();
+    let (_, reply) = server.login(&ACCOUNT, LINE, Some((&CREDENTIAL, &record)), &request, &mut rng).unwrap();
     let harder = Stretch::STANDARD;
-    assert!(matches!(client.finish(&ACCOUNT, &reply, harder, &mut rng), Err(IdentityError::WrongPassword)));
+    assert!(matches!(client.finish(&ACCOUNT, LINE, &reply, harder, &mut rng), Err(IdentityError::WrongPassword)));
+}
+
+/// Somebody in between has one line to the client and another to the server, each with a certificate of its own.
+#[test]
+fn a_login_cannot_be_passed_on_to_another_line() {
+    let server = Server::generate(&mut rng(1));
+    let (record, _) = registered(&server, "correct horse");
+    let mut rng = rng(3);
+    for others in [&[4; 32][..], &[]] {
+        let (client, request) = LoggingIn::start(password("correct horse"), &mut rng).unwrap();
+        let known = Some((&CREDENTIAL, record.as_slice()));
+        let (_, reply) = server.login(&ACCOUNT, others, known, &request, &mut rng).unwrap();
+        assert!(matches!(client.finish(&ACCOUNT, LINE, &reply, WEAK, &mut rng), Err(IdentityError::WrongPassword)));
+    }
 }

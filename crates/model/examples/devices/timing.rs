@@ -32,7 +32,7 @@ impl Timing {
         batch: usize,
         device: &ComputeDevice,
     ) -> Result<Self, ModelError> {
-        let model = Model::build(spec, &initial_weights(spec, [1; 32])?, device)?;
+        let model = Model::build(spec, initial_weights(spec, [1; 32])?, device)?;
         let round = |steps| seconds(&model, data, batch, steps);
         let first_seconds = round(WARM_UP)?;
         let step = round(WARM_UP / 3)? / f64::from(WARM_UP / 3);

@@ -97,6 +97,22 @@ proptest! {
     }
 
     #[test]
+    fn the_short_ways_are_the_long_ones(sum in any::<i64>(), base in any::<i32>(), num in 1..=MAX_LEARNING_RATE_TERM,
+                                        den in 1..=MAX_LEARNING_RATE_TERM, weight_total in 1..=MAX_WEIGHT_TOTAL,
+                                        small in 0u32..63, value in any::<f64>(), half in -4000i32..4000) {
+        let step = ServerStep { frac_bits: 24, update_bits: 15, lr_num: num, lr_den: den, weight_total };
+        let (numerator, denominator) = step.factors().unwrap();
+        for sum in [sum, sum >> small] {
+            let next = i128::from(base) + div_half_even(i128::from(sum) * numerator, denominator);
+            let next = next.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32;
+            prop_assert_eq!(next_model(&[base], &[sum], step).unwrap(), [next]);
+        }
+        for value in [value.clamp(-1e15, 1e15), f64::from(half) / 2.0] {
+            prop_assert!(value.is_nan() || round_even(value) == value.round_ties_even());
+        }
+    }
+
+    #[test]
     fn no_bits_panic(bits in prop::collection::vec(any::<u32>(), 1..50)) {
         let delta: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
         let _ = quantise(&delta, &scale());

@@ -7,6 +7,12 @@ fn blocks(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Blocks that are not in their place yet.
+fn unfinished(dir: &Path) -> usize {
+    let openings = fs::read_dir(dir.join("tmp")).unwrap();
+    openings.map(|opening| fs::read_dir(opening.unwrap().path()).unwrap().count()).sum()
+}
+
 #[tokio::test]
 async fn objects_survive_reopening() {
     let dir = tempfile::tempdir().unwrap();
@@ -24,7 +30,7 @@ async fn objects_survive_reopening() {
         let hex: String = ids::sha256(&fs::read(&path).unwrap()).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(path.file_name().unwrap().to_str().unwrap(), hex);
     }
-    assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    assert_eq!(unfinished(dir.path()), 0);
 }
 
 #[tokio::test]
@@ -80,18 +86,23 @@ async fn damage_is_found_and_mended() {
 }
 
 #[tokio::test]
-async fn leftovers_are_swept_by_whoever_is_alone() {
+async fn what_a_crash_left_is_swept_and_nobody_else_s() {
     let dir = tempfile::tempdir().unwrap();
     let first = EmbeddedStore::open(dir.path()).await.unwrap();
+    let mut arriving = first.incoming();
+    arriving.write(&content("arriving", 1 << 20)).unwrap();
     let leftover = dir.path().join("tmp").join("1-1");
-    fs::write(&leftover, "half a block").unwrap();
+    fs::create_dir(&leftover).unwrap();
+    fs::write(leftover.join("0"), "half a block").unwrap();
     let second = EmbeddedStore::open(dir.path()).await.unwrap();
-    assert!(leftover.exists(), "it may be the first one's");
+    assert!(!leftover.exists());
     let cid = second.put("shared".into()).await.unwrap();
     assert_eq!(first.get(&cid, 10).await.unwrap(), "shared");
+    assert_eq!(unfinished(dir.path()), 1, "what the first one writes is its own");
+    second.keep(vec![arriving.finish().unwrap()]).await.unwrap();
+    assert_eq!(blocks(dir.path()).len(), 2);
     drop((first, second));
-    EmbeddedStore::open(dir.path()).await.unwrap();
-    assert!(!leftover.exists());
+    assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -105,7 +116,7 @@ async fn failed_writes_leave_nothing_behind() {
     let error = store.put("blocked".into()).await.unwrap_err();
     assert!(matches!(error, StoreError::Disk { .. }), "{error}");
     assert_eq!(error.blame(), Blame::Retry);
-    assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    assert_eq!(unfinished(dir.path()), 0);
 }
 
 #[tokio::test]

@@ -2,16 +2,20 @@
 
 use std::{
     collections::HashSet,
+    fmt,
     fs::{self, File},
-    io::{self, Write},
+    io::Write,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use cid::Cid;
 
-use super::{Dirs, disk, read_block, sync_dir};
+use super::{Inner, disk, read_block, sync_dir};
 use crate::{
     Layout, StoreError,
     ids::{self, Digest32},
@@ -20,95 +24,121 @@ use crate::{
 
 /// Files written before they are synced: the kernel may flush them together, and the number of
 /// open files stays small.
-const UNSYNCED: usize = 64;
+const UNSYNCED: usize = 16;
 
-/// Makes temporary names unique in this process; the process id does so among processes.
+/// Makes temporary names unique in this process; its folder does so among processes.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 struct Pending {
-    file: File,
+    /// Open until it is synced.
+    file: Option<File>,
     tmp: PathBuf,
     digest: Digest32,
 }
 
-/// The blocks of one or more objects on their way to the disk.
-pub(super) struct Batch<'a> {
-    dirs: &'a Dirs,
+/// The blocks of one or more objects on their way to the disk. None is in its place before all of
+/// them are whole; dropped before that, nothing of them remains.
+pub(crate) struct Batch {
+    inner: Arc<Inner>,
     pending: Vec<Pending>,
+    open: usize,
     /// Digests in `pending`: equal chunks of one object are written once.
     names: HashSet<Digest32>,
 }
 
-impl<'a> Batch<'a> {
-    pub(super) fn new(dirs: &'a Dirs) -> Self {
-        Self { dirs, pending: Vec::new(), names: HashSet::new() }
+impl Batch {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, pending: Vec::new(), open: 0, names: HashSet::new() }
     }
 
     pub(super) fn object(&mut self, bytes: &Bytes) -> Result<Cid, StoreError> {
-        layout::build(bytes, Layout::V1_2025, &mut |cid, block| self.block(&cid, block))
+        layout::build(bytes, Layout::V1_2025, &mut |cid, block| self.block(&cid, &block))
     }
 
-    pub(super) fn block(&mut self, cid: &Cid, block: Bytes) -> Result<(), StoreError> {
+    pub(crate) fn block(&mut self, cid: &Cid, block: &[u8]) -> Result<(), StoreError> {
         let digest = ids::digest(cid)?;
         if self.names.contains(&digest) || self.is_stored(&digest)? {
             return Ok(());
         }
-        if self.pending.len() == UNSYNCED {
-            self.settle()?;
+        if self.open == UNSYNCED {
+            self.sync()?;
         }
         let (mut file, tmp) = self.temporary()?;
-        let written = file.write_all(&block);
+        let written = file.write_all(block);
         // Pending before the error is looked at, so that a failed write is swept as well.
-        self.pending.push(Pending { file, tmp: tmp.clone(), digest });
+        self.pending.push(Pending { file: Some(file), tmp: tmp.clone(), digest });
+        self.open += 1;
         self.names.insert(digest);
         written.map_err(disk("writing", &tmp))
     }
 
     /// Present and undamaged; a damaged file is written anew.
     fn is_stored(&self, digest: &Digest32) -> Result<bool, StoreError> {
-        let block = read_block(&self.dirs.block(digest))?;
+        let block = read_block(&self.inner.dirs.block(digest))?;
         Ok(block.is_some_and(|bytes| ids::sha256(&bytes) == *digest))
     }
 
     fn temporary(&self) -> Result<(File, PathBuf), StoreError> {
-        loop {
-            let n = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = self.dirs.tmp.join(format!("{}-{n}", std::process::id()));
-            match File::options().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((file, path)),
-                // Process ids repeat across containers that share a volume: take the next name.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(disk("creating", &path)(e)),
-            }
-        }
+        let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = self.inner.dirs.tmp.join(n.to_string());
+        let file = File::options().write(true).create_new(true).open(&path).map_err(disk("creating", &path))?;
+        Ok((file, path))
     }
 
-    /// Syncs what is pending and renames it into place.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        for pending in &self.pending {
-            pending.file.sync_all().map_err(disk("syncing", &pending.tmp))?;
+    fn sync(&mut self) -> Result<(), StoreError> {
+        for pending in &mut self.pending {
+            if let Some(file) = &pending.file {
+                file.sync_all().map_err(disk("syncing", &pending.tmp))?;
+            }
+            pending.file = None;
         }
+        self.open = 0;
+        Ok(())
+    }
+
+    /// Syncs what is still open and puts every block into its place.
+    fn place(&mut self) -> Result<(), StoreError> {
+        self.sync()?;
         for pending in self.pending.drain(..) {
-            let path = self.dirs.block(&pending.digest);
+            let path = self.inner.dirs.block(&pending.digest);
             fs::rename(&pending.tmp, &path).map_err(disk("renaming", &path))?;
         }
-        self.names.clear();
         Ok(())
     }
 
     /// Always syncs the directory: a block found in place may be another writer's whose own
     /// sync is still to come.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
-        self.settle()?;
-        sync_dir(&self.dirs.blocks)
+        self.place()?;
+        sync_dir(&self.inner.dirs.blocks)
+    }
+
+    /// Several at once, with one sync of the directory of each store among them.
+    pub(crate) fn finish_all(batches: Vec<Self>) -> Result<(), StoreError> {
+        let mut stores: Vec<Arc<Inner>> = Vec::new();
+        for mut batch in batches {
+            batch.place()?;
+            if !stores.iter().any(|known| Arc::ptr_eq(known, &batch.inner)) {
+                stores.push(batch.inner.clone());
+            }
+        }
+        stores.iter().try_for_each(|inner| sync_dir(&inner.dirs.blocks))?;
+        almoner_failpoint::reached(|| "store".into());
+        Ok(())
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for Batch {
     fn drop(&mut self) {
         for pending in &self.pending {
             // What cannot be removed now is swept at the next opening.
             let _ = fs::remove_file(&pending.tmp);
         }
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({} blocks)", self.pending.len())
     }
 }

@@ -9,12 +9,13 @@ use alloy_primitives::Address;
 use axum::extract::Request;
 use axum::routing::post;
 use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
 use tower::{Service, ServiceExt};
 
-use crate::{Authority, Caller, Client, ClientFiles, Door, Role, ServerFiles, TlsError};
+use crate::{Authority, Binding, Caller, Client, ClientFiles, Door, GREETING, Greeting, Role, ServerFiles, TlsError};
 
 pub(super) const ACCOUNT: Address = Address::repeat_byte(0x11);
 pub(super) const DAYS: u32 = 30;
@@ -57,6 +58,7 @@ impl Scene {
             certificate: dir.join("certificate.pem"),
             key: dir.join("certificate.key"),
             clients_ca: Some(self.authority.certificate_file()),
+            sites_ca: None,
             revoked: Some(self.authority.revoked_file()),
         }
     }
@@ -72,17 +74,34 @@ pub(super) async fn serve(door: Arc<Door>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let who = |request: Request| async move {
         let caller = request.extensions().get::<Caller>().unwrap().clone();
-        match caller.peer {
+        let who = match caller.peer {
             None => "nobody".to_owned(),
             Some(peer) => match peer.named {
                 None => format!("someone {}", peer.fingerprint),
                 Some((role, account)) => format!("{role} {account:#x} {}", peer.fingerprint),
             },
-        }
+        };
+        caller.account.map_or_else(|| who.clone(), |account| format!("{who} hello {account:#x}"))
     };
     let routes = Routes::from(axum::Router::new().route("/who", post(who)));
-    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(door.accept(listener)));
+    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(door.accept(listener, hear)));
     address
+}
+
+/// A hello of tests: the account, and a hash in the place of a signature.
+pub(super) fn hello(channel: &Binding) -> Greeting {
+    let mut said = [0; GREETING];
+    said[..20].copy_from_slice(ACCOUNT.as_slice());
+    let mut hash = Sha256::new();
+    for word in [channel.client, channel.server, channel.exporter] {
+        hash.update(word);
+    }
+    said[20..52].copy_from_slice(&hash.finalize());
+    said
+}
+
+fn hear(channel: &Binding, said: &Greeting) -> Option<Address> {
+    (*said == hello(channel)).then_some(ACCOUNT)
 }
 
 pub(super) fn endpoint(address: SocketAddr) -> Endpoint {

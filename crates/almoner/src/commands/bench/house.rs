@@ -10,6 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Kind};
 
+/// What the units of docs/operating set: memory that is given back, in pages that are few.
+const TUNABLES: &str = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=8388608:\
+                        glibc.malloc.trim_threshold=33554432";
+
 /// A running role; it ends with this value.
 #[derive(Debug)]
 pub(super) struct Role {
@@ -28,6 +32,7 @@ impl Role {
         let mut child = Command::new(std::env::current_exe()?)
             .args([role, "--config", "settings.toml", "--json"])
             .current_dir(room)
+            .env("GLIBC_TUNABLES", TUNABLES)
             .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| "warn".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -89,5 +94,22 @@ impl Role {
         let log = std::fs::read_to_string(self.room.join("log")).unwrap_or_default();
         let last = log.lines().last().unwrap_or_default();
         Failure::new(Kind::Us, anyhow::anyhow!("{} ended: {last}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TUNABLES;
+
+    #[test]
+    fn what_is_measured_is_what_the_units_start() {
+        for unit in [
+            include_str!("../../../../../docs/operating/almoner-aggregator.service"),
+            include_str!("../../../../../docs/operating/almoner-coordinator.service"),
+            include_str!("../../../../../docs/operating/almoner-participant.service"),
+            include_str!("../../../../../docs/operating/Dockerfile"),
+        ] {
+            assert!(unit.contains(&format!("GLIBC_TUNABLES={TUNABLES}\n")));
+        }
     }
 }

@@ -74,9 +74,9 @@ fn enrolled(desk: &Desk, journal: &Journal, rng: &mut ChaCha20Rng) -> Result<Acc
 fn login(desk: &Desk, account: &Account, rng: &mut ChaCha20Rng) -> Result<Spent, Failure> {
     let (client, request) = LoggingIn::start(password(), rng)?;
     let begun = Instant::now();
-    let reply = desk.login_start(LoginStartRequest { account: account.into(), request })?;
+    let reply = desk.login_start(LoginStartRequest { account: account.into(), request }, None)?;
     let start = begun.elapsed();
-    let (proof, _) = client.finish(account, &reply.response, Stretch::INSECURE, rng)?;
+    let (proof, _) = client.finish(account, &[], &reply.response, Stretch::INSECURE, rng)?;
     let begun = Instant::now();
     desk.login_finish(LoginFinishRequest { login: reply.login, proof })?;
     Ok(Spent { start, finish: begun.elapsed() })

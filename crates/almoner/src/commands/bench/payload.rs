@@ -1,4 +1,5 @@
-//! What a round has to move, by formula: every upload once, the sum once, the model to every site once.
+//! What a round has to move, by formula: every upload once, the sum once to be kept and once to every site, which makes
+//! its next model of it.
 
 use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES};
 use almoner_crypto::ring::N;
@@ -35,6 +36,6 @@ impl Payload {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.sites * (self.upload() + self.model) + self.sum
+        self.sites * (self.upload() + self.sum) + self.sum
     }
 }

@@ -47,7 +47,7 @@ impl ClientStreamingService<wire::UploadChunk> for Sink {
             let broken = |error: almoner_proto::WireError| Status::invalid_argument(error.to_string());
             let (_, mut reader) = UploadReader::open(request.into_inner()).await.map_err(broken)?;
             // As raw TCP's other end does: read, and let go.
-            while reader.next(u64::MAX).await.map_err(broken)?.is_some() {}
+            while reader.next().await.map_err(broken)?.is_some() {}
             Ok(Response::new(wire::UploadReceipt::default()))
         })
     }
@@ -74,7 +74,7 @@ async fn serve(door: Option<std::sync::Arc<Door>>) -> Result<Served, Failure> {
         let router = server().add_routes(routes());
         // It ends with this command; what broke it shows at the other end.
         let _ = match door {
-            Some(door) => router.serve_with_incoming(door.accept(listener)).await,
+            Some(door) => router.serve_with_incoming(door.accept(listener, |_, _| None)).await,
             None => router.serve_with_incoming(Box::pin(almoner_tls::plain(listener))).await,
         };
     };
@@ -92,6 +92,7 @@ fn certificates(dir: &Path) -> Result<(std::sync::Arc<Door>, Tls), TlsError> {
         certificate: own.certificate,
         key: own.key.unwrap_or_default(),
         clients_ca: Some(authority.certificate_file()),
+        sites_ca: None,
         revoked: Some(authority.revoked_file()),
     })?;
     let tls = Tls::new(ClientFiles { ca: Some(site.ca), certificate: Some(site.certificate), key: site.key })?;

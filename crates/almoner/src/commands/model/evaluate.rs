@@ -74,7 +74,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let seen = tokio::task::spawn_blocking(move || {
         let flat = weights(&model, &spec)?;
         let rows = load(&source, &Limits::default(), &spec.data).blame(Kind::You, "--csv")?;
-        let model = Model::build(&spec.model, &flat, &ComputeDevice::cpu())?;
+        let model = Model::build(&spec.model, flat.as_slice(), &ComputeDevice::cpu())?;
         Seen::of(&model, &rows)
     });
     let seen = seen.await??;

@@ -60,15 +60,16 @@ async fn certificate(config: &SiteConfig, account: Option<Address>, table: &mut 
         table.warn("certificate", "there is none in [tls]", "have one issued, where the coordinator asks for it");
         return Some(tls);
     };
-    let named = shown.named.map_or_else(|| "nobody".into(), |(role, account)| format!("{role} {account}"));
-    if shown.named != account.map(|account| (Role::Site, account)) {
+    // One that names nobody is of an authority of the site's own; the key says whose account it is.
+    let named = shown.named.map_or_else(|| "no account".into(), |(role, account)| format!("{role} {account}"));
+    if shown.named.is_some() && shown.named != account.map(|account| (Role::Site, account)) {
         let failure = Failure::you(format!("it is for {named}, not for this site's account"));
         table.fail("certificate", &failure, remedy);
     }
     // Health says nothing of us; but the line is only one once our certificate is taken.
     let asked = health(&tls, &config.coordinator).await;
     table.take("certificate", asked, "what the message says; until then the agent waits and tries again")?;
-    table.fine("certificate", format!("{named}, taken by the coordinator"));
+    table.fine("certificate", format!("for {named}, taken by the coordinator"));
     Some(tls)
 }
 

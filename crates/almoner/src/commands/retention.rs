@@ -1,0 +1,108 @@
+//! What a coordinator no longer keeps of old rounds: the uploads. Lists, models, openings and settlements stay, so a round
+//! remains to be read; adding its ciphertexts up once more takes a copy of somebody's who kept them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use almoner_chain::{Ledger, RoundRecord, RoundStatus};
+use almoner_coordinator::Progress;
+use almoner_protocol::types::LockItem;
+use almoner_protocol::{Stage, decode_list};
+use almoner_store::{BoundedStore, Store, StoreError, cid_from_bytes};
+use serde::Deserialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Above every lock list.
+const MAX_LIST: u64 = 64 << 20;
+const MAX_ITEMS: usize = 1 << 16;
+
+/// `[retention]` of a coordinator's file. Without it everything is kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    /// Uploads of so many rounds are kept, the newest; of all if not named.
+    keep_rounds: Option<NonZeroU32>,
+    /// The store takes no more than so much; nothing is taken for want of room then, and the log says so.
+    quota_mib: Option<u64>,
+}
+
+impl Retention {
+    pub(super) fn most(&self) -> Option<u64> {
+        self.quota_mib.map(|mib| mib.saturating_mul(1 << 20))
+    }
+
+    /// Forgets what is too old, now and after each round, until the coordinator tells nothing more.
+    pub(super) async fn follow(self, ledger: Ledger, store: Arc<BoundedStore>, mut told: Receiver<Progress>) {
+        let Some(keep) = self.keep_rounds else { return };
+        let keep = usize::try_from(keep.get()).unwrap_or(usize::MAX);
+        // Rounds of each federation that are done with.
+        let mut done = Vec::new();
+        loop {
+            if let Err(error) = forget_old(&ledger, &store, keep, &mut done).await {
+                tracing::warn!(%error, "old uploads are kept for now");
+            }
+            loop {
+                match told.recv().await {
+                    Ok(Progress::Settled(_) | Progress::Ended { .. }) | Err(RecvError::Lagged(_)) => break,
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    }
+}
+
+async fn forget_old(
+    ledger: &Ledger,
+    store: &BoundedStore,
+    keep: usize,
+    done: &mut Vec<usize>,
+) -> Result<(), anyhow::Error> {
+    for number in 1.. {
+        if ledger.federation(number).await?.is_none() {
+            return Ok(());
+        }
+        let index = usize::try_from(number - 1)?;
+        done.resize(done.len().max(index + 1), 0);
+        let rounds = ledger.rounds(number).await?;
+        let old = rounds.len().saturating_sub(keep);
+        for round in rounds.iter().take(old).skip(done[index]).take_while(|round| is_over(round.status)) {
+            let freed = forget(store, round).await?;
+            if freed > 0 {
+                tracing::info!(round = round.number, mib = freed >> 20, "uploads of an old round are forgotten");
+            }
+            done[index] += 1;
+        }
+    }
+    Ok(())
+}
+
+fn is_over(status: RoundStatus) -> bool {
+    match status {
+        RoundStatus::Running | RoundStatus::Proposed => false,
+        RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => true,
+    }
+}
+
+async fn forget(store: &BoundedStore, round: &RoundRecord) -> Result<u64, StoreError> {
+    let Some(lock) = round.stages.get(&Stage::Lock).and_then(|stage| cid_from_bytes(&stage.cid).ok()) else {
+        return Ok(0);
+    };
+    let list = match store.get(&lock, MAX_LIST).await {
+        Ok(list) => list,
+        // Of another coordinator's federation on the same contracts.
+        Err(error) if error.is_missing() => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let items: Vec<LockItem> = decode_list(&list, MAX_ITEMS).unwrap_or_default();
+    let mut freed = 0;
+    for LockItem { manifest, .. } in items {
+        for cid in [manifest.ciphertextCid, manifest.checkCid, manifest.sharesCid] {
+            if let Ok(cid) = cid_from_bytes(&cid) {
+                freed += store.forget(&cid).await?;
+            }
+        }
+    }
+    Ok(freed)
+}

@@ -1,0 +1,76 @@
+//! A coordinator whose store is removed under it: the round that needs what is gone is given up and nobody is paid for
+//! it, the next one goes on from what the coordinator can publish again, and an audit names what is missing.
+
+use std::fs;
+use std::process::Command;
+
+use almoner::localnet::breast_cancer::Labels;
+use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
+use serde_json::Value;
+
+use super::almoner;
+use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+
+#[test]
+fn a_store_that_is_removed_costs_the_round_in_hand() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let account = key(&rooms[1].join("coordinator.key"));
+    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
+    let (_chain, rpc) =
+        house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
+    let settings = format!(
+        "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nlease_s = 1\n",
+        free_port()
+    );
+    let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    order(&url, &["fund", "1", "2000000000000000000000"]);
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    let mut sites: Vec<Daemon> = Vec::new();
+    for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
+        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
+    }
+    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+
+    // Without an aggregator the round stands still when the uploads are to be looked at.
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    order(&url, &["launch", "1", "--rounds", "2"]);
+    watch.until("revealed");
+    let blocks = rooms[1].join("store/blocks");
+    fs::remove_dir_all(&blocks).unwrap();
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    watch.until("void");
+    watch.until("settled");
+    let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
+    assert_eq!(paid.sum::<u128>(), 1_000_000_000_000_000_000_000, "the second round alone");
+    let status = order(&url, &["status", "1"]);
+    assert_eq!(
+        (&status["rounds"][0]["paid"], &status["rounds"][1]["status"]),
+        (&Value::Null, &"final".into()),
+        "{status}"
+    );
+    let audit = almoner(&["audit", &url, "--json"]);
+    let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
+    let wrong = &said["first_wrong"];
+    assert_eq!((audit.status.code(), wrong["round"].as_u64()), (Some(5), Some(1)), "{said}");
+    let missing = format!("block {} is not at", wrong["cid"].as_str().unwrap());
+    assert!(wrong["text"].as_str().unwrap().contains(&missing), "{wrong}");
+
+    // Where the model itself is gone, and the copy of it, there is nothing to go on from.
+    house.children.kill(coordinator.id);
+    fs::remove_dir_all(&blocks).unwrap();
+    fs::remove_file(rooms[1].join("coordinator.db.base")).unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_almoner"))
+        .args(["coordinator", "--config", "settings.toml", "--json"])
+        .current_dir(&rooms[1])
+        .env("ALMONER_LOG", "off")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("is gone from embedded store store: put the folder's blocks/ back from a copy"), "{said}");
+}

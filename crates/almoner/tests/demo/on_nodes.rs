@@ -1,0 +1,177 @@
+//! One federation of processes on three chains: the embedded one, anvil and geth. With the same keys and the same
+//! randomness the model and the settlement, which holds every quality and every payment, have the same roots.
+//!
+//! The score list is not compared: it holds the members' answers, and those are about shares that are dealt under the
+//! round's ctx, which contains the chain's number and its time.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use almoner::localnet::breast_cancer::Labels;
+use almoner::localnet::{ModelChoice, Scenario, Seeds, breast_cancer_scenario};
+use serde_json::{Value, json};
+
+use super::almoner;
+use super::kills::{account, keys};
+use super::processes::{Daemon, HOSPITALS, House, free_port, order};
+
+const SEED: u64 = 5;
+const ETHER: &str = "0x3635c9adc5dea00000"; // 1000
+
+/// A node of somebody's own; it ends with the test.
+struct Node {
+    name: &'static str,
+    url: String,
+    process: Child,
+    _data: tempfile::TempDir,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The binary that the environment names; otherwise says so, or fails if it is required.
+fn binary(name: &str, variable: &str) -> Option<String> {
+    let found = std::env::var(variable).ok().filter(|path| !path.is_empty());
+    if found.is_none() {
+        let required = std::env::var("ALMONER_REQUIRE").unwrap_or_default();
+        let message = format!("skipped: {name}: set {variable} to the binary");
+        assert!(!required.split(',').any(|required| required.trim() == name), "{message}");
+        println!("{message}");
+    }
+    found
+}
+
+impl Node {
+    fn start(name: &'static str, port: u16, binary: String, arguments: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary);
+        command.args(arguments).current_dir(data.path());
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let node = Self { name, url: format!("http://127.0.0.1:{port}"), process, _data: data };
+        for _ in 0..600 {
+            if node.call("eth_chainId", json!([])).is_some() {
+                return node;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{name} does not answer");
+    }
+
+    fn anvil(account: &str) -> Option<Self> {
+        let binary = binary("anvil", "ALMONER_ANVIL")?;
+        let port = free_port();
+        let arguments = ["--port", &port.to_string(), "--hardfork", "osaka", "--silent", "--accounts", "0"];
+        let node = Self::start("anvil", port, binary, &arguments);
+        node.call("anvil_setBalance", json!([account, ETHER])).expect("ether");
+        Some(node)
+    }
+
+    fn geth(account: &str) -> Option<Self> {
+        let binary = binary("geth", "ALMONER_GETH")?;
+        let (port, auth) = (free_port(), free_port());
+        let ports = ["--http.port", &port.to_string(), "--authrpc.port", &auth.to_string()];
+        let dev = ["--datadir", ".", "--dev", "--nodiscover", "--maxpeers", "0", "--ipcdisable", "--http"];
+        let node = Self::start("geth", port, binary, &[&dev[..], &ports[..]].concat());
+        let own = node.call("eth_accounts", json!([])).expect("an account")[0].clone();
+        let transfer = json!([{ "from": own, "to": account, "value": ETHER }]);
+        node.call("eth_sendTransaction", transfer).expect("ether");
+        while node.call("eth_getBalance", json!([account, "latest"])) != Some(ETHER.into()) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(node)
+    }
+
+    /// What it answers, if it does.
+    fn call(&self, method: &str, params: Value) -> Option<Value> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
+            let request = client.post(&self.url).header("content-type", "application/json").body(body);
+            let answer: Value = serde_json::from_str(&request.send().await.ok()?.text().await.ok()?).ok()?;
+            answer.get("result").cloned()
+        })
+    }
+}
+
+/// What a round comes to: the roots of its model and of its settlement, and what everybody was paid.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    model_root: Value,
+    settle_root: Value,
+    paid: BTreeMap<String, String>,
+}
+
+fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, node: Option<&Node>) -> Outcome {
+    let mut house = House::new();
+    house.seed = Some(SEED);
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
+    let devnet = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+    let devnet = node.is_none().then(|| house.daemon(&rooms[0], "devnet", &devnet).1);
+    let rpc = node.map_or_else(|| devnet.expect("a chain"), |node| node.url.clone());
+    fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\nready_wait_s = 600\n"
+    );
+    let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    let file = house.home.path().join("federation.toml");
+    let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
+    assert!(sample.contains("challenge_window_s = 3600"));
+    fs::write(&file, sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    order(&url, &["fund", "1", "1000000000000000000000"]);
+    let mut sites: Vec<(String, Daemon)> = Vec::new();
+    let hospitals = scenario.hospitals.iter().take(HOSPITALS).map(|holder| ("participant", holder));
+    for (index, (section, holder)) in hospitals.chain([("validator", &scenario.validators[0])]).enumerate() {
+        let name = if section == "validator" { section.to_owned() } else { format!("hospital-{}", index + 1) };
+        fs::copy(&keys[&name], house.room(&name).join("site.key")).unwrap();
+        let site = house.site_with(&name, section, &url, holder, "");
+        sites.push((name, site));
+    }
+    order(&url, &["launch", "1", "--rounds", "1"]);
+    let mut paid = |(name, site): &mut (String, Daemon)| {
+        (name.clone(), site.until("paid")["paid"].as_str().expect("an amount").to_owned())
+    };
+    let paid = sites.iter_mut().map(&mut paid).collect();
+    sound(&url, node.map(|node| node.url.as_str()));
+    let status = order(&url, &["status", "1"]);
+    let round = &status["rounds"][0];
+    assert_eq!(status["paid"], status["claimed"], "{status}");
+    Outcome { model_root: round["model_root"].clone(), settle_root: round["settle_root"].clone(), paid }
+}
+
+fn sound(url: &str, rpc: Option<&str>) {
+    let node: Vec<&str> = rpc.iter().flat_map(|rpc| ["--rpc", rpc]).collect();
+    let audit = almoner(&[&["audit", url, "--json"][..], &node[..]].concat());
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+}
+
+fn as_on_the_embedded_chain(node: impl FnOnce(&str) -> Option<Node>) {
+    let home = tempfile::tempdir().unwrap();
+    let keys = keys(home.path());
+    let Some(node) = node(&account(&keys["coordinator"])) else { return };
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
+    let (embedded, elsewhere) = (played(&scenario, &keys, None), played(&scenario, &keys, Some(&node)));
+    assert_eq!(elsewhere, embedded);
+    println!("{}: model {}, settlement {}", node.name, embedded.model_root, embedded.settle_root);
+}
+
+#[test]
+fn processes_on_anvil_come_to_what_they_come_to_on_the_embedded_chain() {
+    as_on_the_embedded_chain(Node::anvil);
+}
+
+#[test]
+fn processes_on_geth_come_to_what_they_come_to_on_the_embedded_chain() {
+    as_on_the_embedded_chain(Node::geth);
+}

@@ -1,0 +1,157 @@
+//! Nodes that take blocks back, and that are started again. Less deep than is waited for, nobody notices; deeper, it is
+//! said, and what was sent is sent again. Either way everybody is paid once and a stranger finds nothing wrong.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use almoner_chain::{Depth, Ledger, RoundRecord};
+use almoner_protocol::Stage;
+use tokio::sync::oneshot;
+
+use crate::federation::run;
+use crate::nodes::Node;
+use crate::on_a_node::OnNode;
+
+/// Between two blocks of a chain that makes them by itself.
+const BLOCK: Duration = Duration::from_millis(100);
+/// Blocks that are waited for.
+const DEPTH: u64 = 3;
+/// Stages that the chain takes back once each, before anybody acts on them.
+const TAKEN_BACK: [Stage; 4] = [Stage::Promise, Stage::Lock, Stage::Admit, Stage::Payout];
+
+/// What a node does beside making blocks.
+enum Act {
+    Nothing,
+    TakeBack(u64),
+    Restart,
+}
+
+/// Makes blocks for ever; once there is a first round, `act` says from it and the newest block's number what to do.
+async fn blocks(
+    node: &mut Node,
+    mut told: oneshot::Receiver<(Ledger, u64)>,
+    mut act: impl FnMut(&RoundRecord, u64) -> Act,
+) -> Infallible {
+    let mut federation = None;
+    loop {
+        tokio::time::sleep(BLOCK).await;
+        federation = federation.or_else(|| told.try_recv().ok());
+        let round = match &federation {
+            Some((ledger, number)) => ledger.round(*number, 1).await.unwrap().zip(ledger.read_until()),
+            None => None,
+        };
+        match round.map_or(Act::Nothing, |(round, head)| act(&round, head)) {
+            Act::Nothing => node.mine().await,
+            Act::TakeBack(blocks) => node.take_back(blocks).await,
+            Act::Restart => node.restart().await,
+        }
+    }
+}
+
+/// A federation of one round on such a node; how often its own view of the chain was taken back.
+async fn settles(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundRecord, u64) -> Act) -> u64 {
+    let name = node.name;
+    // Funded and deployed on before it becomes unsteady.
+    let (tell, told) = oneshot::channel();
+    let founded = OnNode::fund(&node).await;
+    let whole = async {
+        let mut federation = founded.found(confirmations, 1).await;
+        let _ = tell.send((federation.ledger(), federation.net.federation));
+        let reports = federation.settle(1, async {}).await;
+        let seen = federation.net.ledger.clone();
+        let earned = federation.paid_and_sound(&reports).await;
+        println!("{name}: {earned} base units claimed");
+        seen.reorganised(0).map_or(0, |reorganised| reorganised.count)
+    };
+    tokio::select! {
+        seen = whole => seen,
+        never = blocks(&mut node, told, act) => match never {},
+    }
+}
+
+/// Takes the stages of `TAKEN_BACK` back once each while they are less deep than `depth`.
+fn early(done: &mut BTreeSet<Stage>, depth: u64, round: &RoundRecord, head: u64) -> Act {
+    let stages = TAKEN_BACK.into_iter().filter(|stage| !done.contains(stage));
+    let mut posted =
+        stages.filter_map(|stage| Some((stage, (head + 1).saturating_sub(round.stages.get(&stage)?.block))));
+    match posted.find(|(_, blocks)| (1..=depth).contains(blocks)) {
+        Some((stage, blocks)) => {
+            done.insert(stage);
+            Act::TakeBack(blocks)
+        }
+        None => Act::Nothing,
+    }
+}
+
+/// Once members have answered for the scores, the chain goes back to before the uploads were locked.
+fn late(done: &mut bool, depth: u64, round: &RoundRecord, head: u64) -> Act {
+    match (round.stages.get(&Stage::Lock), round.stages.get(&Stage::Score)) {
+        (Some(lock), Some(score)) if !*done && head >= score.block + depth => {
+            *done = true;
+            Act::TakeBack(head + 1 - lock.block)
+        }
+        _ => Act::Nothing,
+    }
+}
+
+/// Once uploads are asked for, and once members are asked for the sum.
+fn again(done: &mut BTreeSet<Stage>, round: &RoundRecord) -> Act {
+    let mut posted = [Stage::Promise, Stage::Sum].into_iter().filter(|stage| round.stages.contains_key(stage));
+    match posted.find(|stage| !done.contains(stage)) {
+        Some(stage) => {
+            done.insert(stage);
+            Act::Restart
+        }
+        None => Act::Nothing,
+    }
+}
+
+#[test]
+fn what_anvil_takes_back_early_is_not_noticed() {
+    run(async {
+        let Some(node) = Node::anvil().await else { return };
+        let mut done = BTreeSet::new();
+        let act = |round: &RoundRecord, head| early(&mut done, DEPTH, round, head);
+        assert_eq!(settles(node, Depth::Blocks(DEPTH), act).await, 0, "nobody sees what is not deep enough");
+        assert_eq!(done, BTreeSet::from(TAKEN_BACK));
+    });
+}
+
+#[test]
+fn what_anvil_takes_back_late_is_sent_again() {
+    run(async {
+        let Some(node) = Node::anvil().await else { return };
+        let mut done = false;
+        let act = |round: &RoundRecord, head| late(&mut done, DEPTH, round, head);
+        assert_eq!(settles(node, Depth::Blocks(DEPTH), act).await, 1, "it is seen, and said");
+    });
+}
+
+#[test]
+fn an_anvil_that_is_started_again_is_waited_for() {
+    run(async {
+        let Some(node) = Node::anvil().await else { return };
+        let mut done = BTreeSet::new();
+        assert_eq!(settles(node, Depth::NONE, |round: &RoundRecord, _| again(&mut done, round)).await, 0);
+        assert_eq!(done.len(), 2);
+    });
+}
+
+/// All in one round, because a block of geth takes a second.
+#[test]
+fn geth_takes_blocks_back_early_and_late_and_is_started_again() {
+    run(async {
+        let Some(node) = Node::geth().await else { return };
+        let (mut taken, mut gone, mut restarts) = (BTreeSet::new(), false, BTreeSet::new());
+        let act = |round: &RoundRecord, head| match early(&mut taken, 1, round, head) {
+            Act::Nothing => match late(&mut gone, 1, round, head) {
+                Act::Nothing => again(&mut restarts, round),
+                act => act,
+            },
+            act => act,
+        };
+        assert_eq!(settles(node, Depth::Blocks(1), act).await, 1, "once deeper than is waited for");
+        assert_eq!((taken, restarts.len()), (BTreeSet::from(TAKEN_BACK), 2));
+    });
+}
