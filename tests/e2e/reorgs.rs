@@ -38,7 +38,8 @@ async fn blocks(
         tokio::time::sleep(BLOCK).await;
         federation = federation.or_else(|| told.try_recv().ok());
         let round = match &federation {
-            Some((ledger, number)) => ledger.round(*number, 1).await.unwrap().zip(ledger.read_until()),
+            // While it goes back, geth has no newest block.
+            Some((ledger, number)) => ledger.round(*number, 1).await.unwrap_or_default().zip(ledger.read_until()),
             None => None,
         };
         match round.map_or(Act::Nothing, |(round, head)| act(&round, head)) {
