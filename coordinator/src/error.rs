@@ -49,7 +49,8 @@ pub enum CoordinatorError {
     Stale { federation: u64, known: u64, found: u64 },
     /// The chain went back to before the federation, and what was sent again did not bring it back.
     #[error(
-        "the chain took federation {federation} back, and sending its creation again did not bring it back: ask who runs          the node, or found it anew by another key, journal and deployment"
+        "the chain took federation {federation} back, and sending its creation again did not bring it back: ask who runs \
+         the node, or found it anew by another key, journal and deployment"
     )]
     TakenBack { federation: u64 },
     #[error("{0}")]

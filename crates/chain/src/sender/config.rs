@@ -11,8 +11,6 @@ pub struct SenderConfig {
     pub fee_ceiling: u128,
     /// Least tip, in wei; nodes leave transactions without one lying.
     pub least_tip: u128,
-    /// Blocks on top of and including the one that holds the transaction before it counts as included.
-    pub confirmations: u64,
     /// A pending transaction is broadcast again this often.
     pub rebroadcast_every: Duration,
     /// Fees are raised when a transaction has waited this many blocks, or this long where there are no blocks.
@@ -29,7 +27,6 @@ impl Default for SenderConfig {
             gas_margin_percent: 20,
             fee_ceiling: 500_000_000_000,
             least_tip: 10_000_000,
-            confirmations: 1,
             rebroadcast_every: Duration::from_secs(5),
             bump_after_blocks: 3,
             bump_after: Duration::from_secs(60),

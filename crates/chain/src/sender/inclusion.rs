@@ -112,17 +112,10 @@ impl Sender {
         Ok(())
     }
 
-    /// The receipt, once it is deep enough; its nonce is settled in the outbox then.
+    /// The receipt, once there is one; its nonce is settled in the outbox then. Should its block be taken back, whoever
+    /// looks finds the transaction in the outbox.
     async fn settled(&self, attempts: &[Signed]) -> Result<Option<Included>, LedgerError> {
         let Some(receipt) = self.receipt(attempts).await? else { return Ok(None) };
-        let deep = self.inner.config.confirmations;
-        if deep > 1 {
-            let head = self.inner.provider.get_block_number().await?;
-            let block = receipt.block_number.unwrap_or(head);
-            if head.saturating_sub(block).saturating_add(1) < deep {
-                return Ok(None);
-            }
-        }
         let Some(mined) = attempts.iter().find(|signed| signed.hash == receipt.transaction_hash) else {
             return Err(LedgerError::Decode("a receipt of a transaction we did not ask for".into()));
         };
