@@ -4,7 +4,8 @@
 //!
 //! Who calls is two things that must agree: a certificate, and the hello that a key said on this connection ([`hear`]).
 //! Which role that is says the certificate, where the federation's authority has issued it; else the account's entry in
-//! [`Accounts`], and whoever has none is a site. A role lets a caller ask. Whose word a message is says its signature, as ever: see `actor/requests.rs`.
+//! [`Accounts`], and whoever has none is a site. A role lets a caller ask. Whose word a message is says its signature, as
+//! ever: see `actor/requests.rs`.
 
 use std::sync::Arc;
 

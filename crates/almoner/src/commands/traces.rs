@@ -70,3 +70,18 @@ mod asked {
 }
 
 pub(super) use asked::collector;
+
+#[cfg(test)]
+mod tests {
+    use super::collector;
+
+    #[test]
+    fn nobody_is_asked_unless_named_and_a_build_that_cannot_says_so() {
+        assert!(collector(None).unwrap().is_none());
+        let failed = collector(Some("http://collector.example:4317")).map(|_| ()).unwrap_err().to_string();
+        match cfg!(feature = "otel") {
+            true => assert!(failed.contains("not a loopback address"), "{failed}"),
+            false => assert!(failed.contains("traces = ") && failed.contains("--features otel"), "{failed}"),
+        }
+    }
+}
