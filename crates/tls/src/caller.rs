@@ -9,8 +9,8 @@ use alloy_primitives::{Address, B256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::lobby::Seat;
 use crate::greeting::fingerprint;
+use crate::lobby::Seat;
 
 /// Stands before role and account in a certificate.
 const SCHEME: &str = "almoner";

@@ -101,7 +101,11 @@ impl Stream for Plain {
                     let _ = line.set_nodelay(true);
                     let guest = self.lobby.enter();
                     let caller = Caller { seat: Some(guest.seat.clone()), ..Caller::default() };
-                    return Poll::Ready(Some(Ok(Conn { bytes: Bytes::Plain(line), caller, right: Right::Guest(guest) })));
+                    return Poll::Ready(Some(Ok(Conn {
+                        bytes: Bytes::Plain(line),
+                        caller,
+                        right: Right::Guest(guest),
+                    })));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {

@@ -180,13 +180,7 @@ async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc
     }
 }
 
-async fn handshake(
-    door: Arc<Door>,
-    lobby: Arc<Lobby>,
-    terms: Terms,
-    hear: Hear,
-    line: TcpStream,
-) -> io::Result<Conn> {
+async fn handshake(door: Arc<Door>, lobby: Arc<Lobby>, terms: Terms, hear: Hear, line: TcpStream) -> io::Result<Conn> {
     let Terms { config, own, believed, changes } = terms;
     line.set_nodelay(true)?;
     let mut stream = match TlsAcceptor::from(config).accept(line).into_fallible().await {
