@@ -1,19 +1,21 @@
 //! What the site must not forget, over its journal. Every write is durable when it returns; calls run where blocking
 //! is allowed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use almoner_identity::StateKey;
 use almoner_journal::{Answered, Batch, Journal, JournalError};
-use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger, model_root};
+use almoner_protocol::{Address, B256, FederationId, Stage, check_ledger};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::SiteError;
 
+mod model;
 mod records;
 mod sealed;
 
+use model::HeldModel;
 pub use records::Records;
 pub(crate) use sealed::check_sealed;
 pub use sealed::seal_secrets;
@@ -26,21 +28,6 @@ pub struct Memory {
     /// What secrets are sealed with, where the site has a vault.
     seal: Option<StateKey>,
     held: Arc<Mutex<Option<HeldModel>>>,
-}
-
-/// A verified model in memory.
-#[derive(Clone)]
-struct HeldModel {
-    root: B256,
-    values: Arc<Vec<i32>>,
-    /// Whether it is in the journal.
-    saved: bool,
-}
-
-impl std::fmt::Debug for HeldModel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeldModel").field("root", &self.root).finish_non_exhaustive()
-    }
 }
 
 /// A direction as promised: it must be revealed as it was.
@@ -198,58 +185,6 @@ impl Memory {
         let mut value = Zeroizing::new(promised.salt.to_vec());
         value.extend(promised.entries.iter().map(|entry| entry.cast_unsigned()));
         self.put_secret(format!("direction/{ctx}"), &value).await
-    }
-
-    /// The last base model this site verified: its root and its values.
-    pub async fn verified_model(&self) -> Result<Option<(B256, Arc<Vec<i32>>)>, SiteError> {
-        if let Some(held) = self.held().clone() {
-            return Ok(Some((held.root, held.values)));
-        }
-        let key = self.key("model");
-        let Some(value) = self.with(move |journal| journal.beside_get(&key)).await? else { return Ok(None) };
-        let read = move || {
-            let (root, words) = value.split_at_checked(32)?;
-            let (words, rest) = words.as_chunks::<4>();
-            let values: Vec<i32> = words.iter().map(|word| i32::from_be_bytes(*word)).collect();
-            let root = B256::from_slice(root);
-            (rest.is_empty() && model_root(&values) == root).then(|| (root, Arc::new(values)))
-        };
-        let read = tokio::task::spawn_blocking(read).await.map_err(|_| SiteError::Stopped)?;
-        read.map(Some).ok_or(JournalError::Corrupt("the verified model, in the file `.model` beside it").into())
-    }
-
-    /// Remembers a model for as long as this process runs. The first one is written down at once: a site that began to
-    /// compute models itself takes no published one any more.
-    pub async fn keep_model(&self, root: B256, values: Vec<i32>) -> Result<Arc<Vec<i32>>, SiteError> {
-        let first = self.verified_model().await?.is_none();
-        let values = Arc::new(values);
-        *self.held() = Some(HeldModel { root, values: values.clone(), saved: false });
-        if first {
-            self.save_model().await?;
-        }
-        Ok(values)
-    }
-
-    /// Writes the model down, so that another life of this process need not compute it from an older one.
-    pub async fn save_model(&self) -> Result<(), SiteError> {
-        let Some(held) = self.held().clone().filter(|held| !held.saved) else { return Ok(()) };
-        let (key, model) = (self.key("model"), held.clone());
-        self.with(move |journal| {
-            journal.beside_put(&key, |out| {
-                out.write_all(model.root.as_slice())?;
-                model.values.iter().try_for_each(|word| out.write_all(&word.to_be_bytes()))
-            })
-        })
-        .await?;
-        if let Some(now) = self.held().as_mut().filter(|now| now.root == held.root) {
-            now.saved = true;
-        }
-        Ok(())
-    }
-
-    fn held(&self) -> MutexGuard<'_, Option<HeldModel>> {
-        // Replaced whole, so a panic elsewhere leaves a usable value.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often the journal was copied since the first one; 0 for one that never was.

@@ -8,7 +8,6 @@ use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{OpenCids, epoch_seed};
 use almoner_protocol::{B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root};
-use almoner_store::{Layout, cid_of};
 use tokio::time::Instant;
 
 use super::{Actor, Current};
@@ -16,9 +15,6 @@ use crate::campaign::{Base, Campaign, Committee, MEMBER, Seat};
 use crate::chain::At;
 use crate::work::{RoundFacts, matrix_root};
 use crate::{CoordinatorError, Progress};
-
-/// The copy of the model, by its name beside the journal.
-const BASE: &str = "base";
 
 impl Actor {
     pub(super) async fn create(&mut self, text: &str, initial: Vec<i32>) -> Result<u64, CoordinatorError> {
@@ -105,7 +101,7 @@ impl Actor {
         }
     }
 
-    async fn put(&self, bytes: Vec<u8>) -> Result<Bytes, CoordinatorError> {
+    pub(super) async fn put(&self, bytes: Vec<u8>) -> Result<Bytes, CoordinatorError> {
         Ok(Bytes::from(self.store.put(bytes.into()).await?.to_bytes()))
     }
 
@@ -248,40 +244,6 @@ impl Actor {
         let result = self.apply(Event::TimePassed).await;
         self.log_failure("opening", result);
         Ok(())
-    }
-
-    /// What every round starts from, where the store has lost it.
-    pub(super) async fn publish_again(&mut self) -> Result<(), CoordinatorError> {
-        let campaign = self.campaign_mut()?;
-        let (spec, base) = (campaign.spec_cid.clone(), campaign.base.cid.clone());
-        if !self.has(&spec).await? {
-            let file = self.campaign_mut()?.spec.canonical_bytes()?;
-            self.put(file).await?;
-        }
-        if !self.has(&base).await? {
-            let journal = self.journal.clone();
-            let copy = tokio::task::spawn_blocking(move || journal.beside_get(BASE)).await;
-            let copy = copy.map_err(|error| CoordinatorError::Bug(error.to_string()))??.unwrap_or_default();
-            if cid_of(&copy, Layout::V1_2025).to_bytes() != base.as_ref() {
-                // Says that it is lost.
-                return self.fetch(&base).await.map(drop);
-            }
-            self.put(copy).await?;
-        }
-        Ok(())
-    }
-
-    /// Copies the model that the next round starts from to a place beside the journal.
-    pub(super) async fn keep_base(&self) {
-        self.log_failure("a copy of the model, for a store that is lost", self.copy_base().await);
-    }
-
-    async fn copy_base(&self) -> Result<(), CoordinatorError> {
-        let Some(campaign) = &self.campaign else { return Ok(()) };
-        let file = self.fetch(&campaign.base.cid).await?;
-        let journal = self.journal.clone();
-        let kept = tokio::task::spawn_blocking(move || journal.beside_put(BASE, |out| out.write_all(&file))).await;
-        Ok(kept.map_err(|error| CoordinatorError::Bug(error.to_string()))??)
     }
 
     /// The same in all rounds of an epoch: the last one is remembered.

@@ -92,7 +92,7 @@ fn a_model_at_rest_has_a_zero_gradient() {
 #[test]
 fn bad_requests_are_errors() {
     let (spec, flat) = (mlp(&[3, 1]), [0.0; 4]);
-    let ask = |data: &Dataset, norm| per_example_clipped_gradient(&spec, &flat, data, norm, &cpu()).unwrap_err();
+    let ask = |data: &Dataset, norm| per_example_clipped_gradient(&spec, flat, data, norm, &cpu()).unwrap_err();
     assert_eq!(ask(&made_up(4, 2, 1), 1.0), ModelError::Features { expected: 3, got: 2 });
     assert!(matches!(ask(&made_up(4, 3, 1), 0.0), ModelError::Plan(_)));
     assert!(matches!(ask(&made_up(4, 3, 1), f32::NAN), ModelError::Plan(_)));

@@ -36,11 +36,11 @@ fn one_step_by_hand() {
     let data = Dataset::new(2, vec![1.0, 2.0, -1.0, 3.0], vec![1.0, 0.0]).unwrap();
     let plan = TrainPlan { learning_rate: 0.5, batch: 2, steps: 1, order: BatchOrder::File };
     // At zero both errors are ±1/2: the gradient is the mean of -x/2 and x'/2.
-    let stepped = train(&mlp(&[2, 1]), &[0.0; 3], &data, &plan, 1, &cpu()).unwrap();
+    let stepped = train(&mlp(&[2, 1]), [0.0; 3], &data, &plan, 1, &cpu()).unwrap();
     close(&stepped, &[0.25, -0.125, 0.0]);
     // Hidden unit h = x1 with ReLU: only row 0 passes it. logits 1·2+0, 0; errors s(2)-1, 1/2.
     let error = 1.0 / (1.0 + (-2.0f32).exp()) - 1.0;
-    let stepped = train(&mlp(&[2, 1, 1]), &[1.0, 0.0, 0.0, 2.0, 0.0], &data, &plan, 1, &cpu()).unwrap();
+    let stepped = train(&mlp(&[2, 1, 1]), [1.0, 0.0, 0.0, 2.0, 0.0], &data, &plan, 1, &cpu()).unwrap();
     let hidden = 0.25 * 2.0 * error;
     close(&stepped, &[1.0 - hidden, -2.0 * hidden, -hidden, 2.0 - 0.25 * error, -0.25 * (error + 0.5)]);
 }
@@ -70,9 +70,9 @@ fn training_learns_and_repeats_to_the_bit() {
 fn two_rounds_are_one_round_of_twice_the_steps() {
     let (spec, data) = (mlp(&[6, 1]), made_up(37, 6, 8));
     let once = TrainPlan { steps: 40, ..PLAN };
-    let first = train(&spec, &[0.0; 7], &data, &PLAN, 1, &cpu()).unwrap();
+    let first = train(&spec, [0.0; 7], &data, &PLAN, 1, &cpu()).unwrap();
     let second = train(&spec, first.as_slice(), &data, &PLAN, 2, &cpu()).unwrap();
-    assert_eq!(second, train(&spec, &[0.0; 7], &data, &once, 1, &cpu()).unwrap());
+    assert_eq!(second, train(&spec, [0.0; 7], &data, &once, 1, &cpu()).unwrap());
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn metrics_by_hand() {
 #[test]
 fn bad_requests_are_errors() {
     let (spec, data) = (mlp(&[6, 1]), made_up(10, 6, 8));
-    let ask = |plan: TrainPlan, round| train(&spec, &[0.0; 7], &data, &plan, round, &cpu()).unwrap_err();
+    let ask = |plan: TrainPlan, round| train(&spec, [0.0; 7], &data, &plan, round, &cpu()).unwrap_err();
     for plan in [
         TrainPlan { learning_rate: 0.0, ..PLAN },
         TrainPlan { learning_rate: f64::NAN, ..PLAN },
@@ -105,10 +105,10 @@ fn bad_requests_are_errors() {
     assert_eq!(ask(TrainPlan { learning_rate: 1e39, ..PLAN }, 1), ModelError::Diverged);
     let wide = made_up(10, 7, 8);
     let features = ModelError::Features { expected: 6, got: 7 };
-    assert_eq!(train(&spec, &[0.0; 7], &wide, &PLAN, 1, &cpu()), Err(features.clone()));
+    assert_eq!(train(&spec, [0.0; 7], &wide, &PLAN, 1, &cpu()), Err(features.clone()));
     assert_eq!(evaluate(&spec, &[0.0; 7], &wide, &cpu()), Err(features));
-    assert_eq!(train(&spec, &[0.0; 6], &data, &PLAN, 1, &cpu()), Err(ModelError::Parameters { expected: 7, got: 6 }));
+    assert_eq!(train(&spec, [0.0; 6], &data, &PLAN, 1, &cpu()), Err(ModelError::Parameters { expected: 7, got: 6 }));
     let none = data.select(&[]);
-    assert!(matches!(train(&spec, &[0.0; 7], &none, &PLAN, 1, &cpu()), Err(ModelError::TooFewRows { .. })));
+    assert!(matches!(train(&spec, [0.0; 7], &none, &PLAN, 1, &cpu()), Err(ModelError::TooFewRows { .. })));
     assert!(matches!(evaluate(&spec, &[0.0; 7], &none, &cpu()), Err(ModelError::TooFewRows { .. })));
 }

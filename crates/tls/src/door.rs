@@ -159,7 +159,6 @@ async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc
                         first.abort();
                     }
                     let (door, lobby, through, terms) = (door.clone(), lobby.clone(), through.clone(), door.look());
-                    let hear = hear.clone();
                     oldest.push_back(handshakes.spawn(async move {
                         match timeout(HANDSHAKE, handshake(door, lobby, terms, hear, line)).await {
                             // Whoever serves waits for it or is gone.

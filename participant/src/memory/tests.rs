@@ -1,4 +1,5 @@
 use almoner_proto::{ErrorKind, Kinded};
+use almoner_protocol::model_root;
 
 use super::*;
 
