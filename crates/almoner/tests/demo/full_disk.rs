@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
-use almoner::localnet::breast_cancer::Labels;
-use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{Daemon, HOSPITALS, House, csv, key, order};
+use super::processes::{Daemon, House, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
@@ -67,10 +65,7 @@ fn a_full_disk_loses_nothing() {
     }
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
-    let account = key(&rooms[1].join("coordinator.key"));
-    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
-    let (_chain, rpc) =
-        house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = format!(
         "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"disk/coordinator.db\"\n\
          store = \"disk/store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n"
@@ -79,16 +74,8 @@ fn a_full_disk_loses_nothing() {
     let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
     let url = coordinator.next()["url"].as_str().unwrap().to_owned();
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
-    let file = house.home.path().join("federation.toml");
-    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
-    order(&url, &["create", file.to_str().unwrap()]);
-    order(&url, &["fund", "1", "2000000000000000000000"]);
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
-    let mut sites: Vec<Daemon> = Vec::new();
-    for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
-        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
-    }
-    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+    let scenario = house.federation(&url);
+    let mut sites = house.sites(&url, &scenario, 0);
 
     // An order that cannot be written down is refused, and says why and what to do.
     fill(&disk);
@@ -126,21 +113,14 @@ fn a_full_disk_at_a_site_is_waited_for() {
     }
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator", "hospital-1"].map(|name| house.room(name));
-    let account = key(&rooms[1].join("coordinator.key"));
-    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
-    let (_chain, rpc) =
-        house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = format!(
         "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
          store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nready_wait_s = 600\n"
     );
     let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
-    let file = house.home.path().join("federation.toml");
-    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
-    order(&url, &["create", file.to_str().unwrap()]);
-    order(&url, &["fund", "1", "2000000000000000000000"]);
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    let scenario = house.federation(&url);
     key(&rooms[3].join("site.key"));
     fs::write(rooms[3].join("rows.csv"), csv(&scenario.hospitals[0])).unwrap();
     let settings = format!(
@@ -150,11 +130,8 @@ fn a_full_disk_at_a_site_is_waited_for() {
     fs::write(rooms[3].join("settings.toml"), settings).unwrap();
     let (mut cramped, disk, complaints) = cramped(&house, &rooms[3], "participant");
     cramped.until("joined");
-    let mut sites = vec![cramped];
-    for (index, holder) in scenario.hospitals.iter().enumerate().take(HOSPITALS).skip(1) {
-        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
-    }
-    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+    let mut sites = house.sites(&url, &scenario, 1);
+    sites.push(cramped);
 
     // Before it can write down the key that it offers to serve with; then in the middle of a round.
     fill(&disk);

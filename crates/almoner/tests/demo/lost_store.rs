@@ -4,37 +4,24 @@
 use std::fs;
 use std::process::Command;
 
-use almoner::localnet::breast_cancer::Labels;
-use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+use super::processes::{House, free_port, order};
 
 #[test]
 fn a_store_that_is_removed_costs_the_round_in_hand() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
-    let account = key(&rooms[1].join("coordinator.key"));
-    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
-    let (_chain, rpc) =
-        house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = format!(
         "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
          store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nlease_s = 1\n",
         free_port()
     );
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
-    let file = house.home.path().join("federation.toml");
-    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
-    order(&url, &["create", file.to_str().unwrap()]);
-    order(&url, &["fund", "1", "2000000000000000000000"]);
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
-    let mut sites: Vec<Daemon> = Vec::new();
-    for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
-        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
-    }
-    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+    let scenario = house.federation(&url);
+    let mut sites = house.sites(&url, &scenario, 0);
 
     // Without an aggregator the round stands still when the uploads are to be looked at.
     let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);

@@ -11,7 +11,7 @@ use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+use super::processes::{Daemon, HOSPITALS, House, free_port, order};
 
 const POT: &str = "1000000000000000000000";
 const TWO_POTS: &str = "2000000000000000000000";
@@ -101,10 +101,7 @@ impl Life {
 fn what_is_ordered_again_after_a_kill_is_done_once() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
-    let account = key(&rooms[1].join("coordinator.key"));
-    let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
-    let (_chain, rpc) =
-        house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let listen = format!("127.0.0.1:{}", free_port());
     let settings = format!(
         "listen = \"{listen}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use almoner::localnet::breast_cancer::Labels;
-use almoner::localnet::{Holder, ModelChoice, Seeds, breast_cancer_scenario};
+use almoner::localnet::{Holder, ModelChoice, Scenario, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
@@ -106,6 +106,32 @@ impl House {
         let dir = self.home.path().join(name);
         fs::create_dir_all(&dir).unwrap();
         dir
+    }
+
+    /// A chain that obeys, on which the coordinator has ether; and where it is.
+    pub(super) fn chain(&self, room: &Path, coordinator: &Path) -> (Daemon, String) {
+        let account = key(&coordinator.join("coordinator.key"));
+        let settings = format!(
+            "listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\ncontrol = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n"
+        );
+        self.daemon(room, "devnet", &settings)
+    }
+
+    /// Creates the federation of the sample, the coordinator's first, with the pots of two rounds; and who may be in it.
+    pub(super) fn federation(&self, url: &str) -> Scenario {
+        let file = self.home.path().join("federation.toml");
+        fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+        assert_eq!(order(url, &["create", file.to_str().unwrap()])["federation"], 1);
+        order(url, &["fund", "1", "2000000000000000000000"]);
+        breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap()
+    }
+
+    /// Its hospitals but for the first `without`, and a validator.
+    pub(super) fn sites(&self, url: &str, scenario: &Scenario, without: usize) -> Vec<Daemon> {
+        let hospitals = scenario.hospitals.iter().enumerate().take(HOSPITALS).skip(without);
+        let hospitals = hospitals.map(|(index, holder)| (format!("hospital-{}", index + 1), "participant", holder));
+        let all = hospitals.chain([("validator".to_owned(), "validator", &scenario.validators[0])]);
+        all.map(|(name, section, holder)| self.site(&name, section, url, holder)).collect()
     }
 
     /// Starts a role in its room.
@@ -220,14 +246,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     let mut house = House::new();
     house.log = EVERYTHING;
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
-    let account = key(&rooms[1].join("coordinator.key"));
-    let (_chain, rpc) = house.daemon(
-        &rooms[0],
-        "devnet",
-        &format!(
-            "listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\ncontrol = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n"
-        ),
-    );
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = format!(
         "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
          store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n",
@@ -236,17 +255,8 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
 
-    let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
-    let file = house.home.path().join("federation.toml");
-    fs::write(&file, sample).unwrap();
-    assert_eq!(order(&url, &["create", file.to_str().unwrap()])["federation"], 1);
-    order(&url, &["fund", "1", "2000000000000000000000"]);
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
-    let mut sites: Vec<Daemon> = Vec::new();
-    for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
-        sites.push(house.site(&format!("hospital-{}", index + 1), "participant", &url, holder));
-    }
-    sites.push(house.site("validator", "validator", &url, &scenario.validators[0]));
+    let scenario = house.federation(&url);
+    let mut sites = house.sites(&url, &scenario, 0);
 
     let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
