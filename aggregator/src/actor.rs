@@ -77,9 +77,7 @@ async fn work(worker: String, lane: usize, parts: Parts) {
 
 fn name(kind: &JobKind) -> &'static str {
     match kind {
-        JobKind::Audit => "audit",
-        JobKind::Inner { .. } => "inner",
-        JobKind::Sum => "sum",
+        JobKind::Read { .. } => "read",
         JobKind::Open { .. } => "open",
     }
 }

@@ -1,11 +1,9 @@
 //! One job: a block range, and what to compute over it. Reading waits, computing runs on a blocking thread.
 
-mod audit;
 mod directions;
-mod inner;
 mod open;
 mod range;
-mod sum;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +14,8 @@ use bytes::Bytes;
 
 use crate::AggregatorError;
 
-pub use audit::Verdict;
 pub use range::RangeReader;
+pub use read::Verdict;
 
 /// Does a job; the result has the shape that the `.proto` file gives for its kind.
 pub async fn perform(job: &Job, store: &dyn Store) -> Result<Bytes, AggregatorError> {
@@ -26,9 +24,7 @@ pub async fn perform(job: &Job, store: &dyn Store) -> Result<Bytes, AggregatorEr
     }
     let reader = RangeReader::new(job, store);
     match &job.kind {
-        JobKind::Audit => audit::audit(job, &reader).await,
-        JobKind::Inner { directions } => inner::inner(job, &reader, directions).await,
-        JobKind::Sum => sum::sum(job, &reader).await,
+        JobKind::Read { directions } => read::read(job, &reader, directions.as_deref()).await,
         JobKind::Open { sum, secret, update_max } => open::open(job, store, sum, secret, *update_max).await,
     }
 }

@@ -6,6 +6,7 @@ mod finishing;
 mod follow;
 mod kept;
 mod opening;
+mod reading;
 mod reorganised;
 mod requests;
 mod restored;
@@ -36,6 +37,7 @@ use crate::notice::Notices;
 use crate::run::Clock;
 use crate::work::{RoundFacts, Work};
 use crate::{CoordinatorConfig, CoordinatorError, Progress};
+use reading::Seen;
 use waiting::Stands;
 
 /// The round in hand and what belongs to it beside its state.
@@ -82,6 +84,8 @@ pub(crate) struct Actor {
     /// A round on chain that this journal, being a copy, does not know: it is ended, and nothing is said in it.
     stray: Option<At>,
     jobs: JobBoard<Work, Bytes>,
+    /// Of the uploads of the round in hand.
+    seen: Option<Seen>,
     lease_waiters: VecDeque<Reply<Job>>,
     receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
     /// The store no longer has what an order needs.
@@ -125,6 +129,7 @@ impl Actor {
             current: None,
             stray: None,
             jobs,
+            seen: None,
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
             lost: false,

@@ -8,7 +8,7 @@ use almoner_crypto::tree::{self, Hash};
 use almoner_proto::{Job, JobKind, JobUpload};
 use almoner_protocol::round::InnerRow;
 use almoner_protocol::types::{LockItem, VerdictItem};
-use almoner_protocol::{Address, B256, Bytes};
+use almoner_protocol::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
@@ -40,40 +40,62 @@ impl RoundFacts {
 /// One piece of work over all blocks.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    Audit { uploads: Vec<LockItem> },
-    Inner { uploads: Vec<LockItem>, directions: Bytes, entries: Vec<Bytes> },
-    Sum { uploads: Vec<(LockItem, u16)> },
+    Read(Look),
     Open { sum: Bytes, secret: Vec<u64>, members: Vec<u16>, uploads: Vec<(LockItem, u16)> },
+}
+
+/// What of the uploads is to be seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) uploads: Vec<(LockItem, u16)>,
+    /// Their list; none if there are none.
+    pub(crate) directions: Option<Bytes>,
+    pub(crate) entries: Vec<Bytes>,
 }
 
 /// What it comes to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Audited(Vec<VerdictItem>),
-    Inners(Vec<InnerRow>),
-    /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
-    Summed(Vec<(BlockRange, Bytes)>),
-    /// The opened sums of each range, 4 bytes a coefficient, then a flag a block.
-    Opened {
-        members: Vec<u16>,
+    Read {
+        look: Look,
+        verdicts: Vec<VerdictItem>,
+        /// One per upload, also of those that are not held.
+        inners: Vec<InnerRow>,
+        /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
         sums: Vec<(BlockRange, Bytes)>,
-        bad_blocks: Vec<u32>,
     },
+    /// The opened sums of each range, 4 bytes a coefficient, then a flag a block.
+    Opened { members: Vec<u16>, sums: Vec<(BlockRange, Bytes)>, bad_blocks: Vec<u32> },
+}
+
+impl Look {
+    /// Bytes of an upload's row in a range's result.
+    fn row(&self) -> usize {
+        AUDIT_RESULT + 8 * self.entries.len()
+    }
+
+    fn rows(&self) -> usize {
+        self.uploads.len() * self.row()
+    }
+
+    fn finish(self, results: &[(BlockRange, Bytes)], facts: &RoundFacts) -> Result<Outcome, CoordinatorError> {
+        let verdicts = verdicts(&self, results, facts)?;
+        let inners = inners(&self, results);
+        let sums = results.iter().map(|(range, bytes)| (*range, bytes.slice(self.rows()..))).collect();
+        Ok(Outcome::Read { look: self, verdicts, inners, sums })
+    }
 }
 
 impl Work {
     pub(crate) fn job(&self, lease: u64, range: BlockRange, facts: &RoundFacts) -> Job {
         let (kind, uploads) = match self {
-            Self::Audit { uploads } => (JobKind::Audit, unweighted(uploads)),
-            Self::Inner { uploads, directions, .. } => {
-                (JobKind::Inner { directions: directions.clone().into() }, unweighted(uploads))
-            }
-            Self::Sum { uploads } => (JobKind::Sum, weighted(uploads)),
+            Self::Read(look) => (JobKind::Read { directions: look.directions.clone().map(Into::into) }, &look.uploads),
             Self::Open { sum, secret, uploads, .. } => {
                 let update_max = facts.update_max;
-                (JobKind::Open { sum: sum.clone().into(), secret: secret.clone(), update_max }, weighted(uploads))
+                (JobKind::Open { sum: sum.clone().into(), secret: secret.clone(), update_max }, uploads)
             }
         };
+        let uploads = uploads.iter().map(|(item, weight)| job_upload(item, *weight)).collect();
         Job {
             lease,
             kind,
@@ -91,9 +113,7 @@ impl Work {
     pub(crate) fn result_length(&self, range: BlockRange) -> usize {
         let blocks = range.blocks as usize;
         match self {
-            Self::Audit { uploads } => AUDIT_RESULT * uploads.len(),
-            Self::Inner { uploads, entries, .. } => 8 * entries.len() * uploads.len(),
-            Self::Sum { .. } => 8 * N * blocks + if range.first == 0 { CHECK_BYTES } else { 0 },
+            Self::Read(look) => look.rows() + 8 * N * blocks + if range.first == 0 { CHECK_BYTES } else { 0 },
             Self::Open { .. } => (4 * N + 1) * blocks,
         }
     }
@@ -105,23 +125,13 @@ impl Work {
         facts: &RoundFacts,
     ) -> Result<Outcome, CoordinatorError> {
         match self {
-            Self::Audit { uploads } => finish_audit(&uploads, &results, facts).map(Outcome::Audited),
-            Self::Inner { uploads, entries, .. } => Ok(Outcome::Inners(finish_inners(&uploads, &entries, &results))),
-            Self::Sum { .. } => Ok(Outcome::Summed(results)),
+            Self::Read(look) => look.finish(&results, facts),
             Self::Open { members, .. } => {
                 let bad_blocks = bad_blocks(&results);
                 Ok(Outcome::Opened { members, sums: results, bad_blocks })
             }
         }
     }
-}
-
-fn unweighted(uploads: &[LockItem]) -> Vec<JobUpload> {
-    uploads.iter().map(|item| job_upload(item, 1)).collect()
-}
-
-fn weighted(uploads: &[(LockItem, u16)]) -> Vec<JobUpload> {
-    uploads.iter().map(|(item, weight)| job_upload(item, *weight)).collect()
 }
 
 fn job_upload(item: &LockItem, weight: u16) -> JobUpload {
@@ -132,34 +142,38 @@ fn job_upload(item: &LockItem, weight: u16) -> JobUpload {
         check_cid: manifest.checkCid.clone().into(),
         check_root: manifest.checkRoot,
         weight,
+        examined: was_examined(item),
     }
 }
 
-fn finish_audit(
-    uploads: &[LockItem],
+/// What came by the chain was not seen as it arrived, and has no receipt.
+fn was_examined(item: &LockItem) -> bool {
+    !item.receipt.is_empty()
+}
+
+fn verdicts(
+    look: &Look,
     results: &[(BlockRange, Bytes)],
     facts: &RoundFacts,
 ) -> Result<Vec<VerdictItem>, CoordinatorError> {
     let leaves = u64::from(facts.blocks()) * BLOCK_LEAVES;
     let size = (u64::from(RANGE_BLOCKS) * BLOCK_LEAVES).min(leaves.next_power_of_two());
-    uploads
-        .iter()
-        .enumerate()
-        .map(|(i, item)| {
-            let rows = results.iter().map(|(_, bytes)| &bytes[i * AUDIT_RESULT..(i + 1) * AUDIT_RESULT]);
-            let (verdicts, subtrees): (Vec<u8>, Vec<Hash>) = rows.map(audit_row).unzip();
-            let worst = verdicts.into_iter().find(|verdict| *verdict != 0);
-            let verdict = match worst {
-                Some(verdict) => verdict,
-                None => {
-                    let root = tree::root_from_subtrees(tree::kind::CIPHERTEXT, leaves, size, &subtrees)
-                        .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-                    if B256::from(root) == item.manifest.ciphertextRoot { 0 } else { VERDICT_CIPHERTEXT_ROOT }
-                }
-            };
-            Ok(VerdictItem { participant: item.manifest.participant, verdict })
-        })
-        .collect()
+    let verdict = |(i, (item, _)): (usize, &(LockItem, u16))| {
+        let at = i * look.row();
+        let rows = results.iter().map(|(_, bytes)| &bytes[at..at + AUDIT_RESULT]);
+        let (verdicts, subtrees): (Vec<u8>, Vec<Hash>) = rows.map(audit_row).unzip();
+        let verdict = match verdicts.into_iter().find(|verdict| *verdict != 0) {
+            Some(verdict) => verdict,
+            None if was_examined(item) => 0,
+            None => {
+                let root = tree::root_from_subtrees(tree::kind::CIPHERTEXT, leaves, size, &subtrees)
+                    .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+                if B256::from(root) == item.manifest.ciphertextRoot { 0 } else { VERDICT_CIPHERTEXT_ROOT }
+            }
+        };
+        Ok(VerdictItem { participant: item.manifest.participant, verdict })
+    };
+    look.uploads.iter().enumerate().map(verdict).collect()
 }
 
 fn audit_row(row: &[u8]) -> (u8, Hash) {
@@ -174,18 +188,18 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(word)
 }
 
-fn finish_inners(uploads: &[LockItem], entries: &[Bytes], results: &[(BlockRange, Bytes)]) -> Vec<InnerRow> {
-    let signed: Vec<Vec<i8>> = entries.iter().map(|e| e.iter().map(|b| b.cast_signed()).collect()).collect();
-    let row = |i: usize, participant: Address| {
+fn inners(look: &Look, results: &[(BlockRange, Bytes)]) -> Vec<InnerRow> {
+    let signed: Vec<Vec<i8>> = look.entries.iter().map(|e| e.iter().map(|b| b.cast_signed()).collect()).collect();
+    let row = |(i, (item, _)): (usize, &(LockItem, u16))| {
         let columns = signed.iter().enumerate().map(|(v, direction)| {
-            let at = 8 * (i * signed.len() + v);
+            let at = i * look.row() + AUDIT_RESULT + 8 * v;
             let sum = results.iter().map(|(_, bytes)| u128::from(word(&bytes[at..at + 8]))).sum::<u128>();
             // The remainder of a division by q is below q.
             finish_inner((sum % u128::from(Q)) as u64, &Direction(direction))
         });
-        InnerRow { participant, inner: columns.collect() }
+        InnerRow { participant: item.manifest.participant, inner: columns.collect() }
     };
-    uploads.iter().enumerate().map(|(i, item)| row(i, item.manifest.participant)).collect()
+    look.uploads.iter().enumerate().map(row).collect()
 }
 
 fn bad_blocks(results: &[(BlockRange, Bytes)]) -> Vec<u32> {

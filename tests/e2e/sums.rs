@@ -2,6 +2,8 @@
 
 use almoner::localnet::RoundReport;
 use almoner_audit::{Kind, Report};
+use almoner_crypto::encrypt::CHECK_BYTES;
+use almoner_crypto::ring::N;
 use almoner_proto::{Job, JobKind};
 use almoner_protocol::{DROP_BITS, Stage};
 use almoner_store::cid_from_bytes;
@@ -15,8 +17,11 @@ const WORD: usize = 5;
 
 /// Adds to one word of every sum, and does everything else as it should be done.
 fn shift(job: &Job, result: &mut [u8], word: usize, by: u64) {
-    if job.kind == JobKind::Sum {
-        let bytes = &mut result[8 * word..8 * (word + 1)];
+    if let JobKind::Read { .. } = &job.kind {
+        // Behind the rows: the data words, and those of the check blocks.
+        let words = N * job.blocks as usize + CHECK_BYTES / 8;
+        let at = result.len() - 8 * words + 8 * word;
+        let bytes = &mut result[at..at + 8];
         let shifted = u64::from_be_bytes(bytes.try_into().unwrap()) + by;
         bytes.copy_from_slice(&shifted.to_be_bytes());
     }

@@ -60,12 +60,14 @@ fn a_task_with_another_base_model_than_the_chain_is_refused() {
 fn a_chain_on_which_another_model_follows_is_refused() {
     let honest = honest();
     run(async {
-        let mut federation = Federation::found(3, Aggregator::Own, 1).await;
+        let mut federation = Federation::found(2, Aggregator::Own, 1).await;
         let (dir, seeds) = (federation.dir(), federation.seeds.clone());
-        let face = Face::open(&federation.net.url).await;
-        let agent = Agent::new(&federation, Role::Hospital, 3, &federation.absent[0]);
-        let over = Over::port(&face.url, federation.net.ledger.deployment()).await;
-        let mut trapped = agent.join(over).await;
+        let deployment = federation.net.ledger.deployment().clone();
+        let [slow, agent] =
+            [2, 3].map(|at| Agent::new(&federation, Role::Hospital, at, &federation.absent[at as usize - 2]));
+        let (slow_face, face) = (Face::open(&federation.net.url).await, Face::open(&federation.net.url).await);
+        let mut slow = slow.join(Over::port(&slow_face.url, &deployment).await).await;
+        let mut trapped = agent.join(Over::port(&face.url, &deployment).await).await;
         let mut worker = Worker::connect(&federation.net.url).await;
         let identities: Vec<Identity> = (0..4)
             .map(|at| {
@@ -75,7 +77,11 @@ fn a_chain_on_which_another_model_follows_is_refused() {
         let Federation { net, scenario, .. } = &mut federation;
         let (store, spec) = (net.store.clone(), scenario.spec.clone());
         let traps = async {
-            let inner = worker.until(|kind| matches!(kind, JobKind::Inner { .. })).await;
+            // For one member the chain stands still before the verdicts, so the scores wait for it.
+            let read = worker.until(|kind| matches!(kind, JobKind::Read { .. })).await;
+            done(&mut slow.site, 1, Duty::AckDirection).await;
+            slow_face.show(Shown::Fork(Fork::of(&dir, key(&seeds, "coordinator", 0)).await.devnet));
+            worker.finish(&read, |_| {}).await;
             done(&mut trapped.site, 1, Duty::AnswerScores).await;
             // On the chain that it sees the round is given up and tried again from another model, which the contract
             // has nothing against before the first model is final.
@@ -87,7 +93,7 @@ fn a_chain_on_which_another_model_follows_is_refused() {
             let named =
                 matches!(*error, SiteError::TrapModel { round: 2, stated: s, own: o } if (s, o) == (stated, own));
             assert!(named, "{error:?}");
-            worker.finish(&inner, |_| {}).await;
+            slow_face.show(Shown::True);
             match worker.work(|_, _| {}).await {}
         };
         let rounds = tokio::select! {

@@ -74,14 +74,19 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
         let (ledger, store, number) = (net.ledger.clone(), net.store.clone(), net.federation);
         let sender = net.chain.sender.clone();
         let faces = async {
-            // Up to the audit everybody sees the same. Then the chain that one of them sees stands still.
-            let inner = worker.until(|kind| matches!(kind, JobKind::Inner { .. })).await;
+            // Up to the audit everybody sees the same, one of them a little later, so that the scores wait for it.
+            let read = worker.until(|kind| matches!(kind, JobKind::Read { .. })).await;
+            done(&mut firm_runs.site, 1, Duty::AckDirection).await;
+            firm_face.show(Shown::Fork(Fork::of(&dir, coordinator.clone()).await.devnet));
+            worker.finish(&read, |_| {}).await;
+            // Then the chain that the other sees stands still.
+            done(&mut fooled_runs.site, 1, Duty::AnswerScores).await;
             let fork = Fork::of(&dir, coordinator).await;
             fooled_face.show(Shown::Fork(fork.devnet.clone()));
-            worker.finish(&inner, |_| {}).await;
-            // The others acknowledge the set that is admitted; its sum is still to be made.
+            firm_face.show(Shown::True);
+            // The others acknowledge the set that is admitted, and its sum; it is still to be opened.
             done(&mut firm_runs.site, 1, Duty::AckAdmit).await;
-            let sum = worker.until(|kind| *kind == JobKind::Sum).await;
+            let open = worker.until(|kind| matches!(kind, JobKind::Open { .. })).await;
             let round = ledger.round(number, 1).await.unwrap().unwrap();
 
             // The other scores, and what the fooled member says of them.
@@ -143,8 +148,6 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
                 face.show(Shown::True);
                 sites.push(agent.start(Over::port(&face.url, &deployment).await).site);
             }
-            worker.finish(&sum, |_| {}).await;
-            let open = worker.until(|kind| matches!(kind, JobKind::Open { .. })).await;
             all_done(&mut sites, 1, Duty::AnswerSum).await;
             worker.finish(&open, |_| {}).await;
             // Having answered for one set, they never answer for the other, in whatever round.

@@ -65,6 +65,7 @@ async fn upload(store: &MemoryStore, i: usize, ciphertext: &Ciphertext) -> JobUp
         check_cid: store.put(ciphertext.check.clone().into()).await.unwrap().to_bytes().into(),
         check_root: B256::new(ciphertext.check_root),
         weight: CLASSES[i],
+        examined: false,
     }
 }
 
@@ -87,14 +88,22 @@ impl Round {
     async fn perform(&self, kind: JobKind, range: u32) -> Result<Bytes, AggregatorError> {
         perform(&self.job(kind, range), self.store.as_ref()).await
     }
+
+    async fn read(&self, range: u32) -> Bytes {
+        self.perform(READ, range).await.unwrap()
+    }
 }
+
+const READ: JobKind = JobKind::Read { directions: None };
+/// Verdict and subtree root.
+const ROW: usize = 33;
 
 #[tokio::test]
 async fn subtrees_of_the_audit_make_the_committed_root() {
     let round = round().await;
-    let ranges = [round.perform(JobKind::Audit, 0).await.unwrap(), round.perform(JobKind::Audit, 1).await.unwrap()];
+    let ranges = [round.read(0).await, round.read(1).await];
     for (i, ciphertext) in round.ciphertexts.iter().enumerate() {
-        let rows: Vec<&[u8]> = ranges.iter().map(|range| &range[33 * i..33 * (i + 1)]).collect();
+        let rows: Vec<&[u8]> = ranges.iter().map(|range| &range[ROW * i..ROW * (i + 1)]).collect();
         assert!(rows.iter().all(|row| row[0] == Verdict::Held as u8));
         let subtrees: Vec<[u8; 32]> = rows.iter().map(|row| row[1..].try_into().unwrap()).collect();
         let root = root_from_subtrees(kind::CIPHERTEXT, 260 * 16, range_leaves(D as u32), &subtrees).unwrap();
@@ -113,22 +122,38 @@ async fn a_bad_upload_gets_its_verdict_and_the_others_theirs() {
     round.uploads[1].check_cid = round.uploads[2].check_cid.clone();
     let elsewhere = MemoryStore::new().put(vec![3; 100].into()).await.unwrap();
     round.uploads[2].ciphertext_cid = elsewhere.to_bytes().into();
-    let result = round.perform(JobKind::Audit, 0).await.unwrap();
-    let verdicts: Vec<u8> = result.chunks(33).map(|row| row[0]).collect();
+    let result = round.read(0).await;
+    let (rows, sums) = result.split_at(ROW * 3);
+    let verdicts: Vec<u8> = rows.chunks(ROW).map(|row| row[0]).collect();
     let expected = [Verdict::Malformed, Verdict::CheckRoot, Verdict::Unavailable];
     assert_eq!(verdicts, expected.map(|verdict| verdict as u8));
+    // Nothing of theirs is in the sum.
+    assert!(rows.chunks(ROW).all(|row| row[1..] == [0; 32]) && sums.iter().all(|byte| *byte == 0));
     // Too short a file, and a check file out of range.
     round.uploads[0].ciphertext_cid = round.store.put(vec![0; 100].into()).await.unwrap().to_bytes().into();
     round.uploads[1].check_cid = round.store.put(vec![0xff; 65_536].into()).await.unwrap().to_bytes().into();
-    let result = round.perform(JobKind::Audit, 0).await.unwrap();
-    assert_eq!((result[0], result[33]), (Verdict::Malformed as u8, Verdict::Malformed as u8));
+    let result = round.read(0).await;
+    assert_eq!((result[0], result[ROW]), (Verdict::Malformed as u8, Verdict::Malformed as u8));
+}
+
+#[tokio::test]
+async fn what_was_examined_is_only_looked_for() {
+    let mut round = round().await;
+    let before = round.read(0).await;
+    round.uploads.iter_mut().for_each(|upload| upload.examined = true);
+    let result = round.read(0).await;
+    // The same sums; held, and no root.
+    assert!(result[ROW * 3..] == before[ROW * 3..] && result[..ROW * 3].iter().all(|byte| *byte == 0));
+    let elsewhere = MemoryStore::new().put(vec![3; 100].into()).await.unwrap();
+    round.uploads[1].ciphertext_cid = elsewhere.to_bytes().into();
+    assert_eq!(round.read(0).await[ROW], Verdict::Unavailable as u8);
 }
 
 #[tokio::test]
 async fn a_lying_store_costs_nobody_a_verdict() {
     let round = round().await;
     let faulty = FaultyStore::new(round.store.clone(), Faults { flipped_per_mille: 1000, ..Faults::default() });
-    let error = perform(&round.job(JobKind::Audit, 0), &faulty).await.unwrap_err();
+    let error = perform(&round.job(READ, 0), &faulty).await.unwrap_err();
     assert!(matches!(error, AggregatorError::Store(_)), "{error}");
 }
 
@@ -151,10 +176,10 @@ async fn inner_products_open_to_the_scores() {
     let cid = post_directions(&round, &all).await;
     let mut raw = vec![vec![0; all.len()]; CLASSES.len()];
     for range in 0..2 {
-        let result = round.perform(JobKind::Inner { directions: cid.clone() }, range).await.unwrap();
-        let words = words_from_bytes(&result).unwrap();
-        for (i, row) in words.chunks(all.len()).enumerate() {
-            raw[i].iter_mut().zip(row).for_each(|(sum, word)| *sum = almoner_crypto::ring::add(*sum, *word));
+        let result = round.perform(JobKind::Read { directions: Some(cid.clone()) }, range).await.unwrap();
+        for (i, row) in result[..CLASSES.len() * (ROW + 8 * all.len())].chunks(ROW + 8 * all.len()).enumerate() {
+            let row = words_from_bytes(&row[ROW..]).unwrap();
+            raw[i].iter_mut().zip(&row).for_each(|(sum, word)| *sum = almoner_crypto::ring::add(*sum, *word));
         }
     }
     let directions: Vec<Direction> = all.iter().map(|entries| Direction(entries)).collect();
@@ -176,7 +201,8 @@ async fn inner_products_open_to_the_scores() {
 #[tokio::test]
 async fn sums_open_to_the_weighted_sum() {
     let round = round().await;
-    let (first, last) = (round.perform(JobKind::Sum, 0).await.unwrap(), round.perform(JobKind::Sum, 1).await.unwrap());
+    let behind_rows = |result: Bytes| result.slice(ROW * CLASSES.len()..);
+    let (first, last) = (behind_rows(round.read(0).await), behind_rows(round.read(1).await));
     let data = RANGE_BLOCKS as usize * N * 8;
     assert_eq!((first.len(), last.len()), (data + 4 * N * 8, 4 * N * 8));
     let sums: Bytes = [&first[..data], &last, &first[data..]].concat().into();
@@ -195,7 +221,7 @@ async fn sums_open_to_the_weighted_sum() {
     };
     for range in 0..2u32 {
         let result = open(&secret, range).await.unwrap();
-        let blocks = round.job(JobKind::Sum, range).blocks as usize;
+        let blocks = round.job(READ, range).blocks as usize;
         let (values, flags) = result.split_at(blocks * N * 4);
         assert!(flags.len() == blocks && flags.iter().all(|flag| *flag == 0));
         for (at, value) in values.as_chunks::<4>().0.iter().enumerate() {
@@ -214,6 +240,6 @@ async fn sums_open_to_the_weighted_sum() {
 async fn a_direction_of_another_model_is_refused() {
     let round = round().await;
     let cid = post_directions(&round, &[vec![1; 64]]).await;
-    let error = round.perform(JobKind::Inner { directions: cid }, 0).await.unwrap_err();
+    let error = round.perform(JobKind::Read { directions: Some(cid) }, 0).await.unwrap_err();
     assert!(matches!(error, AggregatorError::Directions(_)), "{error}");
 }

@@ -6,9 +6,9 @@ use almoner_crypto::share::AnswerVec;
 use almoner_crypto::sum::find_secret;
 use almoner_proto::{Signed, words_from_bytes};
 use almoner_protocol::round::{Effect, Event, Posting, State, SumWeight};
-use almoner_protocol::types::{DirectionItem, LockItem, OpenItem, domain, signing_hash};
-use almoner_protocol::{B256, Bytes, ServerStep, Stage, decode_list};
-use almoner_store::{Cid, cid_from_bytes};
+use almoner_protocol::types::{OpenItem, domain, signing_hash};
+use almoner_protocol::{B256, Bytes, ServerStep, Stage};
+use almoner_store::cid_from_bytes;
 
 use super::{Actor, Current};
 use crate::chain::At;
@@ -17,15 +17,12 @@ use crate::model;
 use crate::work::{Outcome, Work};
 use crate::{CoordinatorError, Progress};
 
-/// Directions are capped by the leak rule long before this.
-const MAX_DIRECTIONS: usize = 64;
-
 impl Actor {
     fn at(&self) -> Result<At, CoordinatorError> {
         self.current.as_ref().map(Current::at).ok_or(CoordinatorError::NotNow("no round is running"))
     }
 
-    fn current_mut(&mut self) -> Result<&mut Current, CoordinatorError> {
+    pub(super) fn current_mut(&mut self) -> Result<&mut Current, CoordinatorError> {
         self.current.as_mut().ok_or(CoordinatorError::NotNow("no round is running"))
     }
 
@@ -104,27 +101,8 @@ impl Actor {
                 self.notify(|_| {});
                 Ok(Vec::new())
             }
-            Effect::RequestAudit { lock } => {
-                let bytes = self.fetch(&lock.cid).await?;
-                let uploads: Vec<LockItem> = decode_list(&bytes, almoner_proto::MAX_UPLOADS)?;
-                self.current_mut()?.locked = uploads.clone();
-                self.check_uploads(uploads.iter()).await?;
-                self.start(Work::Audit { uploads })
-            }
-            Effect::RequestInners { participants, directions } => {
-                let bytes = self.fetch(&directions.cid).await?;
-                let items: Vec<DirectionItem> = decode_list(&bytes, MAX_DIRECTIONS)?;
-                let entries = items.into_iter().map(|item| item.entries).collect();
-                let locked = &self.current_mut()?.locked;
-                let uploads: Vec<LockItem> =
-                    locked.iter().filter(|i| participants.contains(&i.manifest.participant)).cloned().collect();
-                self.check_uploads(uploads.iter()).await?;
-                self.start(Work::Inner { uploads, directions: directions.cid, entries })
-            }
-            Effect::RequestSum { weights } => {
-                let uploads = self.weighted(&weights)?;
-                self.check_uploads(uploads.iter().map(|(item, _)| item)).await?;
-                self.start(Work::Sum { uploads })
+            order @ (Effect::RequestAudit { .. } | Effect::RequestInners { .. } | Effect::RequestSum { .. }) => {
+                self.about_uploads(order).await
             }
             // More answers came while a secret that fits is already being used: they change nothing.
             Effect::RequestOpen { .. } if matches!(self.jobs.work(), Some(Work::Open { .. })) => Ok(Vec::new()),
@@ -182,7 +160,7 @@ impl Actor {
         Ok(())
     }
 
-    fn start(&mut self, work: Work) -> Result<Vec<Event>, CoordinatorError> {
+    pub(super) fn start(&mut self, work: Work) -> Result<Vec<Event>, CoordinatorError> {
         let blocks = self.current_mut()?.facts.blocks();
         self.jobs.start(work, blocks);
         Ok(Vec::new())
@@ -190,52 +168,22 @@ impl Actor {
 
     /// Whether the first block of an object is still in the store.
     pub(super) async fn has(&self, cid: &[u8]) -> Result<bool, CoordinatorError> {
-        let cid = Cid::try_from(cid).map_err(|error| CoordinatorError::Bug(format!("stored CID: {error}")))?;
-        match self.store.fetch(&cid).await {
+        match self.store.fetch(&cid_from_bytes(cid)?).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_missing() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Nobody is given work on uploads that are gone.
-    pub(super) async fn check_uploads<'a>(
-        &self,
-        uploads: impl Iterator<Item = &'a LockItem>,
-    ) -> Result<(), CoordinatorError> {
-        for LockItem { manifest, .. } in uploads {
-            for cid in [&manifest.ciphertextCid, &manifest.checkCid, &manifest.sharesCid] {
-                let cid = Cid::try_from(cid.as_ref()).map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-                self.store.fetch(&cid).await?;
-            }
-        }
-        Ok(())
-    }
-
     pub(super) async fn fetch(&self, cid: &[u8]) -> Result<Bytes, CoordinatorError> {
         /// Our own lists; the largest holds every direction of the largest model.
         const MAX_LIST: u64 = 4 << 30;
-        let cid = Cid::try_from(cid).map_err(|error| CoordinatorError::Bug(format!("stored CID: {error}")))?;
-        Ok(self.store.get(&cid, MAX_LIST).await?.into())
+        Ok(self.store.get(&cid_from_bytes(cid)?, MAX_LIST).await?.into())
     }
 
     async fn store_artefact(&mut self, stage: Stage, root: B256, bytes: Bytes) -> Result<Vec<Event>, CoordinatorError> {
         let cid = Bytes::from(self.store.put(bytes.into()).await?.to_bytes());
         Ok(vec![Event::ArtefactStored { stage, posting: Posting { root, cid } }])
-    }
-
-    fn weighted(&mut self, weights: &[SumWeight]) -> Result<Vec<(LockItem, u16)>, CoordinatorError> {
-        let locked = &self.current_mut()?.locked;
-        let find = |weight: &SumWeight| {
-            let item = locked.iter().find(|item| item.manifest.participant == weight.participant)?;
-            Some((item.clone(), weight.class))
-        };
-        weights
-            .iter()
-            .map(|weight| {
-                find(weight).ok_or_else(|| CoordinatorError::Bug("an admitted participant is not locked".into()))
-            })
-            .collect()
     }
 
     /// Finds the t answers whose secret fits the check sums, then has the blocks opened with it.
@@ -276,16 +224,14 @@ impl Actor {
     }
 
     /// What a finished piece of work means to the round.
-    pub(super) async fn outcome(&mut self, outcome: Outcome) -> Result<Event, CoordinatorError> {
-        Ok(match outcome {
-            Outcome::Audited(verdicts) => Event::AuditCompleted { verdicts },
-            Outcome::Inners(rows) => Event::InnersCompleted { rows },
-            Outcome::Summed(ranges) => Event::SumCompleted { sum: model::keep_sum(self.store.as_ref(), ranges).await? },
+    pub(super) async fn outcome(&mut self, outcome: Outcome) -> Result<Vec<Event>, CoordinatorError> {
+        match outcome {
+            Outcome::Read { look, verdicts, inners, sums } => self.looked(look, verdicts, inners, sums).await,
             Outcome::Opened { members, sums, bad_blocks } => {
                 let model = self.make_model(sums).await?;
-                Event::SumOpened { members, model, zeroed_blocks: bad_blocks }
+                Ok(vec![Event::SumOpened { members, model, zeroed_blocks: bad_blocks }])
             }
-        })
+        }
     }
 
     async fn make_model(&self, sums: Vec<(BlockRange, Bytes)>) -> Result<Posting, CoordinatorError> {

@@ -18,6 +18,7 @@ impl Actor {
         let base = opened.map(|model| Base { parent_ctx, root: model.root, cid: model.cid });
         let Some(current) = self.current.take() else { return Ok(()) };
         self.jobs.clear();
+        self.seen = None;
         self.receipt_waiters.clear();
         let state = current.round.state();
         let round = current.at().round;

@@ -65,6 +65,7 @@ impl Actor {
         self.current = None;
         self.stray = Some(at);
         self.jobs.clear();
+        self.seen = None;
         self.receipt_waiters.clear();
         self.campaign_mut()?.forget_offers();
         if self.chain.shallow.round(at.federation, at.round).await?.is_none() {

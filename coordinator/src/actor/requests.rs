@@ -45,7 +45,7 @@ impl Actor {
                 answer(reply, result);
             }
             Ingress::Acknowledgements { ctx, stage, reply } => answer(reply, self.acknowledgements(ctx, stage)),
-            Ingress::ShareBundles { ctx, reply } => answer(reply, self.share_bundles(ctx)),
+            Ingress::ShareBundles { ctx, reply } => answer(reply, self.share_bundles(ctx).await),
             Ingress::Lease { reply } => self.lease_waiters.push_back(reply),
             Ingress::ResultLength { lease, reply } => {
                 let length = self.jobs.leased(lease).map(|(work, range)| work.result_length(range));
@@ -189,7 +189,8 @@ impl Actor {
         current.round.acks(stage).into_iter().map(signed).collect()
     }
 
-    fn share_bundles(&self, ctx: B256) -> Result<Vec<(Address, Bytes)>, CoordinatorError> {
+    async fn share_bundles(&mut self, ctx: B256) -> Result<Vec<(Address, Bytes)>, CoordinatorError> {
+        self.read_locked().await?;
         let current = self.running(ctx)?;
         if current.locked.is_empty() {
             return Err(CoordinatorError::NotNow("sealed shares are handed out once the list is locked"));
@@ -201,8 +202,10 @@ impl Actor {
         let Some((work, results)) = self.jobs.post(lease, bytes) else { return Ok(()) };
         let Some(current) = &self.current else { return Ok(()) };
         let outcome = work.finish(results, &current.facts)?;
-        let event = self.outcome(outcome).await?;
-        self.apply(event).await
+        for event in self.outcome(outcome).await? {
+            self.apply(event).await?;
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,6 @@
 use almoner_chain::RoundStatus;
 use almoner_journal::Batch;
 use almoner_protocol::round::State;
-use almoner_protocol::{Stage, decode_list};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -77,21 +76,12 @@ impl Actor {
         let Some(campaign) = &self.campaign else { return Ok(()) };
         self.verify_base(&campaign.spec, &campaign.base).await?;
         self.current = self.replayed()?;
-        let lock = self.current.as_ref().and_then(|current| current.round.posted(Stage::Lock)).cloned();
-        let locked = match lock {
-            Some(lock) => match self.fetch(&lock.cid).await {
-                Ok(list) => decode_list(&list, almoner_proto::MAX_UPLOADS)?,
-                Err(error @ CoordinatorError::Lost { .. }) => {
-                    tracing::error!(%error, "the round in hand cannot go on");
-                    self.lost = true;
-                    Vec::new()
-                }
-                Err(error) => return Err(error),
-            },
-            None => Vec::new(),
-        };
-        if let Some(current) = &mut self.current {
-            current.locked = locked;
+        match self.read_locked().await {
+            Err(error @ CoordinatorError::Lost { .. }) => {
+                tracing::error!(%error, "the round in hand cannot go on");
+                self.lost = true;
+            }
+            read => read?,
         }
         self.refuse_older_than_chain().await?;
         let campaign = self.campaign_mut()?;

@@ -34,7 +34,9 @@ pub mod sum;
 #[cfg(test)]
 mod testing;
 pub mod tree;
+mod widest;
 mod words;
 
 pub use error::{CryptoError, Result};
 pub use subsets::SUBSETS_MAX;
+pub use widest::widest;

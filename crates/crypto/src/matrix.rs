@@ -60,6 +60,7 @@ impl EpochSeed {
     }
 
     /// As [`data_block`](Self::data_block), into a buffer.
+    #[inline(always)]
     pub(crate) fn data_block_into(&self, j: u64, out: &mut Poly) {
         self.expand(DATA_DOMAIN, j, out);
     }
@@ -69,6 +70,7 @@ impl EpochSeed {
         self.expand(CHECK_DOMAIN, k, out);
     }
 
+    #[inline(always)]
     fn expand(&self, domain: u32, j: u64, out: &mut Poly) {
         let mut stream = self.stream(domain, j);
         let mut bytes = [0; WIDE_BLOCK_BYTES];

@@ -7,6 +7,7 @@
 
 use crate::error::{CryptoError, Result, expect_len};
 use crate::ring::{N, Poly, Q, zero_poly};
+use crate::widest;
 
 /// Low bits dropped from a data word.
 pub const DROP_BITS: u32 = 2;
@@ -55,12 +56,8 @@ pub(crate) fn malformed(block: &[u8]) -> CryptoError {
 
 /// Refuses a data block of the wrong length or with a malformed word.
 pub fn check_data_block(block: &[u8]) -> Result<()> {
-    let mut bad = 0;
-    for group in data_groups(block)? {
-        for w in unpack4(group) {
-            bad |= DATA_WORD_MAX.wrapping_sub(w);
-        }
-    }
+    let groups = data_groups(block)?;
+    let bad = widest(|| groups.iter().flat_map(unpack4).fold(0, |bad, word| bad | DATA_WORD_MAX.wrapping_sub(word)));
     if bad >> 63 == 0 { Ok(()) } else { Err(malformed(block)) }
 }
 

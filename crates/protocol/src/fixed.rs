@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use almoner_crypto::widest;
+
 use crate::Error;
 use crate::scale::{MAX_FRAC_BITS, MAX_WEIGHT_TOTAL, Scale};
 
@@ -45,53 +47,79 @@ impl fmt::Debug for Update {
 
 /// Rounds a trained delta half to even, bounds each coordinate by `U_max` and the whole by the clip.
 pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
-    if let Some(index) = delta.iter().position(|value| !value.is_finite()) {
+    if widest(|| delta.iter().fold(false, |bad, value| bad | !value.is_finite())) {
+        let index = delta.iter().take_while(|value| value.is_finite()).count();
         return Err(Error::NotFinite { index });
     }
     let unit = f64::from(1u32 << scale.update_bits.min(MAX_FRAC_BITS));
     let bound = i32::from(scale.update_max.min(i16::MAX as u16));
-    // Beyond every bound, and within what `round_even` takes.
-    let far = f64::from(1 << 20);
-    let rounded = |value: &f32| round_even((f64::from(*value) * unit).clamp(-far, far)) as i32;
-    let mut values: Vec<i32> = delta.iter().map(rounded).collect();
-    let mut clipped = false;
-    for value in &mut values {
-        clipped |= value.unsigned_abs() > bound.unsigned_abs();
-        *value = (*value).clamp(-bound, bound);
-    }
+    let mut values = vec![0; delta.len()];
+    let mut clipped = widest(|| {
+        let mut clipped = false;
+        for (value, delta) in values.iter_mut().zip(delta) {
+            let near = round_i32(limited(f64::from(*delta) * unit, FAR));
+            clipped |= near > bound || near < -bound;
+            *value = near.clamp(-bound, bound);
+        }
+        clipped
+    });
     clipped |= clip(&mut values, scale.clip);
     let norm_class = norm_class(norm_squared(&values), scale.clip);
     Ok(Update { values, norm_class, clipped })
 }
 
-/// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it.
-fn norm_squared(values: &[i32]) -> u128 {
-    values.iter().map(|value| u64::from(value.unsigned_abs()).pow(2)).sum::<u64>().into()
-}
+/// Beyond every bound of a coordinate.
+const FAR: f64 = (1 << 20) as f64;
 
-/// Half to even below 2^51, as `round_ties_even` does it by a call of a library where the processor may be any: adding
-/// 1.5·2^52 leaves no place for a fraction.
+/// Adding this leaves no place for a fraction: half to even below 2^51, where `round_ties_even` is a call of a library
+/// where the processor may be any.
+const INTEGERS_ONLY: f64 = 6_755_399_441_055_744.0;
+
+/// Half to even, below 2^51.
+#[inline(always)]
 pub(crate) fn round_even(value: f64) -> f64 {
-    const INTEGERS_ONLY: f64 = 6_755_399_441_055_744.0;
     (value + INTEGERS_ONLY) - INTEGERS_ONLY
 }
 
-/// Shrinks towards zero by the rational `C/⌈‖u‖⌉`, so that `Σu² ≤ C²` holds in integers.
+/// Half to even, below 2^31: the low bits of what [`round_even`] has on its way are the integer.
+#[inline(always)]
+fn round_i32(value: f64) -> i32 {
+    (value + INTEGERS_ONLY).to_bits() as i32
+}
+
+/// `clamp` as two instructions; the value is a number.
+#[inline(always)]
+fn limited(value: f64, bound: f64) -> f64 {
+    let value = if value > bound { bound } else { value };
+    if value < -bound { -bound } else { value }
+}
+
+/// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it.
+fn norm_squared(values: &[i32]) -> u128 {
+    let square = |value: &i32| u64::from(value.unsigned_abs().wrapping_pow(2));
+    widest(|| values.iter().fold(0u64, |sum, value| sum.wrapping_add(square(value)))).into()
+}
+
+/// Shrinks towards zero by the rational `C/⌈‖u‖⌉`, so that `Σu² ≤ C²` holds in integers. Values are below 2^15.
 fn clip(values: &mut [i32], bound: u64) -> bool {
     let squared = norm_squared(values);
     if squared <= u128::from(bound).pow(2) {
         return false;
     }
     let floor = squared.isqrt();
-    let norm = if floor * floor == squared { floor } else { floor + 1 };
-    let short = i32::try_from(bound).ok().zip(i64::try_from(norm).ok());
-    for value in values {
-        // |value| < 2^31, bound < 2^64; the quotient is no larger than the value, because bound < norm.
-        *value = match short {
-            Some((bound, norm)) => (i64::from(*value) * i64::from(bound) / norm) as i32,
-            None => (i128::from(*value) * i128::from(bound) / norm as i128) as i32,
-        };
-    }
+    // At most 2^28, being the norm of 2^26 coordinates; the bound is below it.
+    let norm = (if floor * floor == squared { floor } else { floor + 1 }) as f64;
+    let bound = bound as f64;
+    widest(|| {
+        for value in values {
+            // Below 2^43, and whole. A quotient that is not whole is further than 2^-28 from whole ones, which is more
+            // than half a unit of its last place: rounded, it has the same floor.
+            let quotient = f64::from(value.wrapping_abs()) * bound / norm;
+            let near = round_even(quotient);
+            let floor = round_i32(if near > quotient { near - 1.0 } else { near });
+            *value = if *value < 0 { floor.wrapping_neg() } else { floor };
+        }
+    });
     true
 }
 
@@ -115,9 +143,9 @@ fn norm_class(norm_squared: u128, clip: u64) -> u8 {
 
 /// The f32 parameters that training starts from.
 pub fn base_to_f32(base: &[i32], frac_bits: u8) -> Vec<f32> {
-    // A power of two: the product is the quotient.
-    let unit = 1.0 / f64::from(1u32 << frac_bits.min(MAX_FRAC_BITS));
-    base.iter().map(|value| (f64::from(*value) * unit) as f32).collect()
+    // A power of two: rounding to f32 before or after is the same.
+    let unit = 1.0 / (1u32 << frac_bits.min(MAX_FRAC_BITS)) as f32;
+    widest(|| base.iter().map(|value| *value as f32 * unit).collect())
 }
 
 /// Fixed point of initial f32 parameters, half to even.
@@ -176,42 +204,44 @@ pub fn step_model(base: &mut [i32], sums: &[i64], step: ServerStep) -> Result<()
         return Err(Error::Length { what: "sum", have: sums.len(), want: base.len() });
     }
     let (numerator, denominator) = step.factors()?;
-    let short = i64::try_from(numerator).ok().zip(i64::try_from(denominator).ok());
+    // A stretch at a time: nearly always all its sums are small.
+    for (base, sums) in base.chunks_mut(1 << 12).zip(sums.chunks(1 << 12)) {
+        let largest = widest(|| sums.iter().fold(0, |largest, sum| largest | sum.unsigned_abs()));
+        match i128::from(largest) * numerator < SHORT && largest < 1 << 31 {
+            true => widest(|| step_short(base, sums, numerator as f64, denominator as f64)),
+            false => step_long(base, sums, numerator, denominator),
+        }
+    }
+    Ok(())
+}
+
+/// Products below this are whole in f64, and a quotient of theirs that is no tie stays on its side of one when it is
+/// rounded: its distance from a tie is at least half of 1/d, and half a unit of its last place is less.
+const SHORT: i128 = 1 << 51;
+
+/// [`step_long`] where sums are below 2^31 and their products below [`SHORT`].
+#[inline(always)]
+fn step_short(base: &mut [i32], sums: &[i64], numerator: f64, denominator: f64) {
     for (base, sum) in base.iter_mut().zip(sums) {
-        // Nearly always everything fits 64 bits, where a division costs a tenth.
-        let change = match short.and_then(|(n, d)| Some(i128::from(div_half_even_64(sum.checked_mul(n)?, d)))) {
-            Some(change) => change,
-            None => div_half_even(i128::from(*sum) * numerator, denominator),
-        };
+        let change = round_even(f64::from(*sum as i32) * numerator / denominator);
+        let next = f64::from(*base) + change;
+        let next = if next > f64::from(i32::MAX) { f64::from(i32::MAX) } else { next };
+        *base = round_i32(if next < f64::from(i32::MIN) { f64::from(i32::MIN) } else { next });
+    }
+}
+
+fn step_long(base: &mut [i32], sums: &[i64], numerator: i128, denominator: i128) {
+    for (base, sum) in base.iter_mut().zip(sums) {
+        let change = div_half_even(i128::from(*sum) * numerator, denominator);
         // Clamped to the range of i32 first.
         *base = (i128::from(*base) + change).clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32;
     }
-    Ok(())
 }
 
 /// Quotient by a positive denominator, rounded to nearest, ties to even.
 fn div_half_even(numerator: i128, denominator: i128) -> i128 {
     let (quotient, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
     // The rest is below 2^48, so doubling it is safe.
-    match (2 * rest).cmp(&denominator) {
-        std::cmp::Ordering::Less => quotient,
-        std::cmp::Ordering::Greater => quotient + 1,
-        std::cmp::Ordering::Equal => quotient + (quotient & 1),
-    }
-}
-
-/// [`div_half_even`] of 64 bits; the denominator is below 2^48 as well.
-fn div_half_even_64(numerator: i64, denominator: i64) -> i64 {
-    let (quotient, rest) = match numerator.unsigned_abs() < 1 << 52 {
-        // A division of floats is a third of one of integers, and here at most one off.
-        true => {
-            let near = (numerator as f64 / denominator as f64) as i64;
-            let rest = numerator - near * denominator;
-            let off = i64::from(rest >= denominator) - i64::from(rest < 0);
-            (near + off, rest - off * denominator)
-        }
-        false => (numerator.div_euclid(denominator), numerator.rem_euclid(denominator)),
-    };
     match (2 * rest).cmp(&denominator) {
         std::cmp::Ordering::Less => quotient,
         std::cmp::Ordering::Greater => quotient + 1,

@@ -1,6 +1,7 @@
 //! How much the opened scalars may tell, and which directions are spread widely enough to ask about.
 
 use almoner_crypto::score::FORMS_PER_SECRET_MAX;
+use almoner_crypto::widest;
 
 use crate::Error;
 use crate::scale::{DIRECTION_SUPPORT, SIGN_DIRECTION_PARAMETERS, direction_norm};
@@ -91,16 +92,19 @@ struct Sizes {
 
 impl Sizes {
     fn of(entries: &[i8]) -> Self {
-        // Short sums of small words are what a compiler makes into vectors: 2^14·2^16 is below 2^32.
         entries.chunks(1 << 16).fold(Self::default(), |sizes, entries| {
-            let (mut squares, mut sum, mut support, mut maximum) = (0u32, 0u32, 0u32, 0u8);
-            for entry in entries {
-                let size = entry.unsigned_abs();
-                squares += u32::from(u16::from(size) * u16::from(size));
-                sum += u32::from(size);
-                support += u32::from(size != 0);
-                maximum = maximum.max(size);
-            }
+            // 2^14·2^16 is below 2^32: nothing wraps, and unchecked sums are what a compiler makes into vectors.
+            let (squares, sum, support, maximum) = widest(|| {
+                let (mut squares, mut sum, mut support, mut maximum) = (0u32, 0u32, 0u32, 0u8);
+                for entry in entries {
+                    let size = entry.unsigned_abs();
+                    squares = squares.wrapping_add(u16::from(size).wrapping_pow(2).into());
+                    sum = sum.wrapping_add(size.into());
+                    support = support.wrapping_add((size != 0).into());
+                    maximum = maximum.max(size);
+                }
+                (squares, sum, support, maximum)
+            });
             Self {
                 norm_squared: sizes.norm_squared + u64::from(squares),
                 one_norm: sizes.one_norm + u64::from(sum),

@@ -39,25 +39,16 @@ impl From<LeaseRequest> for wire::LeaseRequest {
 /// What to do with the range.
 #[derive(Clone, PartialEq, Eq)]
 pub enum JobKind {
-    Audit,
-    Inner {
-        directions: Bytes,
-    },
-    Sum,
+    /// Verdicts, inner products with the directions, and the weighted sum.
+    Read { directions: Option<Bytes> },
     /// `secret` opens the sum and nothing else; it becomes public with the open list.
-    Open {
-        sum: Bytes,
-        secret: Vec<u64>,
-        update_max: u16,
-    },
+    Open { sum: Bytes, secret: Vec<u64>, update_max: u16 },
 }
 
 impl std::fmt::Debug for JobKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Audit => "Audit",
-            Self::Inner { .. } => "Inner",
-            Self::Sum => "Sum",
+            Self::Read { .. } => "Read",
             Self::Open { .. } => "Open",
         })
     }
@@ -72,6 +63,8 @@ pub struct JobUpload {
     pub check_root: B256,
     /// The attested class.
     pub weight: u16,
+    /// Words and roots were held against the manifest as it arrived.
+    pub examined: bool,
 }
 
 impl TryFrom<wire::JobUpload> for JobUpload {
@@ -87,6 +80,7 @@ impl TryFrom<wire::JobUpload> for JobUpload {
             check_root: fields.hash("check_root", &wire.check_root)?,
             // Within u16 by the line above.
             weight: weight as u16,
+            examined: wire.examined,
         })
     }
 }
@@ -99,6 +93,7 @@ impl From<JobUpload> for wire::JobUpload {
             check_cid: upload.check_cid,
             check_root: Bytes::copy_from_slice(upload.check_root.as_slice()),
             weight: upload.weight.into(),
+            examined: upload.examined,
         }
     }
 }
@@ -153,11 +148,10 @@ fn job_kind(fields: Fields, wire: &wire::Job) -> Result<JobKind, FieldError> {
     let kind = wire::JobKind::try_from(wire.kind).map_err(|_| fields.error("kind", "unknown"))?;
     match kind {
         wire::JobKind::None => Err(fields.error("kind", "missing")),
-        wire::JobKind::Audit => Ok(JobKind::Audit),
-        wire::JobKind::Inner => {
-            Ok(JobKind::Inner { directions: fields.cid("directions_cid", wire.directions_cid.clone())? })
+        wire::JobKind::Read => {
+            let cid = || fields.cid("directions_cid", wire.directions_cid.clone());
+            Ok(JobKind::Read { directions: (!wire.directions_cid.is_empty()).then(cid).transpose()? })
         }
-        wire::JobKind::Sum => Ok(JobKind::Sum),
         wire::JobKind::Open => {
             let secret = fields.words("secret", &wire.secret, RING)?;
             fields.within("secret", secret.len(), RING, RING)?;
@@ -173,7 +167,7 @@ impl From<Job> for wire::Job {
     fn from(job: Job) -> Self {
         let mut wire = Self {
             lease: job.lease,
-            kind: wire::JobKind::Audit.into(),
+            kind: wire::JobKind::Read.into(),
             first_block: job.first_block,
             blocks: job.blocks,
             parameters: job.parameters,
@@ -184,12 +178,7 @@ impl From<Job> for wire::Job {
             ..Self::default()
         };
         match job.kind {
-            JobKind::Audit => {}
-            JobKind::Inner { directions } => {
-                wire.set_kind(wire::JobKind::Inner);
-                wire.directions_cid = directions;
-            }
-            JobKind::Sum => wire.set_kind(wire::JobKind::Sum),
+            JobKind::Read { directions } => wire.directions_cid = directions.unwrap_or_default(),
             JobKind::Open { sum, secret, update_max } => {
                 wire.set_kind(wire::JobKind::Open);
                 wire.sum_cid = sum;

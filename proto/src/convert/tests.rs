@@ -85,6 +85,7 @@ fn job(kind: JobKind) -> Job {
         check_cid: vec![2; 36].into(),
         check_root: B256::repeat_byte(3),
         weight: 127,
+        examined: true,
     };
     Job {
         lease: 9,
@@ -139,9 +140,8 @@ fn messages_travel() {
 fn jobs_travel() {
     let cid = Bytes::from(vec![9; 36]);
     for kind in [
-        JobKind::Audit,
-        JobKind::Inner { directions: cid.clone() },
-        JobKind::Sum,
+        JobKind::Read { directions: None },
+        JobKind::Read { directions: Some(cid.clone()) },
         JobKind::Open { sum: cid, secret: vec![3; 2048], update_max: 32_767 },
     ] {
         let wire: wire::Job = job(kind.clone()).into();
@@ -153,7 +153,7 @@ fn jobs_travel() {
 #[test]
 fn a_job_covers_one_aligned_range_of_the_model() {
     let with = |change: fn(&mut wire::Job)| {
-        let mut wire: wire::Job = job(JobKind::Sum).into();
+        let mut wire: wire::Job = job(JobKind::Read { directions: None }).into();
         change(&mut wire);
         Job::from_wire(wire).unwrap_err().field
     };

@@ -389,7 +389,7 @@ pub struct Job {
     /// at most 65,535
     #[prost(message, repeated, tag = "9")]
     pub uploads: ::prost::alloc::vec::Vec<JobUpload>,
-    /// INNER; at most 64 bytes
+    /// READ; at most 64 bytes, none if there are no directions
     #[prost(bytes = "bytes", tag = "10")]
     pub directions_cid: ::prost::bytes::Bytes,
     /// OPEN: all sums; at most 64 bytes
@@ -410,12 +410,15 @@ pub struct JobUpload {
     pub ciphertext_cid: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "3")]
     pub check_cid: ::prost::bytes::Bytes,
-    /// AUDIT of the first range
+    /// READ of the first range
     #[prost(bytes = "bytes", tag = "4")]
     pub check_root: ::prost::bytes::Bytes,
-    /// SUM, OPEN: the attested class
+    /// the attested class
     #[prost(uint32, tag = "5")]
     pub weight: u32,
+    /// READ: words and roots were held against the manifest as the upload arrived; what is left to see is
+    #[prost(bool, tag = "6")]
+    pub examined: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResultChunk {
@@ -438,14 +441,13 @@ pub mod result_chunk {
 #[repr(i32)]
 pub enum JobKind {
     None = 0,
-    /// Verify ciphertext blocks against their commitment. Result: per participant verdict u8 ‖ subtree root 32.
-    Audit = 1,
-    /// Inner products with every direction. Result: per participant V big-endian u64, \<c_i, g_v> over the range mod q.
-    Inner = 2,
-    /// Weighted sum. Result: the range's data words; where first_block is 0 the check sums of all K blocks follow.
-    Sum = 3,
+    /// Look at every upload's part of the range once. Result: per participant its verdict u8 (0 held, 1 unavailable, 2 malformed,
+    /// 4 check root), the subtree root of its words (zeros unless held, and where `examined`) and per direction \<c_i, g_v> mod q
+    /// as a big-endian u64; then the weighted sum of those held: the range's data words, and where first_block is 0 the check
+    /// sums of all K blocks.
+    Read = 1,
     /// Open the range with S. Result: per coefficient a big-endian i32 value, then per block one byte (1 = bad residual).
-    Open = 4,
+    Open = 2,
 }
 impl JobKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -455,9 +457,7 @@ impl JobKind {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::None => "JOB_KIND_NONE",
-            Self::Audit => "JOB_KIND_AUDIT",
-            Self::Inner => "JOB_KIND_INNER",
-            Self::Sum => "JOB_KIND_SUM",
+            Self::Read => "JOB_KIND_READ",
             Self::Open => "JOB_KIND_OPEN",
         }
     }
@@ -465,9 +465,7 @@ impl JobKind {
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "JOB_KIND_NONE" => Some(Self::None),
-            "JOB_KIND_AUDIT" => Some(Self::Audit),
-            "JOB_KIND_INNER" => Some(Self::Inner),
-            "JOB_KIND_SUM" => Some(Self::Sum),
+            "JOB_KIND_READ" => Some(Self::Read),
             "JOB_KIND_OPEN" => Some(Self::Open),
             _ => None,
         }

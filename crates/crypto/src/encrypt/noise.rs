@@ -42,6 +42,7 @@ impl Buffer {
         Self { bytes: Box::new([0; 8 * N]), values: Box::new([0; N]) }
     }
 
+    #[inline(always)]
     pub(super) fn refill(&mut self, rng: &mut impl CryptoRng) {
         rng.fill_bytes(self.bytes.as_mut_slice());
         for (v, b) in self.values.iter_mut().zip(self.bytes.as_chunks::<8>().0) {

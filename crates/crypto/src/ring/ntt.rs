@@ -11,6 +11,7 @@ use super::tables::{Factor, TABLES, Tables};
 use super::{N, Poly};
 
 /// Coefficients, below `2q`, to reduced transform values.
+#[inline(always)]
 pub fn ntt(x: &mut Poly) {
     let t = &**TABLES;
     forward_pair::<1024>(x, t);
@@ -27,6 +28,7 @@ pub fn intt(x: &mut Poly) {
 }
 
 /// As [`intt`], leaving coefficients below `2q`.
+#[inline(always)]
 pub(crate) fn intt_lazy(x: &mut Poly) {
     let t = &**TABLES;
     inverse_triple(x, t);
@@ -49,6 +51,7 @@ fn inverse_butterfly<const BOUND: u64>(a: u64, b: u64, w: Factor) -> (u64, u64) 
 }
 
 /// Two forward layers with distances `T` and `T/2`.
+#[inline(always)]
 fn forward_pair<const T: usize>(x: &mut Poly, t: &Tables) {
     let groups = N / (2 * T);
     let outer = &t.forward[groups..2 * groups];
@@ -64,6 +67,7 @@ fn forward_pair<const T: usize>(x: &mut Poly, t: &Tables) {
 }
 
 /// Two inverse layers with distances `T` and `2T`; `B1` and `B2` bound their inputs.
+#[inline(always)]
 fn inverse_pair<const T: usize, const B1: u64, const B2: u64>(x: &mut Poly, t: &Tables) {
     let groups = N / (4 * T);
     let outer = &t.inverse[groups..2 * groups];
@@ -79,6 +83,7 @@ fn inverse_pair<const T: usize, const B1: u64, const B2: u64>(x: &mut Poly, t: &
 }
 
 /// The last two inverse layers, distances 512 and 1024, with the factor `n^{-1}` folded into the products.
+#[inline(always)]
 fn inverse_last_pair(x: &mut Poly, t: &Tables) {
     let (u, v) = (t.inverse[2], t.inverse[3]);
     for [a, b, c, d] in quarters(x) {
@@ -93,6 +98,7 @@ fn inverse_last_pair(x: &mut Poly, t: &Tables) {
 }
 
 /// Three forward layers with distances 4, 2, 1.
+#[inline(always)]
 fn forward_triple(x: &mut Poly, t: &Tables) {
     let first = &t.forward[256..512];
     let second = t.forward[512..1024].as_chunks::<2>().0;
@@ -116,6 +122,7 @@ fn forward_triple(x: &mut Poly, t: &Tables) {
 }
 
 /// Three inverse layers with distances 1, 2, 4.
+#[inline(always)]
 fn inverse_triple(x: &mut Poly, t: &Tables) {
     let first = &t.inverse[256..512];
     let second = t.inverse[512..1024].as_chunks::<2>().0;

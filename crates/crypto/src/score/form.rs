@@ -6,6 +6,7 @@
 use crate::matrix::EpochSeed;
 use crate::ring::{N, Poly, add, from_signed, invert, mul, mul_lazy, ntt, reduce, zero_poly};
 use crate::share::ShareVec;
+use crate::widest;
 
 /// Blocks added before the accumulator is reduced: `2^12 · 2q < 2^63`.
 const BLOCKS_PER_REDUCTION: usize = 1 << 12;
@@ -17,7 +18,9 @@ pub struct Direction<'a>(pub &'a [i8]);
 impl Direction<'_> {
     /// `‖g‖²`.
     pub fn norm2(&self) -> u64 {
-        self.0.iter().map(|&g| u64::from(g.unsigned_abs()).pow(2)).sum()
+        // 2^14 each, so 2^16 of them fit 32 bits.
+        let of = |part: &[i8]| part.iter().fold(0u32, |sum, &g| sum.wrapping_add(i32::from(g).pow(2).unsigned_abs()));
+        widest(|| self.0.chunks(1 << 16).map(|part| u64::from(of(part))).sum())
     }
 
     /// The entries of block `j`; shorter than a block at the end, empty beyond it.
@@ -27,7 +30,8 @@ impl Direction<'_> {
 
     /// `Σ g_j`.
     pub(super) fn sum(&self) -> i64 {
-        self.0.iter().map(|&g| i64::from(g)).sum()
+        let of = |part: &[i8]| part.iter().fold(0i32, |sum, &g| sum.wrapping_add(g.into()));
+        widest(|| self.0.chunks(1 << 16).map(|part| i64::from(of(part))).sum())
     }
 }
 
@@ -46,13 +50,15 @@ impl LinearForm {
 pub fn linear_form(seed: &EpochSeed, direction: &Direction) -> LinearForm {
     let (mut sum, mut matrix, mut g) = (zero_poly(), zero_poly(), zero_poly());
     for (j, entries) in direction.0.chunks(N).enumerate() {
-        g.fill(0);
-        g.iter_mut().zip(entries).for_each(|(x, &e)| *x = from_signed(e.into()));
-        ntt(&mut g);
-        seed.data_block_into(j as u64, &mut matrix);
-        for ((s, &a), &x) in sum.iter_mut().zip(matrix.iter()).zip(g.iter().rev()) {
-            *s = s.wrapping_add(mul_lazy(a, x));
-        }
+        widest(|| {
+            g.fill(0);
+            g.iter_mut().zip(entries).for_each(|(x, &e)| *x = from_signed(e.into()));
+            ntt(&mut g);
+            seed.data_block_into(j as u64, &mut matrix);
+            for ((s, &a), &x) in sum.iter_mut().zip(matrix.iter()).zip(g.iter().rev()) {
+                *s = s.wrapping_add(mul_lazy(a, x));
+            }
+        });
         if j % BLOCKS_PER_REDUCTION == BLOCKS_PER_REDUCTION - 1 {
             sum.iter_mut().for_each(|s| *s = reduce(*s));
         }

@@ -3,6 +3,7 @@
 use super::Direction;
 use crate::error::{Result, expect_len};
 use crate::ring::{N, add, from_i128, mul, reduce};
+use crate::widest;
 use crate::words::{DATA_WORD_MAX, DROP_BITS, data_groups, malformed, unpack4};
 
 /// Groups of four words summed before the sum leaves 64 bits: `128 · 2^48 · 2^7 ≤ 2^62`.
@@ -15,8 +16,19 @@ pub fn inner_partial(block: &[u8], entries: &[i8]) -> Result<u64> {
     }
     let mut padded = [0i8; N];
     padded[..entries.len()].copy_from_slice(entries);
-    let words = data_groups(block)?.chunks(GROUPS_PER_SUM);
-    let entries = padded.as_chunks::<4>().0.chunks(GROUPS_PER_SUM);
+    let groups = data_groups(block)?;
+    let (total, bad) = widest(|| products(groups, &padded));
+    if bad >> 63 == 1 {
+        return Err(malformed(block));
+    }
+    Ok(from_i128(total))
+}
+
+/// The sum, and a word whose top bit tells whether some word was out of range.
+#[inline(always)]
+fn products(groups: &[[u8; 24]], entries: &[i8; N]) -> (i128, u64) {
+    let words = groups.chunks(GROUPS_PER_SUM);
+    let entries = entries.as_chunks::<4>().0.chunks(GROUPS_PER_SUM);
     let (mut total, mut bad) = (0i128, 0);
     for (words, entries) in words.zip(entries) {
         let mut sum = 0i64;
@@ -28,10 +40,7 @@ pub fn inner_partial(block: &[u8], entries: &[i8]) -> Result<u64> {
         }
         total += i128::from(sum);
     }
-    if bad >> 63 == 1 {
-        return Err(malformed(block));
-    }
-    Ok(from_i128(total))
+    (total, bad)
 }
 
 /// `2^b·<c, g> + mid mod q` from the sum of the partial products over all blocks, `mid = floor(Σ g·(2^b−1)/2)`: the

@@ -4,6 +4,7 @@ use crate::encrypt::CHECK_BYTES;
 use crate::error::{CryptoError, Result, expect_len};
 use crate::matrix::CHECK_BLOCKS;
 use crate::ring::{N, Q, add, mul};
+use crate::widest;
 use crate::words::{DATA_WORD_MAX, data_groups, malformed, unpack4};
 
 /// The largest total weight: 65 535 words below `2^48` fit 64 bits.
@@ -43,7 +44,7 @@ impl SumBlock {
         let mut total = self.weight;
         add_weight(&mut total, weight)?;
         // Words are summed while they are checked; a refused block is taken out again, which wrapping makes exact.
-        let bad = self.add_words(groups, weight.into());
+        let bad = widest(|| self.add_words(groups, weight.into()));
         if bad >> 63 == 1 {
             self.add_words(groups, 0u64.wrapping_sub(weight.into()));
             return Err(malformed(block));
@@ -53,6 +54,7 @@ impl SumBlock {
     }
 
     /// Adds; the top bit of what it returns tells whether some word was out of range.
+    #[inline(always)]
     fn add_words(&mut self, groups: &[[u8; 24]], weight: u64) -> u64 {
         let mut bad = 0;
         for (sums, b) in self.words.as_chunks_mut::<4>().0.iter_mut().zip(groups) {

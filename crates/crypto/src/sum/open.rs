@@ -5,6 +5,7 @@ use crate::matrix::{CHECK_BLOCKS, EpochSeed};
 use crate::ring::{N, Poly, Q, centre, intt_lazy, mul_lazy, reduce, zero_poly};
 use crate::share::{AnswerVec, Differences, check_order};
 use crate::subsets::{SUBSETS_MAX, Subsets};
+use crate::widest;
 use crate::words::DROP_BITS;
 
 use super::WEIGHT_MAX;
@@ -39,6 +40,7 @@ pub struct OpenedBlock {
 }
 
 /// Half away from zero: the multiple of `delta` (a power of two) next to `z`, and what is left.
+#[inline(always)]
 pub(crate) fn round(z: i64, delta: u64) -> (i64, i64) {
     let shift = delta.trailing_zeros();
     let size = z.unsigned_abs().wrapping_add(delta / 2) >> shift;
@@ -114,6 +116,11 @@ pub fn open_block(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], ru
     if rule.weight > WEIGHT_MAX {
         return Err(CryptoError::Weight { total: rule.weight });
     }
+    Ok(widest(|| opened(seed, j, secret, sums, rule)))
+}
+
+#[inline(always)]
+fn opened(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], rule: &SumRule) -> OpenedBlock {
     let mut masked = zero_poly();
     seed.data_block_into(j, &mut masked);
     mask(&mut masked, secret);
@@ -137,10 +144,11 @@ pub fn open_block(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], ru
     if !ok {
         values.fill(0);
     }
-    Ok(OpenedBlock { values, max_residual, ok })
+    OpenedBlock { values, max_residual, ok }
 }
 
 /// `a ← a·S`, as coefficients below `2q`.
+#[inline(always)]
 fn mask(a: &mut Poly, secret: &AnswerVec) {
     for (a, &s) in a.iter_mut().zip(secret.words()) {
         *a = mul_lazy(*a, s);

@@ -104,11 +104,14 @@ pub enum Effect {
     },
 
     // Aggregator's jobs.
+    /// The three are about the same bytes: whoever looks at them once can answer all. `uploads` are the list's.
     RequestAudit {
         lock: Posting,
+        uploads: Vec<SumWeight>,
+        directions: Posting,
     },
     RequestInners {
-        participants: Vec<Address>,
+        participants: Vec<SumWeight>,
         directions: Posting,
     },
     RequestSum {

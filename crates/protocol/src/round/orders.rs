@@ -95,8 +95,9 @@ impl Round {
         }
     }
 
+    /// Not before the directions are there, so that the uploads are read once.
     fn wants_audit(&self) -> bool {
-        matches!(self.state, State::Locked | State::Revealed) && self.audit.is_none()
+        self.state == State::Revealed && self.audit.is_none()
     }
 
     fn wants_sum(&self) -> bool {
@@ -122,9 +123,13 @@ impl Round {
                 list: self.posts.ready(stage).cloned().or_else(|| self.posts.posting(stage))?,
             },
             Order::AskAnswers(stage) => self.question(stage)?,
-            Order::RequestAudit => Effect::RequestAudit { lock: self.posts.posting(Stage::Lock)? },
+            Order::RequestAudit => Effect::RequestAudit {
+                lock: self.posts.posting(Stage::Lock)?,
+                uploads: self.weights(self.uploads.participants()),
+                directions: self.posts.posting(Stage::Direction)?,
+            },
             Order::RequestInners => Effect::RequestInners {
-                participants: self.valid_set(),
+                participants: self.weights(self.valid_set().into_iter()),
                 directions: self.posts.posting(Stage::Direction)?,
             },
             Order::RequestSum => Effect::RequestSum { weights: self.sum_weights() },
@@ -169,7 +174,7 @@ impl Round {
 
     fn question(&self, stage: Stage) -> Option<Effect> {
         let (certificate, participants) = match stage {
-            Stage::Score => (Stage::Direction, self.valid_weights()),
+            Stage::Score => (Stage::Direction, self.weights(self.valid_set().into_iter())),
             Stage::Open => (Stage::Admit, self.sum_weights()),
             Stage::Ctx
             | Stage::Promise
@@ -186,10 +191,9 @@ impl Round {
         Some(Effect::AskAnswers { stage, acks, participants })
     }
 
-    /// A with its classes, in lock-list order.
-    fn valid_weights(&self) -> Vec<SumWeight> {
-        let member = |account| self.terms.member(account).ok();
-        let members = self.valid_set().into_iter().filter_map(member);
+    /// With their classes.
+    fn weights(&self, participants: impl Iterator<Item = Address>) -> Vec<SumWeight> {
+        let members = participants.filter_map(|account| self.terms.member(account).ok());
         members.map(|member| SumWeight { participant: member.account, class: member.class }).collect()
     }
 

@@ -189,7 +189,8 @@ impl Driver {
                 self.queue.extend(acks.into_iter().map(|member| self.world.ack(member, stage, transcript)));
             }
             Effect::AskAnswers { stage, acks, participants } => self.answer(stage, &acks, &participants),
-            Effect::RequestAudit { lock: _ } => {
+            Effect::RequestAudit { lock: _, uploads, directions: _ } => {
+                assert!(uploads.iter().map(|upload| upload.participant).eq(self.locked.iter().copied()));
                 let bad = self.faults.bad_uploads.iter().map(|member| self.world.members[*member].account).collect();
                 self.queue.push(self.world.verdicts(&bad, &self.locked));
             }

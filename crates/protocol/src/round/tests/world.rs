@@ -225,15 +225,15 @@ impl World {
         Event::AuditCompleted { verdicts: locked.iter().map(verdict).collect() }
     }
 
-    pub(super) fn inners(&self, participants: &[Address], directions: usize) -> Event {
+    pub(super) fn inners(&self, participants: &[SumWeight], directions: usize) -> Event {
         let word = |account: Address, v: usize| {
             let message =
                 i128::from(self.truth[&account]) * i128::from(self.setup.descriptor.scale.delta) + v as i128 - 1;
             add(mask(account, v), message.rem_euclid(i128::from(Q)) as u64)
         };
-        let row = |account: &Address| InnerRow {
-            participant: *account,
-            inner: (0..directions).map(|v| word(*account, v)).collect(),
+        let row = |SumWeight { participant, .. }: &SumWeight| InnerRow {
+            participant: *participant,
+            inner: (0..directions).map(|v| word(*participant, v)).collect(),
         };
         Event::InnersCompleted { rows: participants.iter().map(row).collect() }
     }
