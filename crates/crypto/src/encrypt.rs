@@ -24,7 +24,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::{CryptoError, Result, expect_len};
 use crate::matrix::{CHECK_BLOCKS, EpochSeed};
-use crate::ring::{N, Poly, Q, intt_lazy, mul_lazy, reduce};
+use crate::ring::{N, Poly, Q, product_intt, reduce};
 use crate::tree::{self, Hash};
 use crate::widest;
 use crate::words::pack4;
@@ -131,12 +131,10 @@ impl Encryptor {
             expect_len("message of a block", message.len(), N)?;
         }
         check_range(message, &self.params)?;
-        widest(|| {
-            self.seed.data_block_into(self.next, &mut self.scratch.matrix);
-            self.scratch.mask(&self.secret, rng);
-            self.scratch.write_data(message, self.params.delta, out);
-        });
+        self.seed.data_block_into(self.next, &mut self.scratch.matrix);
         self.next += 1;
+        self.scratch.mask(&self.secret, rng);
+        self.scratch.write_data(message, self.params.delta, out);
         Ok(())
     }
 
@@ -155,7 +153,10 @@ impl Encryptor {
 /// Compares every coefficient before it answers, so that time does not tell which one was too large.
 fn check_range(update: &[i32], params: &Params) -> Result<()> {
     let bad = |m: &i32| m.unsigned_abs() > params.update_max;
-    if widest(|| update.iter().fold(false, |any, m| any | bad(m))) {
+    if widest(
+        #[inline(always)]
+        || update.iter().fold(false, |any, m| any | bad(m)),
+    ) {
         // Our own update, and the run stops here.
         let position = update.iter().take_while(|m| !bad(m)).count();
         return Err(CryptoError::UpdateOutOfRange { position });
@@ -183,13 +184,9 @@ impl Scratch {
     }
 
     /// `words = a·s`, as coefficients below `2q`, and fresh noise.
-    #[inline(always)]
     fn mask(&mut self, secret: &Secret, rng: &mut impl CryptoRng) {
-        let factors = self.matrix.iter().zip(secret.words());
-        for (w, (&a, &s)) in self.words.iter_mut().zip(factors) {
-            *w = mul_lazy(a, s);
-        }
-        intt_lazy(&mut self.words);
+        self.words.copy_from_slice(self.matrix.as_slice());
+        product_intt(&mut self.words, secret.words());
         self.noise.refill(rng);
     }
 
@@ -202,8 +199,15 @@ impl Scratch {
     }
 
     /// The same with the message, low bits dropped.
-    #[inline(always)]
     fn write_data(&mut self, message: &[i32], delta: u64, out: &mut [u8; DATA_BLOCK_BYTES]) {
+        widest(
+            #[inline(always)]
+            || self.write_words(message, delta, out),
+        );
+    }
+
+    #[inline(always)]
+    fn write_words(&mut self, message: &[i32], delta: u64, out: &mut [u8; DATA_BLOCK_BYTES]) {
         // A multiplication by Δ, a power of two. |Δ·m| ≤ q/2 by `Params`.
         let shift = delta.trailing_zeros();
         for (w, &m) in self.words.iter_mut().zip(message) {

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ring::{MASK, N, Poly, Q, zero_poly};
 use crate::tree::{self, Hash};
+use crate::widest;
 use crate::words::{WIDE_BLOCK_BYTES, write_wide};
 
 /// Check blocks of every upload: encryptions of zero that make an opened secret unique.
@@ -60,7 +61,6 @@ impl EpochSeed {
     }
 
     /// As [`data_block`](Self::data_block), into a buffer.
-    #[inline(always)]
     pub(crate) fn data_block_into(&self, j: u64, out: &mut Poly) {
         self.expand(DATA_DOMAIN, j, out);
     }
@@ -70,16 +70,20 @@ impl EpochSeed {
         self.expand(CHECK_DOMAIN, k, out);
     }
 
-    #[inline(always)]
     fn expand(&self, domain: u32, j: u64, out: &mut Poly) {
         let mut stream = self.stream(domain, j);
         let mut bytes = [0; WIDE_BLOCK_BYTES];
         stream.write_keystream(&mut bytes);
-        let mut any_above = 0;
-        for (o, b) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
-            *o = u64::from_be_bytes(*b) & MASK;
-            any_above |= (Q - 1).wrapping_sub(*o);
-        }
+        let any_above = widest(
+            #[inline(always)]
+            || {
+                let words = out.iter_mut().zip(bytes.as_chunks::<8>().0);
+                words.fold(0, |any_above, (o, b)| {
+                    *o = u64::from_be_bytes(*b) & MASK;
+                    any_above | (Q - 1).wrapping_sub(*o)
+                })
+            },
+        );
         if any_above >> 63 == 1 {
             replace_rejected(out, || next_word(&mut stream));
         }

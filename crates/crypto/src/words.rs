@@ -57,7 +57,10 @@ pub(crate) fn malformed(block: &[u8]) -> CryptoError {
 /// Refuses a data block of the wrong length or with a malformed word.
 pub fn check_data_block(block: &[u8]) -> Result<()> {
     let groups = data_groups(block)?;
-    let bad = widest(|| groups.iter().flat_map(unpack4).fold(0, |bad, word| bad | DATA_WORD_MAX.wrapping_sub(word)));
+    let bad = widest(
+        #[inline(always)]
+        || groups.iter().flat_map(unpack4).fold(0, |bad, word| bad | DATA_WORD_MAX.wrapping_sub(word)),
+    );
     if bad >> 63 == 0 { Ok(()) } else { Err(malformed(block)) }
 }
 

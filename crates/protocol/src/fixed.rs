@@ -47,22 +47,28 @@ impl fmt::Debug for Update {
 
 /// Rounds a trained delta half to even, bounds each coordinate by `U_max` and the whole by the clip.
 pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
-    if widest(|| delta.iter().fold(false, |bad, value| bad | !value.is_finite())) {
+    if widest(
+        #[inline(always)]
+        || delta.iter().fold(false, |bad, value| bad | !value.is_finite()),
+    ) {
         let index = delta.iter().take_while(|value| value.is_finite()).count();
         return Err(Error::NotFinite { index });
     }
     let unit = f64::from(1u32 << scale.update_bits.min(MAX_FRAC_BITS));
     let bound = i32::from(scale.update_max.min(i16::MAX as u16));
     let mut values = vec![0; delta.len()];
-    let mut clipped = widest(|| {
-        let mut clipped = false;
-        for (value, delta) in values.iter_mut().zip(delta) {
-            let near = round_i32(limited(f64::from(*delta) * unit, FAR));
-            clipped |= near > bound || near < -bound;
-            *value = near.clamp(-bound, bound);
-        }
-        clipped
-    });
+    let mut clipped = widest(
+        #[inline(always)]
+        || {
+            let mut clipped = false;
+            for (value, delta) in values.iter_mut().zip(delta) {
+                let near = round_i32(limited(f64::from(*delta) * unit, FAR));
+                clipped |= near > bound || near < -bound;
+                *value = near.clamp(-bound, bound);
+            }
+            clipped
+        },
+    );
     clipped |= clip(&mut values, scale.clip);
     let norm_class = norm_class(norm_squared(&values), scale.clip);
     Ok(Update { values, norm_class, clipped })
@@ -97,7 +103,11 @@ fn limited(value: f64, bound: f64) -> f64 {
 /// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it.
 fn norm_squared(values: &[i32]) -> u128 {
     let square = |value: &i32| u64::from(value.unsigned_abs().wrapping_pow(2));
-    widest(|| values.iter().fold(0u64, |sum, value| sum.wrapping_add(square(value)))).into()
+    widest(
+        #[inline(always)]
+        || values.iter().fold(0u64, |sum, value| sum.wrapping_add(square(value))),
+    )
+    .into()
 }
 
 /// Shrinks towards zero by the rational `C/⌈‖u‖⌉`, so that `Σu² ≤ C²` holds in integers. Values are below 2^15.
@@ -110,16 +120,19 @@ fn clip(values: &mut [i32], bound: u64) -> bool {
     // At most 2^28, being the norm of 2^26 coordinates; the bound is below it.
     let norm = (if floor * floor == squared { floor } else { floor + 1 }) as f64;
     let bound = bound as f64;
-    widest(|| {
-        for value in values {
-            // Below 2^43, and whole. A quotient that is not whole is further than 2^-28 from whole ones, which is more
-            // than half a unit of its last place: rounded, it has the same floor.
-            let quotient = f64::from(value.wrapping_abs()) * bound / norm;
-            let near = round_even(quotient);
-            let floor = round_i32(if near > quotient { near - 1.0 } else { near });
-            *value = if *value < 0 { floor.wrapping_neg() } else { floor };
-        }
-    });
+    widest(
+        #[inline(always)]
+        || {
+            for value in values {
+                // Below 2^43, and whole. A quotient that is not whole is further than 2^-28 from whole ones, which is more
+                // than half a unit of its last place: rounded, it has the same floor.
+                let quotient = f64::from(value.wrapping_abs()) * bound / norm;
+                let near = round_even(quotient);
+                let floor = round_i32(if near > quotient { near - 1.0 } else { near });
+                *value = if *value < 0 { floor.wrapping_neg() } else { floor };
+            }
+        },
+    );
     true
 }
 
@@ -145,7 +158,10 @@ fn norm_class(norm_squared: u128, clip: u64) -> u8 {
 pub fn base_to_f32(base: &[i32], frac_bits: u8) -> Vec<f32> {
     // A power of two: rounding to f32 before or after is the same.
     let unit = 1.0 / (1u32 << frac_bits.min(MAX_FRAC_BITS)) as f32;
-    widest(|| base.iter().map(|value| *value as f32 * unit).collect())
+    widest(
+        #[inline(always)]
+        || base.iter().map(|value| *value as f32 * unit).collect(),
+    )
 }
 
 /// Fixed point of initial f32 parameters, half to even.
@@ -206,9 +222,15 @@ pub fn step_model(base: &mut [i32], sums: &[i64], step: ServerStep) -> Result<()
     let (numerator, denominator) = step.factors()?;
     // A stretch at a time: nearly always all its sums are small.
     for (base, sums) in base.chunks_mut(1 << 12).zip(sums.chunks(1 << 12)) {
-        let largest = widest(|| sums.iter().fold(0, |largest, sum| largest | sum.unsigned_abs()));
+        let largest = widest(
+            #[inline(always)]
+            || sums.iter().fold(0, |largest, sum| largest | sum.unsigned_abs()),
+        );
         match i128::from(largest) * numerator < SHORT && largest < 1 << 31 {
-            true => widest(|| step_short(base, sums, numerator as f64, denominator as f64)),
+            true => widest(
+                #[inline(always)]
+                || step_short(base, sums, numerator as f64, denominator as f64),
+            ),
             false => step_long(base, sums, numerator, denominator),
         }
     }

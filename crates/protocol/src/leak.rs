@@ -94,17 +94,20 @@ impl Sizes {
     fn of(entries: &[i8]) -> Self {
         entries.chunks(1 << 16).fold(Self::default(), |sizes, entries| {
             // 2^14·2^16 is below 2^32: nothing wraps, and unchecked sums are what a compiler makes into vectors.
-            let (squares, sum, support, maximum) = widest(|| {
-                let (mut squares, mut sum, mut support, mut maximum) = (0u32, 0u32, 0u32, 0u8);
-                for entry in entries {
-                    let size = entry.unsigned_abs();
-                    squares = squares.wrapping_add(u16::from(size).wrapping_pow(2).into());
-                    sum = sum.wrapping_add(size.into());
-                    support = support.wrapping_add((size != 0).into());
-                    maximum = maximum.max(size);
-                }
-                (squares, sum, support, maximum)
-            });
+            let (squares, sum, support, maximum) = widest(
+                #[inline(always)]
+                || {
+                    let (mut squares, mut sum, mut support, mut maximum) = (0u32, 0u32, 0u32, 0u8);
+                    for entry in entries {
+                        let size = entry.unsigned_abs();
+                        squares = squares.wrapping_add(u16::from(size).wrapping_pow(2).into());
+                        sum = sum.wrapping_add(size.into());
+                        support = support.wrapping_add((size != 0).into());
+                        maximum = maximum.max(size);
+                    }
+                    (squares, sum, support, maximum)
+                },
+            );
             Self {
                 norm_squared: sizes.norm_squared + u64::from(squares),
                 one_norm: sizes.one_norm + u64::from(sum),

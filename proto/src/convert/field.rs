@@ -1,6 +1,7 @@
 //! The checks that the fields have in common.
 
 use alloy_sol_types::SolType;
+use almoner_crypto::widest;
 use almoner_protocol::{Address, B256, SolValue, types};
 use bytes::Bytes;
 
@@ -123,12 +124,22 @@ impl Fields {
 /// Reads big-endian words; `None` if bytes are left over.
 pub fn words_from_bytes(bytes: &[u8]) -> Option<Vec<u64>> {
     let (words, rest) = bytes.as_chunks::<8>();
-    rest.is_empty().then(|| words.iter().map(|word| u64::from_be_bytes(*word)).collect())
+    let read = || {
+        widest(
+            #[inline(always)]
+            || words.iter().map(|word| u64::from_be_bytes(*word)).collect(),
+        )
+    };
+    rest.is_empty().then(read)
 }
 
 /// Writes big-endian words.
 pub fn words_to_bytes(words: &[u64]) -> Bytes {
     let mut bytes = vec![0; 8 * words.len()];
-    bytes.as_chunks_mut::<8>().0.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+    let pairs = bytes.as_chunks_mut::<8>().0.iter_mut().zip(words);
+    widest(
+        #[inline(always)]
+        || pairs.for_each(|(bytes, word)| *bytes = word.to_be_bytes()),
+    );
     bytes.into()
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::ring::N;
+use crate::widest;
 
 /// The largest absolute value of the noise.
 pub const NOISE_MAX: i64 = 32;
@@ -42,12 +43,13 @@ impl Buffer {
         Self { bytes: Box::new([0; 8 * N]), values: Box::new([0; N]) }
     }
 
-    #[inline(always)]
     pub(super) fn refill(&mut self, rng: &mut impl CryptoRng) {
         rng.fill_bytes(self.bytes.as_mut_slice());
-        for (v, b) in self.values.iter_mut().zip(self.bytes.as_chunks::<8>().0) {
-            *v = from_bytes(*b);
-        }
+        let words = self.values.iter_mut().zip(self.bytes.as_chunks::<8>().0);
+        widest(
+            #[inline(always)]
+            || words.for_each(|(v, b)| *v = from_bytes(*b)),
+        );
     }
 
     pub(super) fn values(&self) -> &[i64; N] {

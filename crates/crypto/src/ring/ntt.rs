@@ -6,13 +6,20 @@
 //! Inverse: sums at most double, so the eleven end below `2^12·q < 2^63`, and the last layer's products are below `2q`.
 //! No comparison is made on the way, and one full reduction at the end.
 
-use super::modulus::{Q, reduce};
+use super::float;
+use super::modulus::{Q, mul_lazy, reduce};
 use super::tables::{Factor, TABLES, Tables};
 use super::{N, Poly};
 
 /// Coefficients, below `2q`, to reduced transform values.
-#[inline(always)]
 pub fn ntt(x: &mut Poly) {
+    if float::at_hand() {
+        return float::ntt(x);
+    }
+    integer_ntt(x);
+}
+
+pub(super) fn integer_ntt(x: &mut Poly) {
     let t = &**TABLES;
     forward_pair::<1024>(x, t);
     forward_pair::<256>(x, t);
@@ -23,13 +30,28 @@ pub fn ntt(x: &mut Poly) {
 
 /// Transform values, below `2q`, to reduced coefficients.
 pub fn intt(x: &mut Poly) {
+    if float::at_hand() {
+        return float::intt(x);
+    }
+    integer_intt(x);
+}
+
+/// `a ← a·b`, of reduced transform values, as coefficients below `2q`.
+pub(crate) fn product_intt(a: &mut Poly, b: &Poly) {
+    if float::at_hand() {
+        return float::product_intt(a, b);
+    }
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a = mul_lazy(*a, b));
+    intt_lazy(a);
+}
+
+pub(super) fn integer_intt(x: &mut Poly) {
     intt_lazy(x);
     x.iter_mut().for_each(|v| *v = reduce(*v));
 }
 
 /// As [`intt`], leaving coefficients below `2q`.
-#[inline(always)]
-pub(crate) fn intt_lazy(x: &mut Poly) {
+pub(super) fn intt_lazy(x: &mut Poly) {
     let t = &**TABLES;
     inverse_triple(x, t);
     inverse_pair::<8, { 16 * Q }, { 32 * Q }>(x, t);
@@ -51,7 +73,6 @@ fn inverse_butterfly<const BOUND: u64>(a: u64, b: u64, w: Factor) -> (u64, u64) 
 }
 
 /// Two forward layers with distances `T` and `T/2`.
-#[inline(always)]
 fn forward_pair<const T: usize>(x: &mut Poly, t: &Tables) {
     let groups = N / (2 * T);
     let outer = &t.forward[groups..2 * groups];
@@ -67,7 +88,6 @@ fn forward_pair<const T: usize>(x: &mut Poly, t: &Tables) {
 }
 
 /// Two inverse layers with distances `T` and `2T`; `B1` and `B2` bound their inputs.
-#[inline(always)]
 fn inverse_pair<const T: usize, const B1: u64, const B2: u64>(x: &mut Poly, t: &Tables) {
     let groups = N / (4 * T);
     let outer = &t.inverse[groups..2 * groups];
@@ -83,7 +103,6 @@ fn inverse_pair<const T: usize, const B1: u64, const B2: u64>(x: &mut Poly, t: &
 }
 
 /// The last two inverse layers, distances 512 and 1024, with the factor `n^{-1}` folded into the products.
-#[inline(always)]
 fn inverse_last_pair(x: &mut Poly, t: &Tables) {
     let (u, v) = (t.inverse[2], t.inverse[3]);
     for [a, b, c, d] in quarters(x) {
@@ -98,7 +117,6 @@ fn inverse_last_pair(x: &mut Poly, t: &Tables) {
 }
 
 /// Three forward layers with distances 4, 2, 1.
-#[inline(always)]
 fn forward_triple(x: &mut Poly, t: &Tables) {
     let first = &t.forward[256..512];
     let second = t.forward[512..1024].as_chunks::<2>().0;
@@ -122,7 +140,6 @@ fn forward_triple(x: &mut Poly, t: &Tables) {
 }
 
 /// Three inverse layers with distances 1, 2, 4.
-#[inline(always)]
 fn inverse_triple(x: &mut Poly, t: &Tables) {
     let first = &t.inverse[256..512];
     let second = t.inverse[512..1024].as_chunks::<2>().0;

@@ -8,7 +8,7 @@ use super::{LOG_N, N};
 /// A constant factor `w` with `floor(w·2^64/q)`, after Shoup: the product with any word then needs no division.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Factor {
-    w: u64,
+    pub(super) w: u64,
     quotient: u64,
 }
 

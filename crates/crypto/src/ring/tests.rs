@@ -56,8 +56,36 @@ fn lazy_inputs_give_the_same_values() {
     intt(&mut inverse.1);
     assert_eq!(inverse.0, inverse.1);
     let mut largest = Box::new([2 * Q - 1; N]);
-    intt_lazy(&mut largest);
+    super::ntt::intt_lazy(&mut largest);
     assert!(largest.iter().all(|&v| v < 2 * Q));
+}
+
+#[test]
+fn floats_and_integers_agree() {
+    if !float::at_hand() {
+        println!("this processor has no fused multiply-add: there is one way only");
+        return;
+    }
+    let alternating: Box<Poly> = Box::new(std::array::from_fn(|i| if i % 2 == 0 { 2 * Q - 1 } else { 0 }));
+    let halves: Box<Poly> = Box::new(std::array::from_fn(|i| if i % 3 == 0 { Q / 2 } else { Q / 2 + 1 }));
+    let mut polys = vec![Box::new([2 * Q - 1; N]), Box::new([Q - 1; N]), zero_poly(), alternating, halves];
+    polys.extend((0..200).map(poly));
+    for (i, x) in polys.iter().enumerate() {
+        let (mut floats, mut integers) = (x.clone(), x.clone());
+        float::ntt(&mut floats);
+        super::ntt::integer_ntt(&mut integers);
+        assert_eq!(floats, integers, "transform of {i}");
+        let (mut floats, mut integers) = (x.clone(), x.clone());
+        float::intt(&mut floats);
+        super::ntt::integer_intt(&mut integers);
+        assert_eq!(floats, integers, "inverse of {i}");
+        let reduced = |x: &Poly| -> Box<Poly> { Box::new(x.map(reduce)) };
+        let (mut floats, other) = (reduced(x), reduced(&polys[(i + 1) % polys.len()]));
+        let mut integers: Box<Poly> = Box::new(std::array::from_fn(|k| mul(floats[k], other[k])));
+        float::product_intt(&mut floats, &other);
+        super::ntt::integer_intt(&mut integers);
+        assert_eq!(floats, integers, "product of {i}");
+    }
 }
 
 #[test]

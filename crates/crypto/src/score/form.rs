@@ -20,7 +20,10 @@ impl Direction<'_> {
     pub fn norm2(&self) -> u64 {
         // 2^14 each, so 2^16 of them fit 32 bits.
         let of = |part: &[i8]| part.iter().fold(0u32, |sum, &g| sum.wrapping_add(i32::from(g).pow(2).unsigned_abs()));
-        widest(|| self.0.chunks(1 << 16).map(|part| u64::from(of(part))).sum())
+        widest(
+            #[inline(always)]
+            || self.0.chunks(1 << 16).map(|part| u64::from(of(part))).sum(),
+        )
     }
 
     /// The entries of block `j`; shorter than a block at the end, empty beyond it.
@@ -31,7 +34,10 @@ impl Direction<'_> {
     /// `Σ g_j`.
     pub(super) fn sum(&self) -> i64 {
         let of = |part: &[i8]| part.iter().fold(0i32, |sum, &g| sum.wrapping_add(g.into()));
-        widest(|| self.0.chunks(1 << 16).map(|part| i64::from(of(part))).sum())
+        widest(
+            #[inline(always)]
+            || self.0.chunks(1 << 16).map(|part| i64::from(of(part))).sum(),
+        )
     }
 }
 
@@ -50,15 +56,13 @@ impl LinearForm {
 pub fn linear_form(seed: &EpochSeed, direction: &Direction) -> LinearForm {
     let (mut sum, mut matrix, mut g) = (zero_poly(), zero_poly(), zero_poly());
     for (j, entries) in direction.0.chunks(N).enumerate() {
-        widest(|| {
-            g.fill(0);
-            g.iter_mut().zip(entries).for_each(|(x, &e)| *x = from_signed(e.into()));
-            ntt(&mut g);
-            seed.data_block_into(j as u64, &mut matrix);
-            for ((s, &a), &x) in sum.iter_mut().zip(matrix.iter()).zip(g.iter().rev()) {
-                *s = s.wrapping_add(mul_lazy(a, x));
-            }
-        });
+        g.fill(0);
+        g.iter_mut().zip(entries).for_each(|(x, &e)| *x = from_signed(e.into()));
+        ntt(&mut g);
+        seed.data_block_into(j as u64, &mut matrix);
+        for ((s, &a), &x) in sum.iter_mut().zip(matrix.iter()).zip(g.iter().rev()) {
+            *s = s.wrapping_add(mul_lazy(a, x));
+        }
         if j % BLOCKS_PER_REDUCTION == BLOCKS_PER_REDUCTION - 1 {
             sum.iter_mut().for_each(|s| *s = reduce(*s));
         }

@@ -17,7 +17,10 @@ pub fn inner_partial(block: &[u8], entries: &[i8]) -> Result<u64> {
     let mut padded = [0i8; N];
     padded[..entries.len()].copy_from_slice(entries);
     let groups = data_groups(block)?;
-    let (total, bad) = widest(|| products(groups, &padded));
+    let (total, bad) = widest(
+        #[inline(always)]
+        || products(groups, &padded),
+    );
     if bad >> 63 == 1 {
         return Err(malformed(block));
     }

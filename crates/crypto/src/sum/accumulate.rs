@@ -44,7 +44,10 @@ impl SumBlock {
         let mut total = self.weight;
         add_weight(&mut total, weight)?;
         // Words are summed while they are checked; a refused block is taken out again, which wrapping makes exact.
-        let bad = widest(|| self.add_words(groups, weight.into()));
+        let bad = widest(
+            #[inline(always)]
+            || self.add_words(groups, weight.into()),
+        );
         if bad >> 63 == 1 {
             self.add_words(groups, 0u64.wrapping_sub(weight.into()));
             return Err(malformed(block));

@@ -2,7 +2,7 @@
 
 use crate::error::{CryptoError, Result, expect_len};
 use crate::matrix::{CHECK_BLOCKS, EpochSeed};
-use crate::ring::{N, Poly, Q, centre, intt_lazy, mul_lazy, reduce, zero_poly};
+use crate::ring::{N, Poly, Q, centre, product_intt, reduce, zero_poly};
 use crate::share::{AnswerVec, Differences, check_order};
 use crate::subsets::{SUBSETS_MAX, Subsets};
 use crate::widest;
@@ -68,7 +68,7 @@ pub fn verify_checks(seed: &EpochSeed, secret: &AnswerVec, check_sums: &[u64], w
     let mut masked = zero_poly();
     for (block, sums) in check_sums.chunks_exact(N).enumerate() {
         seed.check_block_into(block as u64, &mut masked);
-        mask(&mut masked, secret);
+        product_intt(&mut masked, secret.words());
         let large = |(&c, &m): (&u64, &u64)| {
             let r = u128::from(centre(reduce(reduce(c) + 2 * Q - m)).unsigned_abs());
             r * r > bound
@@ -116,14 +116,17 @@ pub fn open_block(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], ru
     if rule.weight > WEIGHT_MAX {
         return Err(CryptoError::Weight { total: rule.weight });
     }
-    Ok(widest(|| opened(seed, j, secret, sums, rule)))
+    let mut masked = zero_poly();
+    seed.data_block_into(j, &mut masked);
+    product_intt(&mut masked, secret.words());
+    Ok(widest(
+        #[inline(always)]
+        || unmasked(sums, &masked, rule),
+    ))
 }
 
 #[inline(always)]
-fn opened(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], rule: &SumRule) -> OpenedBlock {
-    let mut masked = zero_poly();
-    seed.data_block_into(j, &mut masked);
-    mask(&mut masked, secret);
+fn unmasked(sums: &[u64], masked: &Poly, rule: &SumRule) -> OpenedBlock {
     // Dropping b bits takes (2^b − 1)/2 from each word on average.
     let mid = rule.weight * ((1 << DROP_BITS) - 1) / 2;
     // Keeps words positive while m < 2q is taken away, and below 7q.
@@ -145,13 +148,4 @@ fn opened(seed: &EpochSeed, j: u64, secret: &AnswerVec, sums: &[u64], rule: &Sum
         values.fill(0);
     }
     OpenedBlock { values, max_residual, ok }
-}
-
-/// `a ← a·S`, as coefficients below `2q`.
-#[inline(always)]
-fn mask(a: &mut Poly, secret: &AnswerVec) {
-    for (a, &s) in a.iter_mut().zip(secret.words()) {
-        *a = mul_lazy(*a, s);
-    }
-    intt_lazy(a);
 }
