@@ -154,6 +154,8 @@ async fn while_moving<T>(
     loop {
         let last = *moved.borrow();
         tokio::select! {
+            // What is done by now is not given up.
+            biased;
             done = &mut work => return Some(done),
             () = sleep_until(last + patience) => if *moved.borrow() == last {
                 return None;
@@ -166,4 +168,29 @@ async fn while_moving<T>(
 pub(super) fn says(error: &StoreError, text: &str) -> bool {
     matches!(error, StoreError::Unreachable { detail, .. }
         if detail.starts_with("status 5") && detail.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future, task::Poll};
+
+    use super::*;
+
+    /// With no patience at all: it must have moved between any two looks.
+    #[tokio::test]
+    async fn what_moves_is_not_given_up_and_what_stands_still_is() {
+        let (moves, moved) = watch::channel(Instant::now());
+        let mut left = 1000;
+        let sending = future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready("sent");
+            }
+            left -= 1;
+            moves.send_modify(|at| *at += Duration::from_nanos(1));
+            context.waker().wake_by_ref();
+            Poll::Pending
+        });
+        assert_eq!(while_moving(sending, moved.clone(), Duration::ZERO).await, Some("sent"));
+        assert_eq!(while_moving(future::pending::<()>(), moved, Duration::ZERO).await, None);
+    }
 }
