@@ -19,6 +19,7 @@ mod files;
 mod in_the_clear;
 pub(crate) mod key;
 mod metrics;
+mod mirror;
 pub(crate) mod model;
 pub(crate) mod participant;
 mod reach;

@@ -19,6 +19,8 @@ mod floods;
 mod full_disk;
 #[path = "demo/kills.rs"]
 mod kills;
+#[path = "demo/kubo.rs"]
+mod kubo;
 #[path = "demo/lost_store.rs"]
 mod lost_store;
 #[path = "demo/mtls.rs"]

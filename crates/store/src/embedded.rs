@@ -4,7 +4,6 @@
 //! ```text
 //! blocks/<64 hex digits>   a block; CIDv0 and CIDv1 names share it
 //! tmp/<process>-<n>/       blocks being written; locked by the opening whose they are
-//! unmirrored/<cid>         objects a mirror has not confirmed yet (see `Tee`)
 //! lock                     held while an opening makes its place in `tmp/`: several processes may use one directory
 //! ```
 //!
@@ -70,7 +69,6 @@ impl Drop for Inner {
 struct Dirs {
     blocks: PathBuf,
     tmp: PathBuf,
-    unmirrored: PathBuf,
 }
 
 impl Dirs {
@@ -107,12 +105,12 @@ impl EmbeddedStore {
     }
 
     fn open_now(dir: &Path) -> Result<Self, StoreError> {
-        let (blocks, tmp, unmirrored) = (dir.join("blocks"), dir.join("tmp"), dir.join("unmirrored"));
-        for path in [&blocks, &tmp, &unmirrored] {
+        let (blocks, tmp) = (dir.join("blocks"), dir.join("tmp"));
+        for path in [&blocks, &tmp] {
             fs::create_dir_all(path).map_err(disk("creating", path))?;
         }
         let (tmp, lock) = own_place(&dir.join("lock"), &tmp)?;
-        let dirs = Dirs { blocks, tmp, unmirrored };
+        let dirs = Dirs { blocks, tmp };
         sync_dir(dir)?;
         let place = Place::new(format!("embedded store {}", dir.display()));
         Ok(Self { inner: Arc::new(Inner { dirs, place, _lock: lock }) })
@@ -130,46 +128,6 @@ impl EmbeddedStore {
             batch.finish()?;
             almoner_failpoint::reached(|| "store".into());
             Ok(result)
-        })
-        .await
-    }
-
-    /// Notes that no mirror has confirmed `cid`; durable when it returns.
-    pub(crate) async fn mark_unmirrored(&self, cid: &Cid) -> Result<(), StoreError> {
-        let (inner, name) = (Arc::clone(&self.inner), cid.to_string());
-        blocking(move || {
-            let path = inner.dirs.unmirrored.join(name);
-            File::create(&path).map_err(disk("creating", &path))?;
-            sync_dir(&inner.dirs.unmirrored)
-        })
-        .await
-    }
-
-    /// Forgets the note. Not synced: after a crash the object is merely mirrored once more.
-    pub(crate) async fn clear_unmirrored(&self, cid: &Cid) -> Result<(), StoreError> {
-        let (inner, name) = (Arc::clone(&self.inner), cid.to_string());
-        blocking(move || {
-            let path = inner.dirs.unmirrored.join(name);
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk("removing", &path)(e)),
-                _ => Ok(()),
-            }
-        })
-        .await
-    }
-
-    /// The objects noted, in no order.
-    pub(crate) async fn unmirrored(&self) -> Result<Vec<Cid>, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let path = &inner.dirs.unmirrored;
-            let mut cids = Vec::new();
-            for entry in fs::read_dir(path).map_err(disk("listing", path))? {
-                let name = entry.map_err(disk("listing", path))?.file_name();
-                // A file that is no CID is not ours: leave it alone.
-                cids.extend(name.to_str().and_then(|text| ids::cid_from_text(text).ok()));
-            }
-            Ok(cids)
         })
         .await
     }

@@ -9,17 +9,19 @@ use reqwest::{Client, Response, Url, redirect::Policy};
 
 use crate::{StoreError, error::Place};
 
-/// Silence after which a transfer is given up.
-const IDLE: Duration = Duration::from_secs(60);
+/// Silence after which a read is given up.
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
 
 /// A client that follows no redirect (a firewall allows listed hosts, and a bearer token must
-/// not travel) and uses no proxy on loopback.
-pub(crate) fn client(url: &Url, place: &Place, tls: &Tls) -> Result<Client, StoreError> {
+/// not travel) and uses no proxy on loopback. `silence` is how long an answer may be waited for, the sending of the
+/// request counted, and each piece of it after that; callers that give none have limits of their own.
+pub(crate) fn client(url: &Url, place: &Place, tls: &Tls, silence: Option<Duration>) -> Result<Client, StoreError> {
     let config = |detail: String| StoreError::Config { place: place.clone(), detail };
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(config("expected an http or https url with a host".into()));
     }
-    let builder = tls.http(url.host_str().unwrap_or_default()).redirect(Policy::none()).read_timeout(IDLE);
+    let builder = tls.http(url.host_str().unwrap_or_default()).redirect(Policy::none());
+    let builder = silence.into_iter().fold(builder, reqwest::ClientBuilder::read_timeout);
     builder.build().map_err(|e| config(plain(e)))
 }
 

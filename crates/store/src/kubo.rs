@@ -7,22 +7,27 @@
 //! **Durable when `put` returns:** what the daemon confirmed by naming our root as pinned
 //! without an error. How it writes to its disk is its own setting.
 //!
-//! The RPC has no authentication by default: this client talks to loopback, or to a URL that
-//! was given together with a bearer token. It follows no redirects and its messages never name
+//! The RPC has no authentication by default: this client talks to loopback, or by `https` to a URL
+//! that was given together with a bearer token. It follows no redirects and its messages never name
 //! the URL's user, password or the token.
 
 mod answers;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod fake;
 mod file;
 mod rpc;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
-use reqwest::{Url, multipart};
+use futures::StreamExt;
+use reqwest::Url;
 
 use crate::{
     Block, BlockSource, MAX_BLOCK, MemoryStore, Store, StoreError,
@@ -34,10 +39,8 @@ use crate::{
 use file::FileDag;
 use rpc::Rpc;
 
-/// Small answers: one JSON object.
+/// Answers are small: JSON objects that name one root.
 const SMALL: usize = 64 << 10;
-/// The list of pins: at most this many bytes of it are read.
-const PIN_LIST: usize = 16 << 20;
 
 /// A Kubo daemon.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ impl KuboStore {
     }
 
     /// Sets the time one call may take, 5 minutes unless set: a daemon may wait for ever for a
-    /// block it cannot find.
+    /// block it cannot find. An import may take so long without moving.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.rpc.set_timeout(timeout);
@@ -66,14 +69,24 @@ impl KuboStore {
         answers::version(&body).map_err(|detail| self.rpc.bad_answer("version", detail))
     }
 
-    /// Sends the file under `root`, whose blocks `source` has, and pins it.
+    /// Sends the file under `root`, whose blocks `source` has, and pins it; a block is in memory
+    /// at a time. What the source could not give is said as the source says it.
     pub async fn import(&self, source: Arc<dyn BlockSource>, root: &Cid) -> Result<(), StoreError> {
-        let archive = car::send(source, root, Dups::No)?;
-        let part = multipart::Part::stream(reqwest::Body::wrap_stream(archive));
-        let form = multipart::Form::new().part("file", part.file_name("almoner.car"));
+        let fault: Arc<Mutex<Option<StoreError>>> = Arc::default();
+        let noted = Arc::clone(&fault);
+        let archive = car::send(source, root, Dups::No)?.map(move |piece| {
+            piece.map_err(|error| {
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                StoreError::Stopped
+            })
+        });
         let args = [("pin-roots", "true"), ("stats", "false")];
-        let body = self.rpc.upload("dag/import", &args, form, SMALL).await?;
-        answers::imported(&body, root).map_err(|detail| self.rpc.bad_answer("dag/import", detail))
+        let answer = self.rpc.upload("dag/import", &args, archive, SMALL).await;
+        // The transfer breaks in mid-stream then; say why rather than that it did.
+        if let Some(error) = fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        answers::imported(&answer?, root).map_err(|detail| self.rpc.bad_answer("dag/import", detail))
     }
 
     /// Pins a file the daemon already has.
@@ -96,10 +109,16 @@ impl KuboStore {
         }
     }
 
-    /// Roots pinned as whole files.
-    pub async fn pins(&self) -> Result<Vec<Cid>, StoreError> {
-        let body = self.rpc.call("pin/ls", &[("type", "recursive")], PIN_LIST).await?;
-        answers::pins(&body).map_err(|detail| self.rpc.bad_answer("pin/ls", detail))
+    /// Whether the file is pinned as a whole.
+    pub async fn is_pinned(&self, root: &Cid) -> Result<bool, StoreError> {
+        let cid = text(root)?;
+        match self.rpc.call("pin/ls", &[("arg", &cid), ("type", "recursive")], SMALL).await {
+            Ok(body) => {
+                answers::listed(&body, root).map(|()| true).map_err(|detail| self.rpc.bad_answer("pin/ls", detail))
+            }
+            Err(error) if rpc::says(&error, "not pinned") => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -146,13 +165,8 @@ impl Store for KuboStore {
     async fn put_file(&self, path: &Path) -> Result<Cid, StoreError> {
         let path = path.to_owned();
         let (dag, root) = blocking(move || FileDag::index(path)).await?;
-        let dag = Arc::new(dag);
-        let sent = self.import(Arc::clone(&dag) as Arc<dyn BlockSource>, &root).await;
-        match sent {
-            // The transfer breaks in mid-stream then; say why rather than that it did.
-            Err(_) if dag.has_changed() => Err(dag.changed()),
-            other => other.map(|()| root),
-        }
+        self.import(Arc::new(dag), &root).await?;
+        Ok(root)
     }
 }
 

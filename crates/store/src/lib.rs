@@ -4,11 +4,10 @@
 //! | to | use |
 //! |---|---|
 //! | keep blobs in a directory | [`EmbeddedStore`]; [`BoundedStore`] within a quota |
-//! | keep them in a Kubo daemon | [`KuboStore`] (CAR import over its RPC) |
-//! | both, the first being enough | [`Tee`] |
+//! | keep them in a Kubo daemon, or give it a copy | [`KuboStore`] (CAR import over its RPC) |
 //! | read from any list of gateways | [`GatewayStore`] |
 //! | serve a store as an IPFS trustless gateway | [`gateway::router`] |
-//! | test | [`MemoryStore`], [`FaultyStore`] |
+//! | test | [`MemoryStore`], [`FaultyStore`]; `FakeKubo` with the feature `testing` |
 //!
 //! Files are UnixFS of the profile `unixfs-v1-2025` ([`Layout::V1_2025`]): other IPFS tools
 //! give them the same CID. Other layouts, dag-pb leaves and CIDv0 are read, never written.
@@ -34,7 +33,6 @@ mod memory;
 mod near;
 mod pb;
 mod store;
-mod tee;
 #[cfg(test)]
 mod testing;
 mod walk;
@@ -51,11 +49,12 @@ pub use gateway::GatewayStore;
 pub use ids::{cid_from_bytes, cid_from_text};
 pub use incoming::{Incoming, Whole};
 pub use kubo::KuboStore;
+#[cfg(any(test, feature = "testing"))]
+pub use kubo::fake::{FakeKubo, Refuses as FakeKuboRefuses};
 pub use layout::{CidHasher, Layout, cid_of};
 pub use memory::MemoryStore;
 pub use near::Near;
 pub use store::{BlockSource, Store};
-pub use tee::Tee;
 
 /// The largest block read from anyone, the limit IPFS tools exchange: 2 MiB.
 pub const MAX_BLOCK: usize = 2 << 20;

@@ -23,6 +23,7 @@ use super::backup::{Backup, Restore};
 use super::channel::failure;
 use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
+use super::mirror::{Kubo, Mirror};
 use super::retention::Retention;
 use super::{metrics, traces};
 use crate::failure::{Blame, Failure, Kind};
@@ -58,6 +59,8 @@ struct CoordinatorFile {
     /// How much of old rounds is kept, and how much room the store may take.
     #[serde(default)]
     retention: Retention,
+    /// A Kubo daemon that is given a copy of what rounds name; none if not named.
+    kubo: Option<Kubo>,
     /// Collector of traces (OTLP over gRPC); none if not named. Needs a build with the feature `otel`.
     traces: Option<String>,
     /// For chains whose block hashes mean nothing.
@@ -132,7 +135,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         (Some(Order::Backup(backup)), _) => {
             let file = settings(&backup.config)?;
             let beside = [&file.key, &file.deployment, &file.store, &backup.config];
-            let beside: Vec<&Path> = beside.into_iter().chain(&file.enrolment).map(PathBuf::as_path).collect();
+            let more = file.enrolment.iter().chain(file.kubo.iter().filter_map(|kubo| kubo.token_file.as_ref()));
+            let beside: Vec<&Path> = beside.into_iter().chain(more).map(PathBuf::as_path).collect();
             backup.run(&file.state, &beside)
         }
         (Some(Order::Restore(restore)), _) => restore.run(&settings(&restore.config)?.state, RESTORED),
@@ -153,6 +157,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let file = settings(&options.config)?;
     let key = load_key(&file.key)?;
     let collector = traces::collector(file.traces.as_deref())?;
+    let kubo = file.kubo.as_ref().map(Kubo::open).transpose()?;
     let door = file.tls.clone().map(Door::open).transpose().map_err(|error| failure(&error))?;
     let listener = listen(file.listen, transit(&file)).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
@@ -190,6 +195,10 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         tokio::spawn(traces.follow_coordinator(progress.subscribe()));
     }
     tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
+    if let Some(kubo) = kubo {
+        let mirror = Mirror::new(kubo, store.clone(), ledger.clone(), key.address(), file.retention);
+        tokio::spawn(mirror.follow(progress.subscribe()));
+    }
     tokio::spawn(metrics::follow_coordinator(told));
     let parts = Parts {
         listener,
@@ -259,6 +268,7 @@ mod tests {
         assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
         let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
         assert_eq!((all.accounts.researchers.len(), all.retention.most()), (1, Some(100_000 << 20)));
+        assert!(all.kubo.is_some_and(|kubo| kubo.token_file == Some("kubo.token".into())));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
         let error = parse(&sample.replace("ready_wait_s", "ready_wait")).unwrap_err().to_string();

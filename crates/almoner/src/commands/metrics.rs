@@ -38,6 +38,7 @@ const REFUSED: &str = "almoner_refused_total";
 const TRAINING_SECONDS: &str = "almoner_training_seconds";
 const EARNED: &str = "almoner_earned_tokens";
 const CLAIMS: &str = "almoner_claims_total";
+const KUBO_BEHIND: &str = "almoner_kubo_behind";
 const MEMORY: &str = "process_resident_memory_bytes";
 const FILES: &str = "process_open_fds";
 const START: &str = "process_start_time_seconds";
@@ -102,6 +103,7 @@ fn describe() {
     describe_histogram!(TRAINING_SECONDS, "How long this site trained in a round");
     describe_gauge!(EARNED, "What this site may claim or has claimed, in whole tokens");
     describe_counter!(CLAIMS, "Claims of this site, by whether they were paid");
+    describe_gauge!(KUBO_BEHIND, "Artefacts that the Kubo daemon does not hold yet, or holds still");
     describe_gauge!(MEMORY, "Resident memory");
     describe_gauge!(FILES, "Open files and sockets");
     describe_gauge!(START, "When the process started, in Unix seconds");
@@ -136,6 +138,11 @@ fn weigh() {
     if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
         gauge!(FILES).set(files.count() as f64);
     }
+}
+
+/// How many artefacts a Kubo daemon does not hold yet, or holds still.
+pub(super) fn kubo_behind(count: usize) {
+    gauge!(KUBO_BEHIND).set(count as f64);
 }
 
 /// Counts what a coordinator does.
@@ -218,7 +225,7 @@ async fn next<T: Clone>(told: &mut Receiver<T>) -> Option<T> {
 mod tests {
     use super::*;
 
-    const ALL: [&str; 17] = [
+    const ALL: [&str; 18] = [
         ROUNDS,
         ROUND,
         STATE_SECONDS,
@@ -232,6 +239,7 @@ mod tests {
         TRAINING_SECONDS,
         EARNED,
         CLAIMS,
+        KUBO_BEHIND,
         MEMORY,
         FILES,
         START,
@@ -270,10 +278,12 @@ mod tests {
             let (state, reason) = (State::Void, String::new());
             count(Progress::Ended { round: 7, state, reason, faults: Vec::new() }, &mut since);
             assert!(since.is_empty());
+            kubo_behind(3);
         });
         let text = handle.render();
         for line in [
             "almoner_round 7",
+            "almoner_kubo_behind 3",
             "almoner_rounds_total{outcome=\"void\"} 1",
             "almoner_transaction_gas_total{step=\"open\"} 21000",
             "almoner_state_seconds_count{state=\"announced\"} 1",

@@ -4,11 +4,11 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use almoner_chain::{Ledger, RoundRecord, RoundStatus};
+use almoner_chain::{Ledger, RoundRecord};
 use almoner_coordinator::Progress;
 use almoner_protocol::types::LockItem;
 use almoner_protocol::{Stage, decode_list};
-use almoner_store::{BoundedStore, Store, StoreError, cid_from_bytes};
+use almoner_store::{BoundedStore, Cid, Store, StoreError, cid_from_bytes};
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,7 +18,7 @@ const MAX_LIST: u64 = 64 << 20;
 const MAX_ITEMS: usize = 1 << 16;
 
 /// `[retention]` of a coordinator's file. Without it everything is kept.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Retention {
     /// Uploads of so many rounds are kept, the newest; of all if not named.
@@ -34,12 +34,13 @@ impl Retention {
 
     /// Forgets what is too old, now and after each round, until the coordinator tells nothing more.
     pub(super) async fn follow(self, ledger: Ledger, store: Arc<BoundedStore>, mut told: Receiver<Progress>) {
-        let Some(keep) = self.keep_rounds else { return };
-        let keep = usize::try_from(keep.get()).unwrap_or(usize::MAX);
+        if self.keep_rounds.is_none() {
+            return;
+        }
         // Rounds of each federation that are done with.
         let mut done = Vec::new();
         loop {
-            if let Err(error) = forget_old(&ledger, &store, keep, &mut done).await {
+            if let Err(error) = self.forget_old(&ledger, &store, &mut done).await {
                 tracing::warn!(%error, "old uploads are kept for now");
             }
             loop {
@@ -51,58 +52,61 @@ impl Retention {
             }
         }
     }
-}
 
-async fn forget_old(
-    ledger: &Ledger,
-    store: &BoundedStore,
-    keep: usize,
-    done: &mut Vec<usize>,
-) -> Result<(), anyhow::Error> {
-    for number in 1.. {
-        if ledger.federation(number).await?.is_none() {
-            return Ok(());
-        }
-        let index = usize::try_from(number - 1)?;
-        done.resize(done.len().max(index + 1), 0);
-        let rounds = ledger.rounds(number).await?;
+    /// How many of a federation's rounds, from the first, are too old.
+    pub(super) fn old(self, rounds: &[RoundRecord]) -> usize {
+        let Some(keep) = self.keep_rounds else { return 0 };
+        let keep = usize::try_from(keep.get()).unwrap_or(usize::MAX);
         let old = rounds.len().saturating_sub(keep);
-        for round in rounds.iter().take(old).skip(done[index]).take_while(|round| is_over(round.status)) {
-            let freed = forget(store, round).await?;
-            if freed > 0 {
-                tracing::info!(round = round.number, mib = freed >> 20, "uploads of an old round are forgotten");
-            }
-            done[index] += 1;
-        }
+        rounds.iter().take(old).take_while(|round| round.is_over()).count()
     }
-    Ok(())
-}
 
-fn is_over(status: RoundStatus) -> bool {
-    match status {
-        RoundStatus::Running | RoundStatus::Proposed => false,
-        RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired => true,
+    async fn forget_old(
+        self,
+        ledger: &Ledger,
+        store: &BoundedStore,
+        done: &mut Vec<usize>,
+    ) -> Result<(), anyhow::Error> {
+        for number in 1.. {
+            if ledger.federation(number).await?.is_none() {
+                return Ok(());
+            }
+            let index = usize::try_from(number - 1)?;
+            done.resize(done.len().max(index + 1), 0);
+            let rounds = ledger.rounds(number).await?;
+            for round in rounds.iter().take(self.old(&rounds)).skip(done[index]) {
+                let freed = forget(store, round).await?;
+                if freed > 0 {
+                    tracing::info!(round = round.number, mib = freed >> 20, "uploads of an old round are forgotten");
+                }
+                done[index] += 1;
+            }
+        }
+        Ok(())
     }
 }
 
 async fn forget(store: &BoundedStore, round: &RoundRecord) -> Result<u64, StoreError> {
-    let Some(lock) = round.stages.get(&Stage::Lock).and_then(|stage| cid_from_bytes(&stage.cid).ok()) else {
-        return Ok(0);
-    };
-    let list = match store.get(&lock, MAX_LIST).await {
-        Ok(list) => list,
+    let uploads = match uploads(store, round).await {
+        Ok(uploads) => uploads,
         // Of another coordinator's federation on the same contracts.
         Err(error) if error.is_missing() => return Ok(0),
         Err(error) => return Err(error),
     };
-    let items: Vec<LockItem> = decode_list(&list, MAX_ITEMS).unwrap_or_default();
     let mut freed = 0;
-    for LockItem { manifest, .. } in items {
-        for cid in [manifest.ciphertextCid, manifest.checkCid, manifest.sharesCid] {
-            if let Ok(cid) = cid_from_bytes(&cid) {
-                freed += store.forget(&cid).await?;
-            }
-        }
+    for cid in uploads {
+        freed += store.forget(&cid).await?;
     }
     Ok(freed)
+}
+
+/// The files of a round's uploads, by its list of what was locked.
+pub(super) async fn uploads(store: &dyn Store, round: &RoundRecord) -> Result<Vec<Cid>, StoreError> {
+    let Some(lock) = round.stages.get(&Stage::Lock).and_then(|stage| cid_from_bytes(&stage.cid).ok()) else {
+        return Ok(Vec::new());
+    };
+    let list = store.get(&lock, MAX_LIST).await?;
+    let items: Vec<LockItem> = decode_list(&list, MAX_ITEMS).unwrap_or_default();
+    let files = |item: LockItem| [item.manifest.ciphertextCid, item.manifest.checkCid, item.manifest.sharesCid];
+    Ok(items.into_iter().flat_map(files).filter_map(|cid| cid_from_bytes(&cid).ok()).collect())
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use almoner::localnet::breast_cancer::Labels;
-use almoner::localnet::{ModelChoice, Scenario, Seeds, breast_cancer_scenario};
+use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::{Value, json};
 
 use super::almoner;
@@ -22,7 +22,7 @@ const SEED: u64 = 5;
 const ETHER: &str = "0x3635c9adc5dea00000"; // 1000
 
 /// A node of somebody's own; it ends with the test.
-struct Node {
+pub(super) struct Node {
     name: &'static str,
     url: String,
     process: Child,
@@ -103,14 +103,30 @@ impl Node {
 
 /// What a round comes to: the roots of its model and of its settlement, and what everybody was paid.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+pub(super) struct Outcome {
     model_root: Value,
     settle_root: Value,
     paid: BTreeMap<String, String>,
 }
 
-fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, node: Option<&Node>) -> Outcome {
-    let mut house = House::new();
+/// A federation of processes after its round; they run on.
+pub(super) struct Played {
+    pub(super) house: House,
+    pub(super) coordinator: u32,
+    pub(super) url: String,
+    pub(super) outcome: Outcome,
+}
+
+/// Plays one round in the house, on the node or on a chain of its own. `more` is said in the coordinator's settings, and
+/// `meanwhile` happens once the round is launched.
+pub(super) fn played(
+    mut house: House,
+    keys: &BTreeMap<String, PathBuf>,
+    node: Option<&Node>,
+    more: &str,
+    meanwhile: impl FnOnce(&House, &str),
+) -> Played {
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
     house.seed = Some(SEED);
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
@@ -120,9 +136,9 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, node: Option<&N
     fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
     let settings = format!(
         "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\nready_wait_s = 600\n"
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\nready_wait_s = 600\n{more}"
     );
-    let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let file = house.home.path().join("federation.toml");
     let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
@@ -139,6 +155,7 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, node: Option<&N
         sites.push((name, site));
     }
     order(&url, &["launch", "1", "--rounds", "1"]);
+    meanwhile(&house, &url);
     let mut paid = |(name, site): &mut (String, Daemon)| {
         (name.clone(), site.until("paid")["paid"].as_str().expect("an amount").to_owned())
     };
@@ -147,7 +164,8 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, node: Option<&N
     let status = order(&url, &["status", "1"]);
     let round = &status["rounds"][0];
     assert_eq!(status["paid"], status["claimed"], "{status}");
-    Outcome { model_root: round["model_root"].clone(), settle_root: round["settle_root"].clone(), paid }
+    let (model_root, settle_root) = (round["model_root"].clone(), round["settle_root"].clone());
+    Played { house, coordinator: coordinator.id, url, outcome: Outcome { model_root, settle_root, paid } }
 }
 
 fn sound(url: &str, rpc: Option<&str>) {
@@ -160,8 +178,8 @@ fn as_on_the_embedded_chain(node: impl FnOnce(&str) -> Option<Node>) {
     let home = tempfile::tempdir().unwrap();
     let keys = keys(home.path());
     let Some(node) = node(&account(&keys["coordinator"])) else { return };
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
-    let (embedded, elsewhere) = (played(&scenario, &keys, None), played(&scenario, &keys, Some(&node)));
+    let on = |node| played(House::new(), &keys, node, "", |_, _| ()).outcome;
+    let (embedded, elsewhere) = (on(None), on(Some(&node)));
     assert_eq!(elsewhere, embedded);
     println!("{}: model {}, settlement {}", node.name, embedded.model_root, embedded.settle_root);
 }

@@ -124,19 +124,22 @@ impl Mistakes {
         std::fs::create_dir(&full).unwrap();
         std::fs::write(full.join("something"), "x").unwrap();
         std::fs::write(home.path().join("bad.key"), "not a key").unwrap();
-        let open = home.path().join("open.key");
-        std::fs::write(&open, "07".repeat(32)).unwrap();
-        std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        for (name, mode) in [("open.key", 0o644), ("own.key", 0o600)] {
+            let key = home.path().join(name);
+            std::fs::write(&key, "07".repeat(32)).unwrap();
+            std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        }
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/config");
         let sample = |name: &str| std::fs::read_to_string(samples.join(name)).unwrap();
         let inside = |name: &str| format!("{:?}", home.path().join(name));
         let site = sample("site.toml").replace("\"site.key\"", &inside("no.key"));
-        let coordinator = sample("coordinator.toml").replace("\"coordinator.key\"", &inside("open.key"));
+        let coordinator = |key| sample("coordinator.toml").replace("\"coordinator.key\"", &inside(key));
         for (name, text) in [
             ("site.toml", site.clone()),
             ("typo.toml", site.replace("entity", "entitiy")),
-            ("coordinator.toml", coordinator),
+            ("coordinator.toml", coordinator("open.key")),
+            ("kubo.toml", coordinator("own.key") + "[kubo]\nurl = \"http://10.0.0.1:5001\"\n"),
             ("devnet.toml", sample("devnet.toml").replace("127.0.0.1", "0.0.0.0")),
             ("busy.toml", sample("devnet.toml").replace("127.0.0.1:8545", &taken.local_addr().unwrap().to_string())),
             ("federation.toml", sample("breast-cancer.toml").replace("fee_bps = 1000", "fee_bps = 20000")),
@@ -153,10 +156,11 @@ impl Mistakes {
     fn all(&self) -> Vec<Vec<String>> {
         let (full, fresh, key) = (self.path("full"), self.path("fresh"), self.path("bad.key"));
         let taken = self.taken.local_addr().unwrap().to_string();
-        let names = ["site", "typo", "coordinator", "devnet", "busy", "federation"];
-        let [site, typo, coordinator, devnet, busy, federation] = names.map(|name| self.path(&format!("{name}.toml")));
+        let names = ["site", "typo", "coordinator", "kubo", "devnet", "busy", "federation"];
+        let [site, typo, coordinator, kubo, devnet, busy, federation] =
+            names.map(|name| self.path(&format!("{name}.toml")));
         let something = self.path("full/something");
-        let lines: [&[&str]; 29] = [
+        let lines: [&[&str]; 30] = [
             &[],
             &["demo", "--no-such-flag"],
             &["demo", "--rounds", "many"],
@@ -179,6 +183,7 @@ impl Mistakes {
             &["serve", &fresh],
             &["coordinator", "--config", &fresh],
             &["coordinator", "--config", &coordinator],
+            &["coordinator", "--config", &kubo],
             &["devnet", "--config", &devnet],
             &["devnet", "--config", &busy],
             &["participant", "--config", &typo],

@@ -19,10 +19,10 @@ use super::almoner;
 
 pub(super) const HOSPITALS: usize = 3;
 /// A filter that lets everything through, of every library; it goes into a file of each role.
-const EVERYTHING: &str = "trace";
-const LOG: &str = "log";
+pub(super) const EVERYTHING: &str = "trace";
+pub(super) const LOG: &str = "log";
 /// If the federation stands still, the test fails instead of waiting for ever.
-const GUARD: Duration = Duration::from_secs(300);
+pub(super) const GUARD: Duration = Duration::from_secs(300);
 
 /// Everything that was started; nothing outlives the test.
 #[derive(Clone, Default)]
@@ -48,7 +48,7 @@ impl Children {
 pub(super) struct House {
     pub(super) home: tempfile::TempDir,
     pub(super) children: Children,
-    log: &'static str,
+    pub(super) log: &'static str,
     /// What the randomness of every process follows from, together with the name of its room.
     pub(super) seed: Option<u64>,
 }

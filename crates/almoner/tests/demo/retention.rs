@@ -1,8 +1,11 @@
-//! A coordinator that keeps the uploads of the newest round only, in a store of bounded size.
+//! A coordinator that keeps the uploads of the newest round only, in a store of bounded size, and so does the Kubo daemon
+//! that it gives everything.
 
+use almoner_store::FakeKubo;
 use serde_json::Value;
 
 use super::almoner;
+use super::kubo::{StandIn, named};
 use super::processes::{HOSPITALS, House, order};
 
 #[test]
@@ -10,10 +13,12 @@ fn uploads_of_old_rounds_are_forgotten_and_the_rest_stays() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
+    let kubo = StandIn::start(FakeKubo::default());
     let settings = format!(
         "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
          store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
-         [retention]\nkeep_rounds = 1\nquota_mib = 64\n"
+         [retention]\nkeep_rounds = 1\nquota_mib = 64\n[kubo]\nurl = \"{}\"\n",
+        kubo.url()
     );
     let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
@@ -43,4 +48,7 @@ fn uploads_of_old_rounds_are_forgotten_and_the_rest_stays() {
     let export =
         ["model", "export", "--coordinator", &url, "--federation", "1", "--out", model.to_str().unwrap(), "--json"];
     assert!(almoner(&export).status.success(), "the model is there");
+    let kept = named(&url, 1);
+    assert_eq!(named(&url, 0).len(), kept.len() + 3 * HOSPITALS);
+    kubo.until_pinned(&kept);
 }

@@ -130,18 +130,3 @@ async fn concurrent_puts_of_one_object() {
     assert!(store.get(&cids[0], 2 << 20).await.unwrap() == bytes);
     assert_eq!(blocks(dir.path()).len(), 3);
 }
-
-#[tokio::test]
-async fn notes_about_the_mirror_survive() {
-    let dir = tempfile::tempdir().unwrap();
-    let cid = crate::cid_of(b"note", Layout::V1_2025);
-    let store = EmbeddedStore::open(dir.path()).await.unwrap();
-    store.mark_unmirrored(&cid).await.unwrap();
-    drop(store);
-    fs::write(dir.path().join("unmirrored/README"), "not ours").unwrap();
-    let store = EmbeddedStore::open(dir.path()).await.unwrap();
-    assert_eq!(store.unmirrored().await.unwrap(), [cid]);
-    store.clear_unmirrored(&cid).await.unwrap();
-    store.clear_unmirrored(&cid).await.unwrap();
-    assert!(store.unmirrored().await.unwrap().is_empty());
-}

@@ -159,7 +159,7 @@ impl std::fmt::Debug for Redacted {
 impl Gateway {
     fn new(base: Url, tls: &Tls) -> Result<Self, StoreError> {
         let place = Place::url("gateway", &base);
-        let client = http::client(&base, &place, tls)?;
+        let client = http::client(&base, &place, tls, Some(http::IDLE))?;
         Ok(Self { base: Redacted(base), client, place })
     }
 

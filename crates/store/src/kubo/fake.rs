@@ -1,29 +1,48 @@
 //! A server that answers like a Kubo daemon's RPC, as far as this client uses it: enough to
-//! test the client, no proof that a real daemon agrees.
+//! test the client and who uses it, no proof that a real daemon agrees.
 
-use std::sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{Query, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
 };
 use cid::Cid;
 use serde::Deserialize;
+use tokio::sync::watch;
 
-use crate::{MemoryStore, Store, Url, car::CarReader, testing::serve};
+use crate::{MemoryStore, Store, car::CarReader};
 
+/// What the daemon does instead of an import.
+#[derive(Clone, Debug, Default)]
+pub enum Refuses {
+    #[default]
+    Nothing,
+    /// It imports, and cannot pin.
+    Pinning(String),
+    /// It imports, and does not say so.
+    Confirming,
+    /// It takes everything and never answers.
+    Answering,
+}
+
+/// The daemon. It may be served again elsewhere: what it has is here.
 #[derive(Debug, Default)]
-pub(crate) struct Daemon {
-    pub(crate) blocks: MemoryStore,
-    pub(crate) pins: Mutex<Vec<String>>,
-    pub(crate) token: Option<String>,
-    pub(crate) pin_error: Mutex<String>,
-    pub(crate) forget_root: AtomicBool,
-    pub(crate) hang: AtomicBool,
+pub struct FakeKubo {
+    /// The blocks it holds, pinned or not: it collects no garbage.
+    pub blocks: MemoryStore,
+    /// Asked for with every call.
+    token: Option<String>,
+    pins: watch::Sender<BTreeSet<Cid>>,
+    refuses: Mutex<Refuses>,
 }
 
 #[derive(Deserialize)]
@@ -33,19 +52,54 @@ struct Args {
     pin_roots: Option<String>,
 }
 
-type Shared = State<Arc<Daemon>>;
+type Shared = State<Arc<FakeKubo>>;
 
-pub(crate) async fn start(daemon: Arc<Daemon>) -> Url {
-    let routes = Router::new()
-        .route("/api/v0/version", post(version))
-        .route("/api/v0/dag/import", post(import))
-        .route("/api/v0/block/get", post(get))
-        .route("/api/v0/pin/add", post(pin))
-        .route("/api/v0/pin/rm", post(unpin))
-        .route("/api/v0/pin/ls", post(list))
-        .layer(axum::extract::DefaultBodyLimit::disable())
-        .with_state(daemon);
-    serve(routes).await
+impl FakeKubo {
+    /// One that wants this bearer token.
+    pub fn with_token(token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..Self::default() }
+    }
+
+    /// Roots pinned as whole files.
+    pub fn pins(&self) -> BTreeSet<Cid> {
+        self.pins.borrow().clone()
+    }
+
+    /// Waits until the pins are as they should be.
+    pub async fn until(&self, mut right: impl FnMut(&BTreeSet<Cid>) -> bool) {
+        // Cannot fail: the sender is here.
+        self.pins.subscribe().wait_for(|pins| right(pins)).await.expect("the daemon is there");
+    }
+
+    pub fn refuse(&self, what: Refuses) {
+        *self.refuses.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    fn refuses(&self) -> Refuses {
+        self.refuses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its RPC.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/api/v0/version", post(version))
+            .route("/api/v0/dag/import", post(import))
+            .route("/api/v0/block/get", post(get))
+            .route("/api/v0/pin/add", post(pin))
+            .route("/api/v0/pin/rm", post(unpin))
+            .route("/api/v0/pin/ls", post(list))
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .layer(middleware::from_fn_with_state(self.clone(), admit))
+            .with_state(self)
+    }
+}
+
+async fn admit(State(daemon): Shared, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if given != daemon.token.as_ref().map(|token| format!("Bearer {token}")).as_deref() {
+        return (StatusCode::FORBIDDEN, "403 - Forbidden").into_response();
+    }
+    next.run(request).await
 }
 
 fn failure(message: &str) -> Response {
@@ -53,11 +107,7 @@ fn failure(message: &str) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
 }
 
-async fn version(State(daemon): Shared, headers: HeaderMap) -> Response {
-    let given = headers.get(header::AUTHORIZATION).map(|v| v.to_str().unwrap().to_owned());
-    if given != daemon.token.as_ref().map(|t| format!("Bearer {t}")) {
-        return (StatusCode::FORBIDDEN, "403 - Forbidden").into_response();
-    }
+async fn version() -> Response {
     r#"{"Version":"0.0.0-fake","Commit":"","Repo":"16","System":"","Golang":""}"#.into_response()
 }
 
@@ -74,7 +124,8 @@ fn part(headers: &HeaderMap, body: &Bytes) -> Bytes {
 }
 
 async fn import(State(daemon): Shared, Query(args): Query<Args>, headers: HeaderMap, body: Bytes) -> Response {
-    if daemon.hang.load(Ordering::Relaxed) {
+    let refuses = daemon.refuses();
+    if matches!(refuses, Refuses::Answering) {
         std::future::pending::<()>().await;
     }
     let archive = part(&headers, &body);
@@ -86,18 +137,26 @@ async fn import(State(daemon): Shared, Query(args): Query<Args>, headers: Header
         let cid = Cid::read_bytes(&section[..]).unwrap();
         daemon.blocks.insert(&cid, section.slice(cid.encoded_len()..)).unwrap();
     }
-    if args.pin_roots.as_deref() == Some("true") {
-        daemon.pins.lock().unwrap().push(root.to_string());
+    let error = match refuses {
+        Refuses::Nothing | Refuses::Answering => String::new(),
+        Refuses::Pinning(error) => error,
+        Refuses::Confirming => {
+            return "{\"Stats\":{\"BlockCount\":1,\"BlockBytesCount\":1}}\n".into_response();
+        }
+    };
+    if args.pin_roots.as_deref() == Some("true") && error.is_empty() {
+        daemon.pins.send_modify(|pins| _ = pins.insert(root));
     }
-    if daemon.forget_root.load(Ordering::Relaxed) {
-        return "{\"Stats\":{\"BlockCount\":1,\"BlockBytesCount\":1}}\n".into_response();
-    }
-    let error = daemon.pin_error.lock().unwrap().clone();
     format!("{{\"Root\":{{\"Cid\":{{\"/\":\"{root}\"}},\"PinErrorMsg\":\"{error}\"}}}}\n").into_response()
 }
 
+/// The root that a call is about.
+fn root(args: &Args) -> Cid {
+    Cid::try_from(args.arg.as_deref().unwrap()).unwrap()
+}
+
 async fn get(State(daemon): Shared, Query(args): Query<Args>) -> Response {
-    let cid = Cid::try_from(args.arg.unwrap()).unwrap();
+    let cid = root(&args);
     match daemon.blocks.block(&cid).await.unwrap() {
         Some(block) => block.into_response(),
         None => failure(&format!("block was not found locally (offline): ipld: could not find {cid}")),
@@ -105,23 +164,22 @@ async fn get(State(daemon): Shared, Query(args): Query<Args>) -> Response {
 }
 
 async fn pin(State(daemon): Shared, Query(args): Query<Args>) -> Response {
-    let cid = args.arg.unwrap();
-    daemon.pins.lock().unwrap().push(cid.clone());
+    let cid = root(&args);
+    daemon.pins.send_modify(|pins| _ = pins.insert(cid));
     format!(r#"{{"Pins":["{cid}"]}}"#).into_response()
 }
 
 async fn unpin(State(daemon): Shared, Query(args): Query<Args>) -> Response {
-    let cid = args.arg.unwrap();
-    let mut pins = daemon.pins.lock().unwrap();
-    let Some(at) = pins.iter().position(|p| *p == cid) else {
-        return failure("not pinned or pinned indirectly");
-    };
-    pins.remove(at);
-    format!(r#"{{"Pins":["{cid}"]}}"#).into_response()
+    let cid = root(&args);
+    let mut was = false;
+    daemon.pins.send_modify(|pins| was = pins.remove(&cid));
+    if was { format!(r#"{{"Pins":["{cid}"]}}"#).into_response() } else { failure("not pinned or pinned indirectly") }
 }
 
-async fn list(State(daemon): Shared) -> Response {
-    let pins = daemon.pins.lock().unwrap();
-    let keys: Vec<_> = pins.iter().map(|p| format!(r#""{p}":{{"Type":"recursive","Name":""}}"#)).collect();
-    format!(r#"{{"Keys":{{{}}}}}"#, keys.join(",")).into_response()
+async fn list(State(daemon): Shared, Query(args): Query<Args>) -> Response {
+    let cid = root(&args);
+    if !daemon.pins.borrow().contains(&cid) {
+        return failure(&format!("path '{cid}' is not pinned"));
+    }
+    format!(r#"{{"Keys":{{"{cid}":{{"Type":"recursive","Name":""}}}}}}"#).into_response()
 }

@@ -4,10 +4,7 @@ use std::{
     collections::HashMap,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -32,7 +29,6 @@ enum Part {
 pub(super) struct FileDag {
     path: Arc<PathBuf>,
     parts: HashMap<Digest32, Part>,
-    changed: AtomicBool,
 }
 
 impl FileDag {
@@ -53,16 +49,7 @@ impl FileDag {
             parts.insert(ids::digest(&cid)?, part);
             Ok(())
         })?;
-        Ok((Self { path: Arc::new(path), parts, changed: AtomicBool::new(false) }, root))
-    }
-
-    /// Did a second look at the file find other bytes?
-    pub(super) fn has_changed(&self) -> bool {
-        self.changed.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn changed(&self) -> StoreError {
-        StoreError::Changed { path: self.path.to_path_buf() }
+        Ok((Self { path: Arc::new(path), parts }, root))
     }
 }
 
@@ -88,10 +75,8 @@ impl BlockSource for FileDag {
         };
         let path = Arc::clone(&self.path);
         let block = blocking(move || read(&path, offset, len)).await?;
-        Block::from(Bytes::from(block)).check(cid, &self.place()).map_err(|_| {
-            self.changed.store(true, Ordering::Relaxed);
-            self.changed()
-        })
+        let checked = Block::from(Bytes::from(block)).check(cid, &self.place());
+        checked.map_err(|_| StoreError::Changed { path: self.path.to_path_buf() })
     }
 
     fn place(&self) -> Place {

@@ -1,12 +1,17 @@
 //! One RPC call: POST, bounded answer, errors with the daemon's own words.
 
-use std::time::Duration;
+use std::{future::Future, pin::pin, time::Duration};
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt};
 use reqwest::{
-    Client, RequestBuilder, Url,
+    Body, Client, RequestBuilder, Url,
     header::{AUTHORIZATION, HeaderValue},
-    multipart::Form,
+    multipart::{Form, Part},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
 };
 
 use super::answers;
@@ -39,10 +44,15 @@ impl Rpc {
     pub(super) fn new(base: Url, token: Option<String>) -> Result<Self, StoreError> {
         let place = Place::url("kubo", &base);
         let config = |detail: &str| StoreError::Config { place: place.clone(), detail: detail.to_owned() };
-        if token.is_none() && !http::is_loopback(&base) {
-            return Err(config("the rpc is not on loopback: give its bearer token as well"));
+        if !http::is_loopback(&base) {
+            if token.is_none() {
+                return Err(config("the rpc is not on loopback: give its bearer token as well"));
+            }
+            if base.scheme() != "https" {
+                return Err(config("the rpc is not on loopback: its token would be sent in the clear, use https"));
+            }
         }
-        let client = http::client(&base, &place, &almoner_tls::Client::default())?;
+        let client = http::client(&base, &place, &almoner_tls::Client::default(), None)?;
         let bearer = match token {
             None => None,
             Some(token) => {
@@ -78,23 +88,31 @@ impl Rpc {
         args: &[(&str, &str)],
         max: usize,
     ) -> Result<Bytes, StoreError> {
-        self.run(call, self.request(call, args), max).await
+        self.run(call, self.request(call, args).timeout(self.timeout), max).await
     }
 
+    /// Sends a file. It may take as long as it moves, and has the time of a call to be answered in after that.
     pub(super) async fn upload(
         &self,
         call: &'static str,
         args: &[(&str, &str)],
-        form: Form,
+        file: impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static,
         max: usize,
     ) -> Result<Bytes, StoreError> {
-        self.run(call, self.request(call, args).multipart(form), max).await
+        let (moves, moved) = watch::channel(Instant::now());
+        let file = file.inspect(move |_| _ = moves.send_replace(Instant::now()));
+        let part = Part::stream(Body::wrap_stream(file)).file_name("almoner.car");
+        let request = self.request(call, args).multipart(Form::new().part("file", part));
+        match while_moving(self.run(call, request, max), moved, self.timeout).await {
+            Some(answer) => answer,
+            None => Err(self.failed(call, format!("nothing moved for {} s", self.timeout.as_secs_f32()))),
+        }
     }
 
     fn request(&self, call: &str, args: &[(&str, &str)]) -> RequestBuilder {
         let mut url = http::join(&self.base, &format!("api/v0/{call}"));
         url.query_pairs_mut().extend_pairs(args);
-        let request = self.client.post(url).timeout(self.timeout);
+        let request = self.client.post(url);
         match &self.bearer {
             Some(bearer) => request.header(AUTHORIZATION, bearer.clone()),
             None => request,
@@ -126,8 +144,53 @@ impl Rpc {
     }
 }
 
+/// What comes of `work`; nothing once it has not moved for `patience`.
+async fn while_moving<T>(
+    work: impl Future<Output = T>,
+    moved: watch::Receiver<Instant>,
+    patience: Duration,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        let last = *moved.borrow();
+        tokio::select! {
+            // What is done by now is not given up.
+            biased;
+            done = &mut work => return Some(done),
+            () = sleep_until(last + patience) => if *moved.borrow() == last {
+                return None;
+            },
+        }
+    }
+}
+
 /// Did the daemon itself refuse the call with a message holding `text`?
 pub(super) fn says(error: &StoreError, text: &str) -> bool {
     matches!(error, StoreError::Unreachable { detail, .. }
         if detail.starts_with("status 5") && detail.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future, task::Poll};
+
+    use super::*;
+
+    /// With no patience at all: it must have moved between any two looks.
+    #[tokio::test]
+    async fn what_moves_is_not_given_up_and_what_stands_still_is() {
+        let (moves, moved) = watch::channel(Instant::now());
+        let mut left = 1000;
+        let sending = future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready("sent");
+            }
+            left -= 1;
+            moves.send_modify(|at| *at += Duration::from_nanos(1));
+            context.waker().wake_by_ref();
+            Poll::Pending
+        });
+        assert_eq!(while_moving(sending, moved.clone(), Duration::ZERO).await, Some("sent"));
+        assert_eq!(while_moving(future::pending::<()>(), moved, Duration::ZERO).await, None);
+    }
 }
