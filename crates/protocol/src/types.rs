@@ -2,8 +2,10 @@
 //!
 //! They are generated from the Solidity file itself, so that the two languages cannot disagree about a field.
 
-use alloy_primitives::{Address, B256, Signature, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue, eip712_domain, sol};
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use secp256k1::{Message, SECP256K1};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -163,16 +165,20 @@ pub fn sha256(bytes: &[u8]) -> B256 {
 /// The account that signed `hash`. Only the one form the contracts accept passes: r, s, v with s in the lower half
 /// and v 27 or 28; else one signature would have two encodings and two list roots.
 pub fn recover(hash: B256, signature: &[u8]) -> Result<Address, Error> {
-    match signature {
-        [_, .., 27 | 28] if signature.len() == 65 => {}
-        _ => return Err(Error::Signature("expected 65 bytes ending in 27 or 28")),
-    }
-    let parsed = Signature::from_raw(signature).map_err(|_| Error::Signature("not a secp256k1 signature"))?;
-    if parsed.normalize_s().is_some() {
+    let (Some((words, &[v @ (27 | 28)])), 65) = (signature.split_at_checked(64), signature.len()) else {
+        return Err(Error::Signature("expected 65 bytes ending in 27 or 28"));
+    };
+    let parity = if v == 27 { RecoveryId::Zero } else { RecoveryId::One };
+    let parsed = RecoverableSignature::from_compact(words, parity);
+    let parsed = parsed.map_err(|_| Error::Signature("not a secp256k1 signature"))?;
+    let mut low = parsed.to_standard();
+    low.normalize_s();
+    if low != parsed.to_standard() {
         return Err(Error::Signature("s is in the upper half"));
     }
-    let account =
-        parsed.recover_address_from_prehash(&hash).map_err(|_| Error::Signature("no key recovers from it"))?;
+    let key = SECP256K1.recover_ecdsa(Message::from_digest(hash.0), &parsed);
+    let key = key.map_err(|_| Error::Signature("no key recovers from it"))?;
+    let account = Address::from_raw_public_key(&key.serialize_uncompressed()[1..]);
     if account.is_zero() { Err(Error::Signature("recovers to the zero address")) } else { Ok(account) }
 }
 

@@ -23,8 +23,9 @@ use crate::SiteError;
 
 const ADMIT_ITEM: usize = 128;
 const OPEN_ITEM: usize = 1 << 15;
-/// Blocks of a sum read at a time: 2 MiB, while the 2 MiB before them are opened.
-const PIECE: usize = 128;
+/// Blocks of a sum read at a time, while those before them are opened: 1 MiB, as much as a block of its file, which is then
+/// read where it lies.
+const PIECE: usize = 64;
 
 /// A model, and by what names it goes.
 #[derive(Clone)]

@@ -48,7 +48,11 @@ impl Buffer {
         let words = self.values.iter_mut().zip(self.bytes.as_chunks::<8>().0);
         widest(
             #[inline(always)]
-            || words.for_each(|(v, b)| *v = from_bytes(*b)),
+            || {
+                for (v, b) in words {
+                    *v = from_bytes(*b);
+                }
+            },
         );
     }
 
