@@ -6,8 +6,8 @@
 //! | `announced` | `RoundOpened`; a promise of every validator, or last call | fixes the promise list | promise |
 //! | `promised` | `StagePosted(promise)` | – | promise |
 //! | `training` | an upload of every member, or last call; every `ReceiptSigned`; `StagePosted(lock)` | fixes the lock list; void with fewer than `N_min` | lock |
-//! | `locked` | a reveal of every promise, or last call; `StagePosted(direction)` | fixes the direction list; the audit starts | direction |
-//! | `revealed` | `AuditCompleted`; `StagePosted(audit)` | acknowledgements of `H_direction` are collected from here on | audit |
+//! | `locked` | a reveal of every promise, or last call; `StagePosted(direction)` | fixes the direction list | direction |
+//! | `revealed` | `AuditCompleted`; `StagePosted(audit)` | the audit starts: with the directions at hand one look at the uploads is enough; acknowledgements of `H_direction` are collected from here on | audit |
 //! | `audited` | void with fewer than `N_min` valid; t acknowledgements; `InnersCompleted`; answers of all members, or of t from half time on; `StagePosted(score)` | opens every row | score |
 //! | `scored` | t acknowledgements of `H_admit`; `StagePosted(admit)` | U is decided on entry, once; void with fewer than `N_min` | admit |
 //! | `admitted` | `SumCompleted`; `StagePosted(admit)` as final; `StagePosted(sum)` | – | sum |
