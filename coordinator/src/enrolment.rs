@@ -1,4 +1,4 @@
-//! The desk at which sites enrol and log in. It belongs to no round, so it is beside the loop and not in it.
+//! The desk at which sites, researchers and auditors enrol and log in. It belongs to no round, so it is beside the loop and not in it.
 //!
 //! What it never has: a password, or the key that a password opens. What it keeps: records that are of no use without
 //! the secrets in [`Enrolment`], which are a file of their own, and how often each account was tried.
@@ -64,6 +64,9 @@ pub enum EnrolmentError {
     Expired,
     #[error("this invitation is for account {0}")]
     ForAnother(Address),
+    /// One account, one role: its certificate says what it may ask for.
+    #[error("account {account} is enrolled here as {role}: enrol with another key")]
+    Another { account: Address, role: String },
     #[error("account {0} is not enrolled here: ask the operator for an invitation")]
     NotEnrolled(Address),
     #[error("the signature is not account {0}'s")]
@@ -96,7 +99,9 @@ impl Kinded for EnrolmentError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NoInvitation | Self::NotEnrolled(_) | Self::Late | Self::NoAuthority => ErrorKind::NotFound,
-            Self::Used | Self::Expired | Self::ForAnother(_) | Self::Early | Self::Often => ErrorKind::Conflict,
+            Self::Used | Self::Expired | Self::ForAnother(_) | Self::Another { .. } | Self::Early | Self::Often => {
+                ErrorKind::Conflict
+            }
             Self::Signature(_) | Self::Certificate(_) | Self::NotOurs | Self::Identity(_) => ErrorKind::Invalid,
             Self::LockedOut(locked) => ErrorKind::NotNow(Duration::from_secs(locked.seconds)),
             Self::OtherSecrets => ErrorKind::Internal,
@@ -172,13 +177,14 @@ impl Desk {
                 Registration { account, role, invitation: None }
             }
         };
+        let role = registration.role.clone();
         let mut inner = self.inner();
         // Fresh each time: under one that is used again, every start would test a guess at whatever was kept under it.
         let mut credential = [0; 32];
         inner.rng.fill_bytes(&mut credential);
         let response = self.server.register(&credential, &request).map_err(EnrolmentError::from)?;
         inner.registrations.put(credential, registration, now);
-        Ok(RegisterStartReply { credential, response })
+        Ok(RegisterStartReply { credential, response, role })
     }
 
     fn invited(&self, account: Address, hash: [u8; 32], now: u64) -> Result<Registration, CoordinatorError> {
@@ -190,8 +196,11 @@ impl Desk {
         if expires <= now {
             return Err(EnrolmentError::Expired.into());
         }
-        match only.map(Address::from) {
-            Some(only) if only != account => Err(EnrolmentError::ForAnother(only).into()),
+        if let Some(only) = only.map(Address::from).filter(|only| *only != account) {
+            return Err(EnrolmentError::ForAnother(only).into());
+        }
+        match self.journal.credential(account.into_array())? {
+            Some(known) if known.role != role => Err(EnrolmentError::Another { account, role: known.role }.into()),
             _ => Ok(Registration { account, role, invitation: Some(hash) }),
         }
     }

@@ -37,6 +37,8 @@ mod outputs;
 mod processes;
 #[path = "demo/retention.rs"]
 mod retention;
+#[path = "demo/roles.rs"]
+mod roles;
 #[path = "demo/seeds.rs"]
 mod seeds;
 #[path = "demo/wrong_clock.rs"]

@@ -22,7 +22,7 @@ use super::channel::{TlsOptions, dial, refused};
 use super::files::read_text;
 use super::reach::Reached;
 use super::watch_bar::Bar;
-use super::{claim, status};
+use super::{claim, renew, status};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -80,9 +80,9 @@ enum Order {
 
 #[derive(Debug, Args)]
 struct At {
-    /// The coordinator.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
-    coordinator: String,
+    /// The coordinator; if not named that of --identity, else http://127.0.0.1:8547.
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,
     /// Print JSON documents on stdout, one a line, and nothing else.
@@ -91,11 +91,16 @@ struct At {
 }
 
 impl At {
-    /// The coordinator, and the certificates that it is asked with.
-    async fn client(&self) -> Result<(ResearchersClient<Channel>, Tls), Failure> {
-        let tls = self.tls.client()?;
-        let context = format!("--coordinator {}", self.coordinator);
-        Ok((researchers_client(dial(&tls, &self.coordinator, context).await?), tls))
+    /// The coordinator, where it is, and the certificates that it is asked with.
+    async fn client(&self) -> Result<(ResearchersClient<Channel>, Url, Tls), Failure> {
+        let url = self.tls.trust().coordinator(self.coordinator.as_ref())?;
+        let tls = self.tls.client().await?;
+        let context = format!("--coordinator {}", url.as_str().trim_end_matches('/'));
+        let channel = dial(&tls, url.as_str(), context).await?;
+        if self.tls.is_identity() {
+            renew::once(&tls, channel.clone()).await;
+        }
+        Ok((researchers_client(channel), url, tls))
     }
 
     /// Asks it for one thing.
@@ -103,8 +108,8 @@ impl At {
         &self,
         order: impl AsyncFnOnce(&mut ResearchersClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        let (mut client, tls) = self.client().await?;
-        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, &self.coordinator, status))
+        let (mut client, url, tls) = self.client().await?;
+        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, url.as_str(), status))
     }
 }
 
@@ -181,8 +186,8 @@ struct OtherFile {
 async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure> {
     let name = file.display().to_string();
     let ours = FederationSpec::parse(&read_text(file)?).and_then(|spec| spec.hash()).blame(Kind::You, name.clone())?;
-    let url: Url = at.coordinator.parse().blame(Kind::You, format!("--coordinator {}", at.coordinator))?;
-    let theirs = Reached::at(&at.tls.client()?, &url, None, &[], federation).await?.record.params.specHash;
+    let url = at.tls.trust().coordinator(at.coordinator.as_ref())?;
+    let theirs = Reached::at(&at.tls.trust().client()?, &url, None, &[], federation).await?.record.params.specHash;
     if ours != theirs {
         return Err(Failure::new(Kind::You, OtherFile { file: name, federation, ours, theirs }));
     }
@@ -193,8 +198,8 @@ async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure>
 async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
     let bar = Bar::new(at.json);
     let request = wire::WatchRequest::from(WatchRequest { federation });
-    let (mut client, tls) = at.client().await?;
-    let refused = |status| refused(&tls, &at.coordinator, status);
+    let (mut client, url, tls) = at.client().await?;
+    let refused = |status| refused(&tls, url.as_str(), status);
     let mut notices = client.watch(request).await.map_err(refused)?.into_inner();
     let mut shown = (0, String::new());
     while let Some(notice) = notices.next().await {

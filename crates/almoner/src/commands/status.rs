@@ -18,9 +18,9 @@ const WINDOW: &str =
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     federation: u64,
-    /// The coordinator: it says where the contracts are.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
-    coordinator: Url,
+    /// The coordinator: it says where the contracts are. If not named that of --identity, else http://127.0.0.1:8547.
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<Url>,
     /// A JSON-RPC node of your own, in place of the coordinator's.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
@@ -33,8 +33,9 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let tls = options.tls.client()?;
-    let deployment = fetch_deployment(&options.coordinator, &tls).await?;
-    let rpc = options.rpc.clone().unwrap_or_else(|| join(&options.coordinator, "rpc"));
+    let coordinator = options.tls.coordinator(options.coordinator.as_ref())?;
+    let deployment = fetch_deployment(&coordinator, &tls).await?;
+    let rpc = options.rpc.clone().unwrap_or_else(|| join(&coordinator, "rpc"));
     let context = rpc.to_string();
     let ledger = Ledger::trusting(rpc.as_str(), deployment, &tls).blame(Kind::You, context.clone())?;
     let read = async {
