@@ -41,6 +41,8 @@ mod retention;
 mod roles;
 #[path = "demo/seeds.rs"]
 mod seeds;
+#[path = "demo/waits.rs"]
+mod waits;
 #[path = "demo/wrong_clock.rs"]
 mod wrong_clock;
 
