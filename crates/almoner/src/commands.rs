@@ -12,6 +12,7 @@ pub(crate) mod completions;
 pub(crate) mod coordinator;
 pub(crate) mod demo;
 mod demo_screen;
+mod depth;
 pub(crate) mod devnet;
 mod enrol;
 mod enrolment;

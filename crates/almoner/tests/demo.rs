@@ -11,6 +11,8 @@ use serde_json::Value;
 mod cli;
 #[path = "demo/data.rs"]
 mod data;
+#[path = "demo/deep.rs"]
+mod deep;
 #[path = "demo/enrol.rs"]
 mod enrol;
 #[path = "demo/floods.rs"]

@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::channel::{TlsOptions, dial, refused};
+use super::depth::{Confirmations, until_block};
 use super::reach::Reached;
 use super::vault::account_of;
 use crate::failure::{Blame, Failure, Kind};
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     rpc: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,
+    #[command(flatten)]
+    depth: Confirmations,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -70,7 +73,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let rpc = options.rpc.as_ref().map(Url::as_str);
     let coordinator = options.tls.trust().coordinator(options.coordinator.as_ref())?;
     let tls = options.tls.client().await?;
-    let reached = Reached::at(&tls, &coordinator, rpc, &[], options.federation).await?;
+    let reached =
+        Reached::at(&tls, &coordinator, rpc, &[], options.federation, |ledger| options.depth.of(ledger)).await?;
     let claim = claim_of(&reached.ledger, reached.store.as_ref(), options.federation, account, &reached.rounds).await;
     let claim = claim.blame(Kind::Peer, "the payout list")?;
     let before = Standing::before(&reached.ledger, options.federation, account).await;
@@ -104,6 +108,7 @@ async fn send(
         .await
         .map_err(|status| refused(tls, coordinator.as_str(), status))?;
     let ClaimReply { block } = reply.into_inner().into();
+    until_block(&reached.ledger, (!options.json).then_some("the claim"), block).await?;
     let head = reached.ledger.head().await.blame(Kind::Peer, "the chain")?;
     let after = Standing::after(&reached.ledger, options.federation, claim.account).await;
     let after = after.blame(Kind::Peer, "the chain")?;

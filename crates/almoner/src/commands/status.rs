@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::channel::Trust;
+use super::depth::Confirmations;
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     rpc: Option<Url>,
     #[command(flatten)]
     tls: Trust,
+    #[command(flatten)]
+    depth: Confirmations,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -38,6 +41,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let rpc = options.rpc.clone().unwrap_or_else(|| join(&coordinator, "rpc"));
     let context = rpc.to_string();
     let ledger = Ledger::trusting(rpc.as_str(), deployment, &tls).blame(Kind::You, context.clone())?;
+    let ledger = options.depth.of(&ledger);
     let read = async {
         let record = ledger.federation(options.federation).await?;
         let rounds = ledger.rounds(options.federation).await?;
@@ -46,7 +50,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     };
     let (record, rounds, claims) = read.await.blame(Kind::Peer, context)?;
     let Some(record) = record else {
-        return Err(Failure::you(format!("federation {}: there is no such federation", options.federation)));
+        return Err(Failure::you(format!(
+            "federation {}: there is no such federation, or not deep enough in the chain",
+            options.federation
+        )));
     };
     let claimed: u128 = claims.iter().map(|claim| claim.paid).sum();
     if options.json {
