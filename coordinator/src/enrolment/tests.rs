@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use almoner_chain::SigningKey;
-use almoner_identity::{ExportKey, LoggingIn, Password, Registering, Stretch};
-use almoner_proto::Kinded;
+use almoner_identity::{ExportKey, IdentityError, LoggingIn, Password, Registering, Stretch};
+use almoner_proto::{ErrorKind, Kinded};
 
 use super::*;
 

@@ -102,7 +102,12 @@ mod tests {
         let crowd = Crowd::of(2);
         // A renewed certificate does not make two of one.
         let mut mine = vec![crowd.enter(&peer(Some(1), 1)).unwrap(), crowd.enter(&peer(Some(1), 2)).unwrap()];
-        assert!(crowd.enter(&peer(Some(1), 3)).is_none());
+        let told = |crowd: &Crowd| crowd.locked().values().filter(|open| open.told).count();
+        assert_eq!(told(&crowd), 0);
+        for _ in 0..3 {
+            assert!(crowd.enter(&peer(Some(1), 3)).is_none());
+        }
+        assert_eq!(told(&crowd), 1, "of one holder, and once");
         let others = [crowd.enter(&peer(Some(2), 4)).unwrap(), crowd.enter(&peer(None, 1)).unwrap()];
         assert!(crowd.enter(&peer(None, 1)).is_some() && crowd.enter(&peer(None, 5)).is_some());
         mine.pop();
