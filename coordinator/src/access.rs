@@ -87,12 +87,14 @@ enum Refused {
     #[error("{path} is not answered here")]
     NotHere { path: String },
     #[error(
-        "{path} needs a certificate; have the operator issue one (almoner coordinator issue) and name it in [tls], or by \
-         --certificate and --certificate-key"
+        "{path} needs a certificate: enrol by an invitation of the operator's (a site: almoner participant enrol; others: \
+         almoner identity enrol, then --identity), or have the operator issue one (almoner coordinator issue) and name it \
+         in [tls], or by --certificate and --certificate-key"
     )]
     NoCertificate { path: String },
     #[error(
-        "{path} needs the key of an account beside the certificate: name it by key in the settings, or by --account-key"
+        "{path} needs the key of an account beside the certificate: name it by key in the settings, or by --account-key or \
+         --identity"
     )]
     NoHello { path: String },
     #[error(
@@ -100,10 +102,19 @@ enum Refused {
          operator issue a certificate for the other"
     )]
     OtherKey { certificate: Address, key: Address },
-    #[error("{path} is not for a {role}: {allowed} may ask for it")]
+    #[error("{path} is not for {}: {allowed} may ask for it", with_article(*.role))]
     OtherRole { path: String, role: Role, allowed: String },
     #[error("the caller is {caller}, the message {message}'s: a site speaks for itself alone")]
     OtherAccount { caller: Address, message: Address },
+}
+
+fn with_article(role: Role) -> &'static str {
+    match role {
+        Operator => "an operator",
+        Researcher => "a researcher",
+        Site => "a site",
+        Auditor => "an auditor",
+    }
 }
 
 impl Kinded for Refused {

@@ -9,6 +9,8 @@ pub struct CoordinatorConfig {
     pub ready_wait: Duration,
     /// How often deadlines and the chain are looked at when nothing else happens.
     pub tick: Duration,
+    /// How long a round stays in one state before the log says for whom it waits, and between two such lines.
+    pub say_waits: Duration,
     /// How long an aggregator may hold a block range before it is offered again.
     pub lease: Duration,
     /// Move the chain's clock over the challenge window. Only a local node obeys.
@@ -24,6 +26,7 @@ impl Default for CoordinatorConfig {
         Self {
             ready_wait: Duration::from_secs(30),
             tick: Duration::from_millis(250),
+            say_waits: Duration::from_secs(60),
             lease: Duration::from_secs(60),
             time_travel: false,
             beaconless: false,

@@ -1,8 +1,10 @@
-//! The desk at which sites enrol and log in. It belongs to no round, so it is beside the loop and not in it.
+//! The desk at which sites, researchers and auditors enrol and log in. It belongs to no round, so it is beside the loop
+//! and not in it.
 //!
 //! What it never has: a password, or the key that a password opens. What it keeps: records that are of no use without
 //! the secrets in [`Enrolment`], which are a file of their own, and how often each account was tried.
 
+mod error;
 mod pending;
 
 use std::collections::BTreeMap;
@@ -10,13 +12,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use almoner_identity::{
-    Attempts, IdentityError, LockedOut, LoginState, Server, fingerprint, may_register_again, registers,
-};
+use almoner_identity::{Attempts, LoginState, Server, fingerprint, may_register_again, registers};
 use almoner_journal::{Credential, Invitation, Journal};
 use almoner_proto::{
-    Admission, ErrorKind, Kinded, LoginFinishRequest, LoginStartReply, LoginStartRequest, RegisterFinishReply,
-    RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, RenewReply, Signature,
+    Admission, LoginFinishRequest, LoginStartReply, LoginStartRequest, RegisterFinishReply, RegisterFinishRequest,
+    RegisterStartReply, RegisterStartRequest, RenewReply, Signature,
 };
 use almoner_protocol::types::recover;
 use almoner_protocol::{Address, B256};
@@ -24,6 +24,8 @@ use almoner_tls::Peer;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+pub use self::error::EnrolmentError;
+use self::error::MAX_RENEWALS;
 use self::pending::Pending;
 use crate::CoordinatorError;
 use crate::run::Clock;
@@ -34,8 +36,6 @@ const SECRETS: &str = "enrolment-secrets";
 const PATIENCE_S: u64 = 60;
 /// Begun and not finished, of each kind. Further ones take the place of the oldest.
 const MAX_PENDING: usize = 1024;
-/// Of one certificate, as long as this process lives.
-const MAX_RENEWALS: u8 = 8;
 
 /// Signs certificates for accounts that enrol.
 pub trait Issuer: Send + Sync + fmt::Debug {
@@ -51,57 +51,6 @@ pub struct Enrolment {
     pub seed: [u8; 32],
     /// None: certificates come from somewhere else.
     pub issuer: Option<Arc<dyn Issuer>>,
-}
-
-/// Why somebody is not enrolled, or not logged in.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrolmentError {
-    #[error("there is no such invitation here: ask the operator for one")]
-    NoInvitation,
-    #[error("this invitation was used: ask the operator for another one")]
-    Used,
-    #[error("this invitation has expired: ask the operator for another one")]
-    Expired,
-    #[error("this invitation is for account {0}")]
-    ForAnother(Address),
-    #[error("account {0} is not enrolled here: ask the operator for an invitation")]
-    NotEnrolled(Address),
-    #[error("the signature is not account {0}'s")]
-    Signature(Address),
-    #[error("this was begun too long ago, or never: begin again")]
-    Late,
-    #[error("too many attempts: the next one in {} s", .0.seconds)]
-    LockedOut(LockedOut),
-    #[error("no certificate: {0}")]
-    Certificate(String),
-    #[error("this certificate is not of the federation's authority: whoever issued it renews it")]
-    NotOurs,
-    #[error("this coordinator issues no certificates: ask the operator for a new one (almoner coordinator issue)")]
-    NoAuthority,
-    #[error("this certificate is not in the last third of its life: it is renewed then")]
-    Early,
-    #[error("this certificate was renewed {MAX_RENEWALS} times: ask the operator for a new one")]
-    Often,
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Every record would be of no use, and nobody would know why.
-    #[error(
-        "the enrolment secrets are not those that this journal's sites enrolled with: put their file back; without it \
-         nobody can log in"
-    )]
-    OtherSecrets,
-}
-
-impl Kinded for EnrolmentError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::NoInvitation | Self::NotEnrolled(_) | Self::Late | Self::NoAuthority => ErrorKind::NotFound,
-            Self::Used | Self::Expired | Self::ForAnother(_) | Self::Early | Self::Often => ErrorKind::Conflict,
-            Self::Signature(_) | Self::Certificate(_) | Self::NotOurs | Self::Identity(_) => ErrorKind::Invalid,
-            Self::LockedOut(locked) => ErrorKind::NotNow(Duration::from_secs(locked.seconds)),
-            Self::OtherSecrets => ErrorKind::Internal,
-        }
-    }
 }
 
 /// A registration that waits for its record.
@@ -172,13 +121,14 @@ impl Desk {
                 Registration { account, role, invitation: None }
             }
         };
+        let role = registration.role.clone();
         let mut inner = self.inner();
         // Fresh each time: under one that is used again, every start would test a guess at whatever was kept under it.
         let mut credential = [0; 32];
         inner.rng.fill_bytes(&mut credential);
         let response = self.server.register(&credential, &request).map_err(EnrolmentError::from)?;
         inner.registrations.put(credential, registration, now);
-        Ok(RegisterStartReply { credential, response })
+        Ok(RegisterStartReply { credential, response, role })
     }
 
     fn invited(&self, account: Address, hash: [u8; 32], now: u64) -> Result<Registration, CoordinatorError> {
@@ -190,8 +140,11 @@ impl Desk {
         if expires <= now {
             return Err(EnrolmentError::Expired.into());
         }
-        match only.map(Address::from) {
-            Some(only) if only != account => Err(EnrolmentError::ForAnother(only).into()),
+        if let Some(only) = only.map(Address::from).filter(|only| *only != account) {
+            return Err(EnrolmentError::ForAnother(only).into());
+        }
+        match self.journal.credential(account.into_array())? {
+            Some(known) if known.role != role => Err(EnrolmentError::Another { account, role: known.role }.into()),
             _ => Ok(Registration { account, role, invitation: Some(hash) }),
         }
     }

@@ -20,6 +20,7 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
+use tracing::instrument::WithSubscriber;
 
 use crate::access;
 use crate::actor::Actor;
@@ -120,7 +121,9 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     router = router.layer(middleware::map_request(async |request: Request| almoner_tls::greeted(request)));
     let stop = shutdown.clone();
     // They end with this call, however that ends: two loops on one journal would be two coordinators.
-    let actor = AbortOnDropHandle::new(tokio::spawn(async move { actor.run(inbox, stop).await }));
+    // Whoever started it hears what it logs.
+    let actor = async move { actor.run(inbox, stop).await }.with_current_subscriber();
+    let actor = AbortOnDropHandle::new(tokio::spawn(actor));
     let relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let served = server()
         .accept_http1(true)

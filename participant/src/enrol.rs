@@ -1,4 +1,4 @@
-//! The site's side of enrolment: what its vault opens with comes of it. Stretching a password takes a second of
+//! Enrolment as sites, researchers and auditors see it: what its vault opens with comes of it. Stretching a password takes a second of
 //! computing, off the executor.
 
 use almoner_chain::SigningKey;
@@ -12,7 +12,7 @@ use almoner_proto::{
     RegisterStartReply, RegisterStartRequest, enrolment_client, wire,
 };
 use almoner_protocol::{Address, B256};
-use almoner_tls::Client as Tls;
+use almoner_tls::{Client as Tls, Role};
 use rand_chacha::ChaCha20Rng;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -22,9 +22,37 @@ use crate::{SiteError, system_rng};
 /// By what right somebody registers.
 #[derive(Debug)]
 pub enum Admitted {
-    By(Invitation),
+    /// As one of these: an invitation to be something else is left unused.
+    By { invitation: Invitation, to_be: &'static [Role] },
     /// As an account that is enrolled and changes its password.
     AsEnrolled,
+}
+
+impl Admitted {
+    /// What the coordinator makes of whoever is admitted so, if that is what was meant.
+    fn is_as(&self, said: &str) -> Result<Role, SiteError> {
+        // A coordinator of before there were others enrols sites.
+        let said = if said.is_empty() { Role::Site.word() } else { said };
+        let role = said.parse().ok();
+        let meant = |role: &Role| match self {
+            Self::By { to_be, .. } => to_be.contains(role),
+            Self::AsEnrolled => true,
+        };
+        role.filter(meant).ok_or_else(|| {
+            let command = if role == Some(Role::Site) { "participant" } else { "identity" };
+            SiteError::InvitedAs { role: said.to_owned(), command }
+        })
+    }
+}
+
+/// What came of a registration.
+#[derive(Debug)]
+pub struct Registered {
+    /// What a vault opens with.
+    pub export: ExportKey,
+    pub role: Role,
+    /// In PEM, if one was asked for and the coordinator issues some.
+    pub certificate: Option<String>,
 }
 
 /// A conversation with a coordinator.
@@ -51,24 +79,26 @@ impl Dialog {
         admitted: Admitted,
         csr: Option<String>,
         before: impl FnOnce(&ExportKey) -> Result<(), SiteError>,
-    ) -> Result<(ExportKey, RegisterFinishReply), SiteError> {
+    ) -> Result<Registered, SiteError> {
         let account = key.address();
         let own: Account = account.into_array();
         let (client, request) = Registering::start(password, &mut self.rng)?;
         let admission = match &admitted {
-            Admitted::By(invitation) => Admission::Invitation(*invitation.secret()),
+            Admitted::By { invitation, .. } => Admission::Invitation(*invitation.secret()),
             Admitted::AsEnrolled => Admission::Signature(sign(key, may_register_again(&own, &request))?),
         };
         let request = wire::RegisterStartRequest::from(RegisterStartRequest { account, request, admission });
         let reply = self.client.register_start(request).await.map_err(refused)?.into_inner();
-        let RegisterStartReply { credential, response } = reply.try_into()?;
+        let RegisterStartReply { credential, response, role } = reply.try_into()?;
+        let role = admitted.is_as(&role)?;
         let (stretch, mut rng) = (self.stretch, system_rng()?);
         let (record, export) = stretched(move || client.finish(&own, &response, stretch, &mut rng)).await?;
         before(&export)?;
         let signature = sign(key, registers(&own, &credential, &record))?;
         let request = RegisterFinishRequest { credential, record, signature, csr };
         let reply = self.client.register_finish(wire::RegisterFinishRequest::from(request)).await.map_err(refused)?;
-        Ok((export, reply.into_inner().try_into()?))
+        let RegisterFinishReply { certificate } = reply.into_inner().try_into()?;
+        Ok(Registered { export, role, certificate })
     }
 
     /// Proves the password, and returns what the vault opens with.
@@ -105,5 +135,25 @@ fn refused(status: Status) -> SiteError {
     match status.code() {
         Code::Unimplemented => SiteError::NoEnrolment,
         _ => status.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invitation_to_be_something_else_says_what_it_is_used_with() {
+        let admitted = |to_be| Admitted::By { invitation: Invitation::from_secret([1; 16]), to_be };
+        let site = admitted(&[Role::Site]);
+        assert_eq!((site.is_as("site").unwrap(), site.is_as("").unwrap()), (Role::Site, Role::Site));
+        let said = |admitted: &Admitted, role| admitted.is_as(role).unwrap_err().to_string();
+        let text = "this invitation enrols as auditor; it is not used up: use it with `almoner identity enrol`";
+        assert_eq!(said(&site, "auditor"), text);
+        let others = admitted(&[Role::Researcher, Role::Auditor]);
+        assert_eq!(others.is_as("researcher").unwrap(), Role::Researcher);
+        assert!(said(&others, "site").contains("`almoner participant enrol`"));
+        assert!(matches!(others.is_as("king"), Err(SiteError::InvitedAs { role, .. }) if role == "king"));
+        assert_eq!(Admitted::AsEnrolled.is_as("auditor").unwrap(), Role::Auditor);
     }
 }

@@ -37,6 +37,9 @@ pub enum SiteError {
     VaultNeeded,
     #[error("the coordinator enrols nobody: its operator names a file for it, enrolment = \"enrolment.key\"")]
     NoEnrolment,
+    /// Whoever was given the invitation of another uses it otherwise.
+    #[error("this invitation enrols as {role}; it is not used up: use it with `almoner {command} enrol`")]
+    InvitedAs { role: String, command: &'static str },
     #[error("a computation was stopped before it finished")]
     Stopped,
     /// For the operator to mend; until then there is nothing for the site to do.
@@ -150,7 +153,7 @@ impl Kinded for SiteError {
             Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) => ErrorKind::Invalid,
             // A coordinator that answers nonsense; all else about a vault is its operator's to mend.
             Self::Identity(IdentityError::Message(_)) => ErrorKind::PeerFault,
-            Self::Identity(_) | Self::VaultNeeded | Self::NoEnrolment => ErrorKind::Invalid,
+            Self::Identity(_) | Self::VaultNeeded | Self::NoEnrolment | Self::InvitedAs { .. } => ErrorKind::Invalid,
             Self::Journal(JournalError::AnswerConflict { .. }) | Self::Restored { .. } => ErrorKind::Conflict,
             Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
             Self::NotJoined(error) => error.kind(),

@@ -37,7 +37,7 @@ pub mod validate;
 pub use actor::{Duty, SiteParts, SiteProgress, run};
 pub use claim::{Claim, ClaimPolicy, Standing, claim_from, claim_of, own_claim};
 pub use config::{DataConfig, PolicyConfig, SiteConfig, entity_id};
-pub use enrol::{Admitted, Dialog};
+pub use enrol::{Admitted, Dialog, Registered};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy, system_rng};
 pub use error::SiteError;
 pub use identity::Identity;

@@ -67,6 +67,7 @@ pub(crate) struct Plan {
     pub(crate) aggregator: Aggregator,
     pub(crate) rounds: u32,
     pub(crate) lease: Duration,
+    pub(crate) say_waits: Duration,
     pub(crate) claim: ClaimPolicy,
 }
 
@@ -79,6 +80,7 @@ impl Plan {
             aggregator: Aggregator::Honest,
             rounds,
             lease: CoordinatorConfig::default().lease,
+            say_waits: CoordinatorConfig::default().say_waits,
             claim: ClaimPolicy::Never,
         }
     }
@@ -163,7 +165,8 @@ impl Federation {
 
     /// Everything but the sites.
     async fn begin(plan: Plan) -> (Localnet, Founded) {
-        let Plan { seeds, hospitals, validators, aggregator, rounds, lease, claim } = plan;
+        let Plan { seeds, hospitals, validators, aggregator, rounds, lease, say_waits, claim } = plan;
+        let tick = Duration::from_millis(20);
         let dir = TempDir::new().unwrap();
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
         let absent = scenario.hospitals.split_off(hospitals);
@@ -173,7 +176,7 @@ impl Federation {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             chain: ChainChoice::Embedded,
             seeds: seeds.clone(),
-            coordinator: CoordinatorConfig { tick: Duration::from_millis(20), lease, ..CoordinatorConfig::default() },
+            coordinator: CoordinatorConfig { tick, lease, say_waits, ..CoordinatorConfig::default() },
         };
         let mut net = match aggregator {
             Aggregator::Honest => Localnet::start(config, &scenario, rounds).await,

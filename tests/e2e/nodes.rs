@@ -156,6 +156,16 @@ impl Node {
         }
     }
 
+    /// As [`Self::take_back`], and the chain that takes their place has a time of its own: `seconds` go by in it before
+    /// anybody's transaction is in a block again. Anvil only.
+    pub(crate) async fn take_back_into(&self, blocks: u64, seconds: u64) {
+        self.request("evm_setAutomine", json!([false])).await;
+        self.take_back(blocks).await;
+        self.request("evm_increaseTime", json!([seconds])).await;
+        self.mine().await;
+        self.request("evm_setAutomine", json!([true])).await;
+    }
+
     /// Ends the node's process and starts it again.
     pub(crate) async fn restart(&mut self) {
         self.process.as_mut().expect("a node that is a process").restart();

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use almoner_chain::{Depth, Ledger, RoundRecord};
+use almoner_chain::{Depth, Ledger, RoundRecord, RoundStatus};
 use almoner_protocol::Stage;
+use almoner_protocol::spec::DeadlineSpec;
 use tokio::sync::oneshot;
 
-use crate::federation::run;
+use crate::federation::{given_up, run};
 use crate::nodes::Node;
 use crate::on_a_node::OnNode;
 
@@ -24,6 +25,8 @@ const TAKEN_BACK: [Stage; 4] = [Stage::Promise, Stage::Lock, Stage::Admit, Stage
 enum Act {
     Nothing,
     TakeBack(u64),
+    /// And lets so many seconds go by before anything is in a block again.
+    TakeBackInto(u64, u64),
     Restart,
 }
 
@@ -45,8 +48,37 @@ async fn blocks(
         match round.map_or(Act::Nothing, |(round, head)| act(&round, head)) {
             Act::Nothing => node.mine().await,
             Act::TakeBack(blocks) => node.take_back(blocks).await,
+            Act::TakeBackInto(blocks, seconds) => node.take_back_into(blocks, seconds).await,
             Act::Restart => node.restart().await,
         }
+    }
+}
+
+/// A federation on such a node that loses its first round and settles the second; how often its view was taken back.
+async fn loses_one(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundRecord, u64) -> Act) -> u64 {
+    let name = node.name;
+    let (tell, told) = oneshot::channel();
+    let founded = OnNode::fund(&node).await;
+    let whole = async {
+        let mut federation = founded.found(confirmations, 2).await;
+        let (ledger, number) = (federation.ledger(), federation.net.federation);
+        let _ = tell.send((ledger.clone(), number));
+        let (why, faults) = given_up(&mut federation.net, &federation.scenario, async {}).await;
+        assert_eq!((why.as_str(), faults.len()), ("round 1 is void: TakenBack", 0), "nobody is to blame for it");
+        let reports = federation.settle(1, async {}).await;
+        let rounds = ledger.rounds(number).await.unwrap();
+        let became: Vec<_> = rounds.iter().map(|round| (round.number, round.status)).collect();
+        assert_eq!(became[0], (1, RoundStatus::Void));
+        assert_eq!((became.len(), reports[0].round), (2, 2));
+        let seen = federation.net.ledger.clone();
+        // One pot, to each once, however often what was sent was sent again.
+        let earned = federation.paid_and_sound(&reports).await;
+        println!("{name}: {earned} base units claimed, of round 2");
+        seen.reorganised(0).map_or(0, |reorganised| reorganised.count)
+    };
+    tokio::select! {
+        seen = whole => seen,
+        never = blocks(&mut node, told, act) => match never {},
     }
 }
 
@@ -96,6 +128,19 @@ fn late(done: &mut bool, depth: u64, round: &RoundRecord, head: u64) -> Act {
     }
 }
 
+/// As [`late`], but in what takes the place of those blocks it is too late to lock anything: sending again is of no use.
+fn too_late(done: &mut bool, depth: u64, round: &RoundRecord, head: u64) -> Act {
+    const LOCK: usize = 1;
+    match late(done, depth, round, head) {
+        Act::TakeBack(blocks) => {
+            // All the time that there is to promise and to lock, counted from a block after the opening.
+            let times = DeadlineSpec::default().from_opening(0).expect("small numbers");
+            Act::TakeBackInto(blocks, times[LOCK] + 1)
+        }
+        act => act,
+    }
+}
+
 /// Once uploads are asked for, and once members are asked for the sum.
 fn again(done: &mut BTreeSet<Stage>, round: &RoundRecord) -> Act {
     let mut posted = [Stage::Promise, Stage::Sum].into_iter().filter(|stage| round.stages.contains_key(stage));
@@ -126,6 +171,16 @@ fn what_anvil_takes_back_late_is_sent_again() {
         let mut done = false;
         let act = |round: &RoundRecord, head| late(&mut done, DEPTH, round, head);
         assert_eq!(settles(node, Depth::Blocks(DEPTH), act).await, 1, "it is seen, and said");
+    });
+}
+
+#[test]
+fn a_round_that_the_chain_has_otherwise_is_ended_and_the_next_one_runs() {
+    run(async {
+        let Some(node) = Node::anvil().await else { return };
+        let mut done = false;
+        let act = |round: &RoundRecord, head| too_late(&mut done, DEPTH, round, head);
+        assert_eq!(loses_one(node, Depth::Blocks(DEPTH), act).await, 1, "it is seen, and said");
     });
 }
 

@@ -2,6 +2,7 @@
 //! chain says what it said before. Where it does not, the round in hand cannot go on: it is ended, and everything is
 //! taken over from the chain, as after a restart from a copy.
 
+use almoner_chain::RoundStatus;
 use almoner_journal::Batch;
 use almoner_protocol::Stage;
 use almoner_protocol::round::Posted;
@@ -69,6 +70,7 @@ impl Actor {
         self.receipt_waiters.clear();
         self.campaign_mut()?.forget_offers();
         if self.chain.shallow.round(at.federation, at.round).await?.is_none() {
+            self.say_that_it_ended(at, RoundStatus::Void);
             return self.put_stray_away().await;
         }
         self.tell_where_it_stands().await;

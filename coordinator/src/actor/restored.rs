@@ -5,6 +5,7 @@
 
 use almoner_chain::{FederationRecord, RoundRecord, RoundStatus};
 use almoner_journal::Batch;
+use almoner_protocol::round::State;
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{AdmitItem, Member, PayoutItem, Validator};
 use almoner_protocol::{
@@ -15,10 +16,10 @@ use tokio::time::Instant;
 
 use super::resume::{BEGUN, CAMPAIGN, ROUND, STARTS, STRAY, encode};
 use super::{Actor, FOLLOW_EVERY};
-use crate::CoordinatorError;
 use crate::campaign::{Base, Campaign};
 use crate::chain::At;
 use crate::model;
+use crate::{CoordinatorError, Progress};
 
 /// Accounts ever paid in a federation.
 const MAX_ACCOUNTS: usize = 2 * MAX_WEIGHT_TOTAL as usize;
@@ -67,12 +68,30 @@ impl Actor {
             (RoundStatus::Running | RoundStatus::Proposed, _) => Ok(()),
             (RoundStatus::Final | RoundStatus::Void | RoundStatus::Expired, _) => {
                 match self.chain.ledger.round(at.federation, at.round).await? {
-                    Some(record) if record.is_over() => self.put_stray_away().await,
+                    Some(record) if record.is_over() => {
+                        self.say_that_it_ended(at, record.status);
+                        self.put_stray_away().await
+                    }
                     // Not deep enough yet.
                     Some(_) | None => Ok(()),
                 }
             }
         }
+    }
+
+    /// For whoever follows the rounds. One that is final all the same says so by its settlement on chain.
+    pub(super) fn say_that_it_ended(&self, At { round, .. }: At, status: RoundStatus) {
+        let state = match status {
+            RoundStatus::Void => State::Void,
+            RoundStatus::Expired => State::Expired,
+            RoundStatus::Final | RoundStatus::Running | RoundStatus::Proposed => return,
+        };
+        let reason = match self.chain.ledger.reorganised(0) {
+            Some(_) => "TakenBack".to_owned(),
+            None => "Restored".to_owned(),
+        };
+        self.notify(|notice| notice.reason.clone_from(&reason));
+        let _ = self.progress.send(Progress::Ended { round, state, reason, faults: Vec::new() });
     }
 
     pub(super) async fn put_stray_away(&mut self) -> Result<(), CoordinatorError> {

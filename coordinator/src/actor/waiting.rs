@@ -1,14 +1,9 @@
 //! Why a round stands still, for the log.
 
-use std::time::Duration;
-
 use almoner_protocol::round::State;
 use tokio::time::Instant;
 
 use super::Actor;
-
-/// A round that stays in one state for so long says what it waits for, and again every so often.
-const SAY: Duration = Duration::from_secs(60);
 
 /// Since when a round is in its state, and when the log last heard of it.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +20,7 @@ impl Actor {
         let (now, round, state) = (Instant::now(), current.at().round, current.round.state());
         let same = self.stands.filter(|stands| (stands.round, stands.state) == (round, state));
         let mut stands = same.unwrap_or(Stands { round, state, since: now, said: now });
-        if now - stands.said >= SAY {
+        if now - stands.said >= self.config.say_waits {
             let waiting_for = current.round.waits_for();
             let seconds = (now - stands.since).as_secs();
             tracing::info!(round, %state, seconds, ?waiting_for, "the round waits");

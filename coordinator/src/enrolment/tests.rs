@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use almoner_chain::SigningKey;
-use almoner_identity::{ExportKey, LoggingIn, Password, Registering, Stretch};
-use almoner_proto::Kinded;
+use almoner_identity::{ExportKey, IdentityError, LoggingIn, Password, Registering, Stretch};
+use almoner_proto::{ErrorKind, Kinded};
 
 use super::*;
 
@@ -57,13 +57,13 @@ fn refused<T: fmt::Debug>(result: Result<T, CoordinatorError>) -> EnrolmentError
 
 impl Scene {
     fn invite(&self, account: Option<Address>) {
-        let invitation = Invitation {
-            role: "site".into(),
-            account: account.map(Address::into_array),
-            expires: NOW + 100,
-            used: None,
-        };
-        self.journal.invite(fingerprint(&TOKEN), &invitation).unwrap();
+        self.invite_as("site", account, TOKEN);
+    }
+
+    fn invite_as(&self, role: &str, account: Option<Address>, token: [u8; 16]) {
+        let account = account.map(Address::into_array);
+        let invitation = Invitation { role: role.into(), account, expires: NOW + 100, used: None };
+        self.journal.invite(fingerprint(&token), &invitation).unwrap();
     }
 
     fn start(
@@ -122,6 +122,38 @@ fn an_invitation_enrols_once() {
     assert_eq!(reply.certificate.unwrap(), format!("site {} csr", key(1).address()));
     assert!(scene.login(key(1).address(), "a").unwrap().is_ok());
     assert!(matches!(refused(scene.enrol(&key(2), "a")), EnrolmentError::Used));
+}
+
+/// Told at the start, so that whoever holds another one than it thinks leaves it unused; and in the certificate.
+#[test]
+fn an_invitation_says_what_its_holder_will_be() {
+    let mut scene = scene();
+    for (byte, role) in [(1, "researcher"), (2, "auditor"), (3, "site")] {
+        let token = [byte; 16];
+        scene.invite_as(role, None, token);
+        let begun = scene.start(&key(byte), "a", |_| Admission::Invitation(token)).unwrap();
+        assert_eq!(begun.1.role, role);
+        let (reply, _) = scene.finish(begun, &key(byte), &key(byte), Some("csr")).unwrap();
+        assert_eq!(reply.certificate.unwrap(), format!("{role} {} csr", key(byte).address()));
+        assert_eq!(scene.journal.credential(key(byte).address().into_array()).unwrap().unwrap().role, role);
+    }
+    // A site does not become a researcher by the way, and keeps its password.
+    scene.invite_as("researcher", None, [4; 16]);
+    let error = refused(scene.start(&key(3), "b", |_| Admission::Invitation([4; 16])));
+    assert!(
+        matches!(&error, EnrolmentError::Another { account, role } if *account == key(3).address() && role == "site")
+    );
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(scene.login(key(3).address(), "a").unwrap().is_ok());
+    // A new password changes nothing else.
+    let by = |request: &[u8; 32]| {
+        let digest = may_register_again(key(1).address().as_ref(), request);
+        Admission::Signature(key(1).sign_hash(digest.into()).unwrap())
+    };
+    let begun = scene.start(&key(1), "b", by).unwrap();
+    assert_eq!(begun.1.role, "researcher");
+    scene.finish(begun, &key(1), &key(1), None).unwrap();
+    assert_eq!(scene.journal.credential(key(1).address().into_array()).unwrap().unwrap().role, "researcher");
 }
 
 #[test]

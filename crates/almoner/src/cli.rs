@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    RoleOptions, aggregator, audit, bench, completions, coordinator, demo, devnet, federation, key, model, participant,
-    serve,
+    RoleOptions, aggregator, audit, bench, completions, coordinator, demo, devnet, federation, identity, key, model,
+    participant, serve,
 };
 use crate::failure::{Failure, Kind};
 
@@ -41,6 +41,8 @@ enum Command {
     Federation(federation::Options),
     /// Take the trained model home, or judge it on rows of your own.
     Model(model::Options),
+    /// Enrol as a researcher or an auditor by an operator's invitation; change the password, or replace a lost one.
+    Identity(identity::Options),
     /// Make the key of an account.
     Key(key::Options),
     /// Print the completions of a shell.
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
             Command::Devnet(options) => devnet::run(options).await,
             Command::Federation(options) => federation::run(options).await,
             Command::Model(options) => model::run(options).await,
+            Command::Identity(options) => identity::run(options).await,
             Command::Key(options) => key::run(&options),
             Command::Completions(options) => options.run(Cli::command()),
             Command::Man(options) => options.run(Cli::command()),

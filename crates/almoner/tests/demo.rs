@@ -11,6 +11,8 @@ use serde_json::Value;
 mod cli;
 #[path = "demo/data.rs"]
 mod data;
+#[path = "demo/deep.rs"]
+mod deep;
 #[path = "demo/enrol.rs"]
 mod enrol;
 #[path = "demo/floods.rs"]
@@ -39,8 +41,12 @@ mod outputs;
 mod processes;
 #[path = "demo/retention.rs"]
 mod retention;
+#[path = "demo/roles.rs"]
+mod roles;
 #[path = "demo/seeds.rs"]
 mod seeds;
+#[path = "demo/waits.rs"]
+mod waits;
 #[path = "demo/wrong_clock.rs"]
 mod wrong_clock;
 

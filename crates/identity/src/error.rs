@@ -7,7 +7,8 @@ use crate::LEAST_PASSWORD;
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     #[error(
-        "wrong password: try again; if it is lost, `almoner participant recover` sets a new one by the recovery code"
+        "wrong password: try again; if it is lost, `almoner participant recover` (without a site: `almoner identity \
+         recover`) sets a new one by the recovery code"
     )]
     WrongPassword,
     /// The message of a login that does not prove the password.
@@ -27,7 +28,7 @@ pub enum IdentityError {
     /// The password holds at the coordinator, but the vault was written for an earlier one.
     #[error(
         "the password is right, but this vault is older than it: put the newer vault file back, or use the recovery \
-         code that belongs to this one (`almoner participant recover`)"
+         code that belongs to this one (`almoner participant recover`, `almoner identity recover`)"
     )]
     OlderVault,
     #[error("{what} does not open: the file is damaged, or belongs to another vault")]

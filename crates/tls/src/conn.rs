@@ -1,6 +1,7 @@
 //! A connection as it is served: its bytes, who is at the other end, and whether they still may be.
 //!
-//! Whoever showed a certificate may be as long as it holds; everybody else has a place in the [`Lobby`].
+//! Whoever showed a certificate may be as long as it holds, and has a place in the `Crowd`; everybody else has one in the
+//! [`Lobby`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 use crate::caller::{Caller, Facts};
+use crate::crowd::Place;
 use crate::door::Door;
 use crate::lobby::{Guest, Lobby};
 
@@ -51,11 +53,13 @@ pub(crate) struct Standing {
     facts: Facts,
     /// The rules it was last held against.
     seen: u64,
+    /// Given back with the connection.
+    _place: Place,
 }
 
 impl Standing {
-    pub(crate) fn new(door: Arc<Door>, facts: Facts, seen: u64) -> Self {
-        Self { door, facts, seen }
+    pub(crate) fn new(door: Arc<Door>, facts: Facts, seen: u64, place: Place) -> Self {
+        Self { door, facts, seen, _place: place }
     }
 
     fn holds(&mut self) -> io::Result<()> {

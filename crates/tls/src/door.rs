@@ -6,7 +6,7 @@
 //!    Whoever shows none comes in as nobody: what nobody may ask is decided once, where requests are dispatched. One from
 //!    an authority of `sites_ca` lets its holder in too, and names nobody, whatever stands in it: a hospital's authority
 //!    cannot make operators. Behind the door those who showed none have places in a [`Lobby`], which is not endless;
-//!    whoever shows one does not need any.
+//!    whoever shows one has some of its own, in a [`Crowd`].
 //! 3. Whoever says hello says it at once, and for this channel; else the door hangs up.
 //! 4. Connections live for hours, so each is cut as soon as its certificate expires or is revoked, and none is resumed.
 
@@ -30,6 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::caller::{Facts, day};
 use crate::conn::{AGAIN, Conn, Standing, linger};
+use crate::crowd::Crowd;
 use crate::lobby::Lobby;
 use crate::rules::{Believed, Rules, rules};
 use crate::watched::Watched;
@@ -141,9 +142,16 @@ impl Door {
     }
 }
 
+/// Where those who are through stay.
+#[derive(Clone)]
+struct Room {
+    lobby: Arc<Lobby>,
+    crowd: Arc<Crowd>,
+}
+
 async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc::Sender<io::Result<Conn>>) {
     let mut handshakes = JoinSet::new();
-    let (mut oldest, lobby) = (VecDeque::new(), Lobby::new());
+    let (mut oldest, room) = (VecDeque::new(), Room { lobby: Lobby::new(), crowd: Crowd::new() });
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -158,9 +166,9 @@ async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc
                     if oldest.len() >= HANDSHAKES && let Some(first) = oldest.pop_front() {
                         first.abort();
                     }
-                    let (door, lobby, through, terms) = (door.clone(), lobby.clone(), through.clone(), door.look());
+                    let (door, room, through, terms) = (door.clone(), room.clone(), through.clone(), door.look());
                     oldest.push_back(handshakes.spawn(async move {
-                        match timeout(HANDSHAKE, handshake(door, lobby, terms, hear, line)).await {
+                        match timeout(HANDSHAKE, handshake(door, room, terms, hear, line)).await {
                             // Whoever serves waits for it or is gone.
                             Ok(Ok(conn)) => { let _ = through.send(Ok(conn)).await; }
                             Ok(Err(error)) => tracing::debug!(%from, %error, "no handshake"),
@@ -171,7 +179,7 @@ async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
-                    lobby.make_room();
+                    room.lobby.make_room();
                     sleep(AGAIN).await;
                 }
             }
@@ -179,7 +187,7 @@ async fn admit(door: Arc<Door>, listener: TcpListener, hear: Hear, through: mpsc
     }
 }
 
-async fn handshake(door: Arc<Door>, lobby: Arc<Lobby>, terms: Terms, hear: Hear, line: TcpStream) -> io::Result<Conn> {
+async fn handshake(door: Arc<Door>, room: Room, terms: Terms, hear: Hear, line: TcpStream) -> io::Result<Conn> {
     let Terms { config, own, believed, changes } = terms;
     line.set_nodelay(true)?;
     let mut stream = match TlsAcceptor::from(config).accept(line).into_fallible().await {
@@ -199,8 +207,12 @@ async fn handshake(door: Arc<Door>, lobby: Arc<Lobby>, terms: Terms, hear: Hear,
     let peer = facts.as_ref().map(|facts| facts.peer.clone());
     let caller = Caller { server: Some(own), ..Caller::known(peer, account) };
     Ok(match facts {
-        Some(facts) => Conn::known(stream, caller, Standing::new(door, facts, changes)),
-        None => Conn::unknown(stream, caller, lobby.enter()),
+        Some(facts) => {
+            let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections of this caller");
+            let place = room.crowd.enter(&facts.peer).ok_or_else(full)?;
+            Conn::known(stream, caller, Standing::new(door, facts, changes, place))
+        }
+        None => Conn::unknown(stream, caller, room.lobby.enter()),
     })
 }
 

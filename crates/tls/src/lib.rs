@@ -12,6 +12,7 @@ mod authority;
 mod caller;
 mod client;
 mod conn;
+mod crowd;
 mod door;
 mod error;
 mod files;

@@ -4,7 +4,7 @@
 //! 2. Where all places are taken, or the system has no file left, one goes: of those that have asked nothing yet the
 //!    one that came first; where all have, the one that was silent longest. So a flood makes room with its own.
 //!
-//! Whoever shows a certificate takes no place here. Not protected: callers without one from a flood that asks real
+//! Whoever shows a certificate takes no place here, but one of its own in a `Crowd`. Not protected: callers without one from a flood that asks real
 //! questions; they are sent away in turn, and come again.
 
 use std::collections::BTreeMap;

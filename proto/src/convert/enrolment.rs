@@ -9,6 +9,7 @@ use crate::{FieldError, wire};
 
 const MAX_CSR: usize = 8 << 10;
 const MAX_CERTIFICATE: usize = 64 << 10;
+const MAX_ROLE: usize = 32;
 
 /// Why somebody may register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct RegisterStartRequest {
 pub struct RegisterStartReply {
     pub credential: [u8; 32],
     pub response: [u8; 64],
+    /// Empty: a coordinator of before there were others than sites.
+    pub role: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,13 +118,14 @@ impl TryFrom<wire::RegisterStartReply> for RegisterStartReply {
     fn try_from(wire: wire::RegisterStartReply) -> Result<Self, FieldError> {
         let fields = Fields("RegisterStartReply");
         let credential = fields.exactly("credential", &wire.credential)?;
-        Ok(Self { credential, response: fields.exactly("response", &wire.response)? })
+        let role = fields.text("role", wire.role, MAX_ROLE)?;
+        Ok(Self { credential, response: fields.exactly("response", &wire.response)?, role })
     }
 }
 
 impl From<RegisterStartReply> for wire::RegisterStartReply {
     fn from(reply: RegisterStartReply) -> Self {
-        Self { credential: copied(&reply.credential), response: copied(&reply.response) }
+        Self { credential: copied(&reply.credential), response: copied(&reply.response), role: reply.role }
     }
 }
 

@@ -259,7 +259,8 @@ fn enrolment_travels_and_every_length_is_exact() {
     let start = |admission| RegisterStartRequest { account: Address::repeat_byte(1), request: [2; 32], admission };
     travels::<_, wire::RegisterStartRequest>(start(Admission::Invitation([3; 16])));
     travels::<_, wire::RegisterStartRequest>(start(Admission::Signature(SIGNATURE)));
-    travels::<_, wire::RegisterStartReply>(RegisterStartReply { credential: [4; 32], response: [5; 64] });
+    let role = "researcher".into();
+    travels::<_, wire::RegisterStartReply>(RegisterStartReply { credential: [4; 32], response: [5; 64], role });
     let finish = |csr: Option<&str>| RegisterFinishRequest {
         credential: [4; 32],
         record: [6; 192],

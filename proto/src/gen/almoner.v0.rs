@@ -277,6 +277,9 @@ pub struct RegisterStartReply {
     /// 64 bytes
     #[prost(bytes = "bytes", tag = "2")]
     pub response: ::prost::bytes::Bytes,
+    /// what the account will be once enrolled, at most 32 bytes; empty, from before there were others: a site
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterFinishRequest {

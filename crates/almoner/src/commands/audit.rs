@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::channel::Trust;
+use super::depth::Confirmations;
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     from_block: Option<u64>,
     #[command(flatten)]
     tls: Trust,
+    #[command(flatten)]
+    depth: Confirmations,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -52,6 +55,7 @@ struct Audited {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let tls = options.tls.client()?;
     let (ledger, gateways) = source(&options, &tls).await?;
+    let ledger = options.depth.of(&ledger);
     let store = GatewayStore::trusting(gateways, &tls).blame(Kind::You, "--gateway")?;
     let numbers = federations(&options, &ledger).await?;
     let mut all = Vec::new();

@@ -7,6 +7,7 @@ mod disk;
 mod floors;
 mod house;
 mod login;
+mod papers;
 mod payload;
 mod report;
 mod rounds;
@@ -67,6 +68,9 @@ struct SitesOptions {
     /// Rounds that count; one more is run first and dropped.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
+    /// Over mutual TLS: every site has a key and a certificate of its own, of an authority made for it.
+    #[arg(long)]
+    tls: bool,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,

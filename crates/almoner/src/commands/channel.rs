@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use almoner_chain::SigningKey;
 use almoner_proto::{Blame as ProtoBlame, Outage, endpoint};
 use almoner_protocol::{Hello, encode_hello};
+use almoner_store::Url;
 use almoner_tls::{Binding, Client as Tls, ClientFiles, ConnectError, TlsError};
 use clap::Args;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::files::load_key_named;
+use super::identity;
+use super::vault::{Holder, Patience, open_key};
 use crate::failure::{Blame, Failure, Kind};
 
 /// For what anybody may read at https://.
@@ -22,11 +25,33 @@ pub(crate) struct Trust {
     /// The authority that the coordinator's certificate is from: the operator's ca.pem.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The folder that `almoner identity enrol` wrote: coordinator, authority, certificate and account.
+    #[arg(long, value_name = "DIR", conflicts_with = "ca")]
+    identity: Option<PathBuf>,
 }
+
+/// Where a coordinator is unless somebody says otherwise.
+const HERE: &str = "http://127.0.0.1:8547";
 
 impl Trust {
     pub(super) fn client(&self) -> Result<Tls, Failure> {
-        client(ClientFiles { ca: self.ca.clone(), ..ClientFiles::default() })
+        match self.holder()? {
+            Some(holder) => client(holder.tls.unnamed()),
+            None => client(ClientFiles { ca: self.ca.clone(), ..ClientFiles::default() }),
+        }
+    }
+
+    fn holder(&self) -> Result<Option<Holder>, Failure> {
+        self.identity.as_deref().map(identity::holder).transpose()
+    }
+
+    /// The coordinator that is named, else the identity's, else one on this machine.
+    pub(super) fn coordinator(&self, named: Option<&Url>) -> Result<Url, Failure> {
+        let own = || Ok::<_, Failure>(self.holder()?.map_or_else(|| HERE.to_owned(), |holder| holder.coordinator));
+        match named {
+            Some(url) => Ok(url.clone()),
+            None => own()?.parse().blame(Kind::Us, "the usual coordinator"),
+        }
     }
 }
 
@@ -36,7 +61,7 @@ pub(crate) struct TlsOptions {
     #[command(flatten)]
     trust: Trust,
     /// Your certificate, from the operator.
-    #[arg(long, value_name = "FILE", requires = "certificate_key")]
+    #[arg(long, value_name = "FILE", requires = "certificate_key", conflicts_with = "identity")]
     certificate: Option<PathBuf>,
     /// Its key, readable by its owner only.
     #[arg(long, value_name = "FILE", requires = "certificate")]
@@ -47,7 +72,24 @@ pub(crate) struct TlsOptions {
 }
 
 impl TlsOptions {
-    pub(super) fn client(&self) -> Result<Tls, Failure> {
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Whether the certificate is in a folder that was made for it, and so ours to renew.
+    pub(super) fn is_identity(&self) -> bool {
+        self.trust.identity.is_some()
+    }
+
+    /// Opens the identity's vault if a certificate is to be shown: it shows nothing without its account's key.
+    pub(super) async fn client(&self) -> Result<Tls, Failure> {
+        if let Some(holder) = self.trust.holder()? {
+            let tls = client(holder.tls.clone())?;
+            if tls.shown().is_some() {
+                introduce(&tls, open_key(&holder, Patience::None).await?.key);
+            }
+            return Ok(tls);
+        }
         let Self { trust, certificate, certificate_key, account_key } = self;
         let files =
             ClientFiles { ca: trust.ca.clone(), certificate: certificate.clone(), key: certificate_key.clone() };

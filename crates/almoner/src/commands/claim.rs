@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::channel::{TlsOptions, dial, refused};
+use super::depth::{Confirmations, until_block};
 use super::reach::Reached;
 use super::vault::account_of;
 use crate::failure::{Blame, Failure, Kind};
@@ -22,14 +23,16 @@ pub(crate) struct Options {
     federation: u64,
     #[command(flatten)]
     who: Who,
-    /// The coordinator that sends the claim.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
-    coordinator: Url,
+    /// The coordinator that sends the claim; if not named that of --identity, else http://127.0.0.1:8547.
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<Url>,
     /// A JSON-RPC node of your own, in place of the coordinator's.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,
+    #[command(flatten)]
+    depth: Confirmations,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -68,8 +71,10 @@ struct Outcome {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let account = options.who.account()?;
     let rpc = options.rpc.as_ref().map(Url::as_str);
-    let tls = options.tls.client()?;
-    let reached = Reached::at(&tls, &options.coordinator, rpc, &[], options.federation).await?;
+    let coordinator = options.tls.trust().coordinator(options.coordinator.as_ref())?;
+    let tls = options.tls.client().await?;
+    let reached =
+        Reached::at(&tls, &coordinator, rpc, &[], options.federation, |ledger| options.depth.of(ledger)).await?;
     let claim = claim_of(&reached.ledger, reached.store.as_ref(), options.federation, account, &reached.rounds).await;
     let claim = claim.blame(Kind::Peer, "the payout list")?;
     let before = Standing::before(&reached.ledger, options.federation, account).await;
@@ -77,7 +82,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let earned = claim.as_ref().map_or(U256::ZERO, |claim| claim.cumulative);
     let outcome = match claim.filter(|claim| claim.cumulative > before.claimed) {
         None => Outcome { account, earned, before, after: before, paid: U256::ZERO },
-        Some(claim) => send(&options, &tls, &reached, &claim, before).await?,
+        Some(claim) => send(&options, &coordinator, &tls, &reached, &claim, before).await?,
     };
     if options.json {
         println!("{}", document(options.federation, &outcome));
@@ -89,19 +94,21 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 async fn send(
     options: &Options,
+    coordinator: &Url,
     tls: &Tls,
     reached: &Reached,
     claim: &Claim,
     before: Standing,
 ) -> Result<Outcome, Failure> {
-    let context = format!("--coordinator {}", options.coordinator);
-    let mut client = sites_client(dial(tls, options.coordinator.as_str(), context).await?, MAX_PARAMETERS);
+    let context = format!("--coordinator {coordinator}");
+    let mut client = sites_client(dial(tls, coordinator.as_str(), context).await?, MAX_PARAMETERS);
     let request = claim.request(options.federation)?;
     let reply = client
         .claim(wire::ClaimRequest::from(request))
         .await
-        .map_err(|status| refused(tls, options.coordinator.as_str(), status))?;
+        .map_err(|status| refused(tls, coordinator.as_str(), status))?;
     let ClaimReply { block } = reply.into_inner().into();
+    until_block(&reached.ledger, (!options.json).then_some("the claim"), block).await?;
     let head = reached.ledger.head().await.blame(Kind::Peer, "the chain")?;
     let after = Standing::after(&reached.ledger, options.federation, claim.account).await;
     let after = after.blame(Kind::Peer, "the chain")?;

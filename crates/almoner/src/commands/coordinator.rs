@@ -101,7 +101,7 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Order {
-    /// Print an invitation with which one site enrols, once. The coordinator may be running.
+    /// Print an invitation with which one site, researcher or auditor enrols, once. The coordinator may be running.
     Invite(Invite),
     /// Copy the journal while the coordinator runs.
     Backup(Backup),

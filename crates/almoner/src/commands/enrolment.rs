@@ -23,7 +23,12 @@ const DAY_S: u64 = 24 * 3600;
 /// What somebody may be once enrolled.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Role {
+    /// Trains, serves on the committee, validates; enrols with `almoner participant enrol`.
     Site,
+    /// Orders rounds; enrols with `almoner identity enrol`.
+    Researcher,
+    /// Looks on; enrols with `almoner identity enrol`.
+    Auditor,
 }
 
 #[derive(Debug, Args)]
@@ -31,7 +36,7 @@ pub(crate) struct Invite {
     /// The coordinator's settings.
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// What the invitation is for.
+    /// What its holder will be.
     #[arg(long, value_enum, default_value_t = Role::Site)]
     role: Role,
     /// The only account that may use it; whoever holds it may, if none is named.
@@ -54,8 +59,10 @@ impl Invite {
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let expires = now + self.expires_days * DAY_S;
-        let role = match self.role {
-            Role::Site => "site",
+        let (role, command) = match self.role {
+            Role::Site => ("site", "participant"),
+            Role::Researcher => ("researcher", "identity"),
+            Role::Auditor => ("auditor", "identity"),
         };
         let invitation = Invitation::draw(&mut system_rng()?);
         let account = self.account.map(Address::into_array);
@@ -73,6 +80,7 @@ impl Invite {
             println!("{}", text.as_str());
             let whom = self.account.map_or_else(|| "whoever has it".into(), |account| account.to_string());
             println!("for {whom}, once, within {} days; it is shown this once", self.expires_days);
+            println!("it enrols as {role}, with almoner {command} enrol");
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use almoner_chain::{Ledger, LedgerError};
 use almoner_model::initial_weights;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
@@ -19,10 +20,12 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::channel::{TlsOptions, dial, refused};
+use super::depth::{Confirmations, until};
 use super::files::read_text;
 use super::reach::Reached;
+use super::source::{fetch_deployment, join};
 use super::watch_bar::Bar;
-use super::{claim, status};
+use super::{claim, renew, status};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -38,6 +41,8 @@ enum Order {
         /// The federation file, see docs/config/breast-cancer.toml.
         file: PathBuf,
         #[command(flatten)]
+        depth: Confirmations,
+        #[command(flatten)]
         at: At,
     },
     /// Put money into a federation's pot, from the coordinator's account, until it was given so much in all: asked
@@ -46,6 +51,8 @@ enum Order {
         federation: u64,
         /// Base units of the federation's token, everything that was put in before included.
         amount: u128,
+        #[command(flatten)]
+        depth: Confirmations,
         #[command(flatten)]
         at: At,
     },
@@ -80,9 +87,9 @@ enum Order {
 
 #[derive(Debug, Args)]
 struct At {
-    /// The coordinator.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
-    coordinator: String,
+    /// The coordinator; if not named that of --identity, else http://127.0.0.1:8547.
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,
     /// Print JSON documents on stdout, one a line, and nothing else.
@@ -91,11 +98,16 @@ struct At {
 }
 
 impl At {
-    /// The coordinator, and the certificates that it is asked with.
-    async fn client(&self) -> Result<(ResearchersClient<Channel>, Tls), Failure> {
-        let tls = self.tls.client()?;
-        let context = format!("--coordinator {}", self.coordinator);
-        Ok((researchers_client(dial(&tls, &self.coordinator, context).await?), tls))
+    /// The coordinator, where it is, and the certificates that it is asked with.
+    async fn client(&self) -> Result<(ResearchersClient<Channel>, Url, Tls), Failure> {
+        let url = self.tls.trust().coordinator(self.coordinator.as_ref())?;
+        let tls = self.tls.client().await?;
+        let context = format!("--coordinator {}", url.as_str().trim_end_matches('/'));
+        let channel = dial(&tls, url.as_str(), context).await?;
+        if self.tls.is_identity() {
+            renew::once(&tls, channel.clone()).await;
+        }
+        Ok((researchers_client(channel), url, tls))
     }
 
     /// Asks it for one thing.
@@ -103,25 +115,48 @@ impl At {
         &self,
         order: impl AsyncFnOnce(&mut ResearchersClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        let (mut client, tls) = self.client().await?;
-        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, &self.coordinator, status))
+        let (mut client, url, tls) = self.client().await?;
+        order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, url.as_str(), status))
+    }
+
+    /// Until what an order asked for is as deep in the chain as it takes to be believed.
+    async fn wait(
+        &self,
+        depth: &Confirmations,
+        what: &str,
+        mut stands: impl AsyncFnMut(&Ledger) -> Result<bool, LedgerError>,
+    ) -> Result<(), Failure> {
+        let (url, tls) = (self.tls.trust().coordinator(self.coordinator.as_ref())?, self.tls.trust().client()?);
+        let rpc = join(&url, "rpc").to_string();
+        let ledger = Ledger::trusting(&rpc, fetch_deployment(&url, &tls).await?, &tls).blame(Kind::You, rpc.clone())?;
+        until(&depth.of(&ledger), (!self.json).then_some(what), async |ledger| {
+            stands(ledger).await.blame(Kind::Peer, rpc.clone())
+        })
+        .await
     }
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match options.order {
-        Order::Create { file, at } => {
+        Order::Create { file, depth, at } => {
             let spec = read_text(&file)?;
             // Its mistakes are told here, by key, before anybody is asked.
             let parsed = FederationSpec::parse(&spec).blame(Kind::You, file.display().to_string())?;
             let initial = first_model(&parsed)?;
             let request = wire::CreateRequest::from(CreateRequest { spec, initial });
             let federation = at.ask(async |coordinator| coordinator.create(request).await).await?.federation;
+            let stands = async |chain: &Ledger| Ok(chain.federation(federation).await?.is_some());
+            at.wait(&depth, "the federation", stands).await?;
             say(at.json, federation, "created", format!("federation {federation} is open"));
         }
-        Order::Fund { federation, amount, at } => {
+        Order::Fund { federation, amount, depth, at } => {
             let request = wire::FundRequest::from(FundRequest { federation, amount });
             at.ask(async |coordinator| coordinator.fund(request).await).await?;
+            let stands = async |chain: &Ledger| {
+                let record = chain.federation(federation).await?;
+                Ok(record.is_some_and(|record| record.funded.iter().map(|one| one.amount).sum::<u128>() >= amount))
+            };
+            at.wait(&depth, "the money", stands).await?;
             say(at.json, federation, "funded", format!("federation {federation} was given {amount} base units in all"));
         }
         Order::Launch { federation, rounds, file, at } => {
@@ -181,8 +216,14 @@ struct OtherFile {
 async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure> {
     let name = file.display().to_string();
     let ours = FederationSpec::parse(&read_text(file)?).and_then(|spec| spec.hash()).blame(Kind::You, name.clone())?;
-    let url: Url = at.coordinator.parse().blame(Kind::You, format!("--coordinator {}", at.coordinator))?;
-    let theirs = Reached::at(&at.tls.client()?, &url, None, &[], federation).await?.record.params.specHash;
+    let url = at.tls.trust().coordinator(at.coordinator.as_ref())?;
+    let theirs = Reached::at(&at.tls.trust().client()?, &url, None, &[], federation, |ledger| {
+        Confirmations::default().of(ledger)
+    })
+    .await?
+    .record
+    .params
+    .specHash;
     if ours != theirs {
         return Err(Failure::new(Kind::You, OtherFile { file: name, federation, ours, theirs }));
     }
@@ -193,8 +234,8 @@ async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure>
 async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
     let bar = Bar::new(at.json);
     let request = wire::WatchRequest::from(WatchRequest { federation });
-    let (mut client, tls) = at.client().await?;
-    let refused = |status| refused(&tls, &at.coordinator, status);
+    let (mut client, url, tls) = at.client().await?;
+    let refused = |status| refused(&tls, url.as_str(), status);
     let mut notices = client.watch(request).await.map_err(refused)?.into_inner();
     let mut shown = (0, String::new());
     while let Some(notice) = notices.next().await {

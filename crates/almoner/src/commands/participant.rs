@@ -4,10 +4,9 @@
 mod check;
 mod enrol;
 mod init;
-mod password;
 mod status;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -31,8 +30,8 @@ use super::channel::{client, dial_lazily, introduce, patience};
 use super::clock::{Apart, SYNCHRONISE, against};
 use super::files::{RoleOptions, read_text, say_up, until_told};
 use super::source::{Answer, ask_deployment, join};
-use super::vault::{self, SiteKey};
-use super::{metrics, renew, traces};
+use super::vault::{self, Holder, OpenKey, Patience};
+use super::{metrics, password, renew, traces};
 use crate::failure::{Blame, Failure, Kind};
 
 /// Between two looks for a federation that is not there yet.
@@ -57,18 +56,33 @@ enum Order {
     Status(status::Options),
     /// Put the site's key into a vault that a password opens, and register the password with the coordinator.
     Enrol(enrol::Options),
-    /// Try the password: log in, and open the vault.
-    Login(password::LoginOptions),
-    /// Change the password. A new recovery code is printed; the old one opens nothing any more.
-    Password(password::ChangeOptions),
+    /// Try the password: log in, and open the vault. The agent must not run: what its journal still shows is sealed.
+    Login(password::LoginOptions<OfSite>),
+    /// Change the password. A new recovery code is printed; the old one opens nothing any more. The agent may run; it
+    /// needs the password at its next start.
+    Password(password::ChangeOptions<OfSite>),
     /// Choose a new password where the old one is lost, by the recovery code.
-    Recover(password::RecoverOptions),
+    Recover(password::RecoverOptions<OfSite>),
     /// Write a secret with which the site opens its vault when nobody is there, and no coordinator.
-    UnlockFile(password::UnlockFileOptions),
+    UnlockFile(password::UnlockFileOptions<OfSite>),
     /// Copy the journal while the agent runs. A copy that is put back answers nothing that it may have answered.
     Backup(Backup),
     /// Put a copy of the journal back.
     Restore(Restore),
+}
+
+/// A site, by its settings.
+#[derive(Debug, Args)]
+pub(crate) struct OfSite {
+    /// The site's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl password::Whose for OfSite {
+    fn holder(&self) -> Result<Holder, Failure> {
+        Ok(Holder::from(&settings(&self.config)?))
+    }
 }
 
 impl Options {
@@ -109,7 +123,8 @@ fn settings(path: &Path) -> Result<SiteConfig, Failure> {
 async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let config = settings(&options.config)?;
     // Both before anything is waited for.
-    vault::look_at(&config)?;
+    let holder = Holder::from(&config);
+    vault::look_at(&holder)?;
     // A second agent on one journal would answer twice: it is refused here.
     let journal = Journal::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
@@ -120,8 +135,10 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let collector = traces::collector(config.traces.as_deref())?;
     let stop = until_told();
     let watched = metrics::serve(config.metrics, "participant").await?;
-    let Some(opened) = stop.run_until_cancelled(vault::site_key(&config)).await else { return Ok(()) };
-    let SiteKey { key, seal } = opened?;
+    let Some(opened) = stop.run_until_cancelled(vault::open_key(&holder, Patience::Endless)).await else {
+        return Ok(());
+    };
+    let OpenKey { key, seal } = opened?;
     introduce(&tls, key.clone());
     let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store, &tls)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };

@@ -25,20 +25,21 @@ pub(super) struct Reached {
 }
 
 impl Reached {
-    /// Through a coordinator, or a node and gateways of one's own in place of its.
+    /// Through a coordinator, or a node and gateways of one's own in place of its; as far as `depth` leaves it.
     pub(super) async fn at(
         tls: &Tls,
         coordinator: &Url,
         rpc: Option<&str>,
         gateways: &[Url],
         federation: u64,
+        depth: impl FnOnce(&Ledger) -> Ledger,
     ) -> Result<Self, Failure> {
         let deployment = fetch_deployment(coordinator, tls).await?;
         let rpc = rpc.map_or_else(|| join(coordinator, "rpc").to_string(), ToOwned::to_owned);
         let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?;
         let gateways = if gateways.is_empty() { std::slice::from_ref(coordinator) } else { gateways };
         let store = Arc::new(GatewayStore::trusting(gateways.to_vec(), tls).blame(Kind::You, "gateways")?);
-        Self::read(ledger, store, None, federation, rpc).await
+        Self::read(depth(&ledger), store, None, federation, rpc).await
     }
 
     /// In the directory that a run left; `rpc` where it settled on a node.
@@ -76,7 +77,9 @@ impl Reached {
         ledger.verify().await.blame(Kind::Peer, format!("{context}: are these our contracts?"))?;
         let record = ledger.federation(number).await.blame(Kind::Peer, context.clone())?;
         let Some(record) = record else {
-            return Err(Failure::you(format!("federation {number}: there is no such federation")));
+            return Err(Failure::you(format!(
+                "federation {number}: there is no such federation, or not deep enough in the chain"
+            )));
         };
         let rounds = ledger.rounds(number).await.blame(Kind::Peer, context)?.to_vec();
         Ok(Self { ledger, store, record, rounds, _devnet: devnet })

@@ -30,6 +30,15 @@ pub(super) async fn keep(tls: Tls, channel: Channel, stop: CancellationToken) {
     let _ = stop.run_until_cancelled(each_hour).await;
 }
 
+/// For whoever is here for one order only: renews what is in the last third of its life, and says so where it cannot.
+pub(super) async fn once(tls: &Tls, channel: Channel) {
+    let Some(expires) = tls.expires(SystemTime::now()) else { return };
+    if let Err(failure) = renew(tls, channel).await {
+        let days = expires.duration_since(SystemTime::now()).unwrap_or_default().as_secs() / DAY.as_secs();
+        tracing::error!(%failure, days_left = days, "your certificate expires soon and is not renewed");
+    }
+}
+
 async fn attend(tls: &Tls, channel: Channel, expires: SystemTime) -> Duration {
     let Err(failure) = renew(tls, channel).await else {
         tracing::info!("our certificate is renewed");

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::channel::Trust;
+use super::depth::Confirmations;
 use super::source::{fetch_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
@@ -18,14 +19,16 @@ const WINDOW: &str =
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     federation: u64,
-    /// The coordinator: it says where the contracts are.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
-    coordinator: Url,
+    /// The coordinator: it says where the contracts are. If not named that of --identity, else http://127.0.0.1:8547.
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<Url>,
     /// A JSON-RPC node of your own, in place of the coordinator's.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
     #[command(flatten)]
     tls: Trust,
+    #[command(flatten)]
+    depth: Confirmations,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
@@ -33,10 +36,12 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let tls = options.tls.client()?;
-    let deployment = fetch_deployment(&options.coordinator, &tls).await?;
-    let rpc = options.rpc.clone().unwrap_or_else(|| join(&options.coordinator, "rpc"));
+    let coordinator = options.tls.coordinator(options.coordinator.as_ref())?;
+    let deployment = fetch_deployment(&coordinator, &tls).await?;
+    let rpc = options.rpc.clone().unwrap_or_else(|| join(&coordinator, "rpc"));
     let context = rpc.to_string();
     let ledger = Ledger::trusting(rpc.as_str(), deployment, &tls).blame(Kind::You, context.clone())?;
+    let ledger = options.depth.of(&ledger);
     let read = async {
         let record = ledger.federation(options.federation).await?;
         let rounds = ledger.rounds(options.federation).await?;
@@ -45,7 +50,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     };
     let (record, rounds, claims) = read.await.blame(Kind::Peer, context)?;
     let Some(record) = record else {
-        return Err(Failure::you(format!("federation {}: there is no such federation", options.federation)));
+        return Err(Failure::you(format!(
+            "federation {}: there is no such federation, or not deep enough in the chain",
+            options.federation
+        )));
     };
     let claimed: u128 = claims.iter().map(|claim| claim.paid).sum();
     if options.json {

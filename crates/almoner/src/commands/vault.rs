@@ -1,12 +1,13 @@
-//! A site's key, wherever it lies: in a plain file, or in a vault with something to open it.
+//! A key, wherever it lies: in a plain file, or in a vault with something to open it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use almoner_chain::SigningKey;
 use almoner_identity::{OpenVault, Opener, Password, Sources, StateKey, Stretch, Unlock, Vault, is_vault, read_vault};
 use almoner_participant::{Dialog, SiteConfig, SiteError};
 use almoner_proto::{ErrorKind, Kinded, Outage};
 use almoner_protocol::Address;
+use almoner_tls::ClientFiles;
 
 use super::channel::{self, client, dial_lazily};
 use super::files::load_key;
@@ -16,8 +17,35 @@ use crate::terminal;
 const NOTHING_OPENS_IT: &str = "nobody is there to type the vault's password: unlock = FILE, or ALMONER_UNLOCK, or the \
                                 service manager's credential almoner-unlock";
 
-/// What a site signs with, and what its journal is sealed with where there is a vault.
-pub(super) struct SiteKey {
+/// Whose key it is: a site's, by its settings, or that of a researcher or an auditor, by its folder.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    /// A key file, or the vault that enrolling makes of it.
+    pub(super) key: PathBuf,
+    pub(super) unlock: Option<PathBuf>,
+    pub(super) coordinator: String,
+    pub(super) tls: ClientFiles,
+    /// A site's journal: there are secrets in it, sealed by what is in the vault.
+    pub(super) state: Option<PathBuf>,
+    /// Whose commands are for it.
+    pub(super) command: &'static str,
+}
+
+impl From<&SiteConfig> for Holder {
+    fn from(config: &SiteConfig) -> Self {
+        Self {
+            key: config.key.clone(),
+            unlock: config.unlock.clone(),
+            coordinator: config.coordinator.clone(),
+            tls: config.tls.clone(),
+            state: Some(config.state.clone()),
+            command: "participant",
+        }
+    }
+}
+
+/// What somebody signs with, and what its journal is sealed with where there is a vault.
+pub(super) struct OpenKey {
     pub(super) key: SigningKey,
     pub(super) seal: Option<StateKey>,
 }
@@ -25,27 +53,28 @@ pub(super) struct SiteKey {
 /// Whose key it is; a vault says so without being opened.
 pub(super) fn account_of(path: &Path) -> Result<Address, Failure> {
     match is_vault(path) {
-        true => Ok(Address::from(vault(path)?.account().map_err(yours)?)),
+        true => Ok(Address::from(read_vault(path).map_err(yours)?.account().map_err(yours)?)),
         false => Ok(load_key(path)?.address()),
     }
 }
 
-pub(super) fn vault(path: &Path) -> Result<Vault, Failure> {
-    if path.exists() && !is_vault(path) {
-        let text = format!("key = {path:?} is no vault yet: `almoner participant enrol` makes one of it");
+pub(super) fn vault(holder: &Holder) -> Result<Vault, Failure> {
+    let Holder { key, command, .. } = holder;
+    if key.exists() && !is_vault(key) {
+        let text = format!("key = {key:?} is no vault yet: `almoner {command} enrol` makes one of it");
         return Err(Failure::you(text));
     }
-    read_vault(path).map_err(yours)
+    read_vault(key).map_err(yours)
 }
 
 /// What a vault would be opened with, by what lies there for it.
-pub(super) fn unlock(config: &SiteConfig) -> Result<Option<Unlock>, Failure> {
-    Sources::of_process(config.unlock.clone()).find().map_err(yours)
+pub(super) fn unlock(holder: &Holder) -> Result<Option<Unlock>, Failure> {
+    Sources::of_process(holder.unlock.clone()).find().map_err(yours)
 }
 
 /// As [`unlock`], for whoever may be about to make the file that the settings name.
-pub(super) fn unlock_if_there(config: &SiteConfig) -> Result<Option<Unlock>, Failure> {
-    let file = config.unlock.clone().filter(|path| path.exists());
+pub(super) fn unlock_if_there(holder: &Holder) -> Result<Option<Unlock>, Failure> {
+    let file = holder.unlock.clone().filter(|path| path.exists());
     Sources::of_process(file).find().map_err(yours)
 }
 
@@ -58,27 +87,32 @@ pub(super) fn typed(question: &str) -> Result<Password, Failure> {
 }
 
 /// What the agent needs of its key before it waits for anybody: a mistake is told at once.
-pub(super) fn look_at(config: &SiteConfig) -> Result<(), Failure> {
-    account_of(&config.key)?;
-    if is_vault(&config.key) && unlock(config)?.is_none() && !terminal::is_attended() {
+pub(super) fn look_at(holder: &Holder) -> Result<(), Failure> {
+    account_of(&holder.key)?;
+    if is_vault(&holder.key) && unlock(holder)?.is_none() && !terminal::is_attended() {
         return Err(Failure::you(NOTHING_OPENS_IT));
     }
     Ok(())
 }
 
-/// Opens the vault, if it is one. A password needs the coordinator, who may be away: it is waited for.
-pub(super) async fn site_key(config: &SiteConfig) -> Result<SiteKey, Failure> {
-    if !is_vault(&config.key) {
-        return Ok(SiteKey { key: load_key(&config.key)?, seal: None });
+/// Opens the vault, if it is one. A password needs the coordinator, who may be away.
+pub(super) async fn open_key(holder: &Holder, patience: Patience) -> Result<OpenKey, Failure> {
+    if !is_vault(&holder.key) {
+        return Ok(OpenKey { key: load_key(&holder.key)?, seal: None });
     }
-    let vault = vault(&config.key)?;
-    let unlock = unlock(config)?.map_or_else(|| typed("password of the site").map(Unlock::Password), Ok)?;
-    opened(&open(config, &vault, unlock, Patience::Endless).await?)
+    let vault = vault(holder)?;
+    let unlock = unlock(holder)?.map_or_else(|| typed(&password_of(&vault)?).map(Unlock::Password), Ok)?;
+    opened(&open(holder, &vault, unlock, patience).await?)
 }
 
-pub(super) fn opened(open: &OpenVault) -> Result<SiteKey, Failure> {
+/// What is asked for.
+pub(super) fn password_of(vault: &Vault) -> Result<String, Failure> {
+    Ok(format!("password of {}", Address::from(vault.account().map_err(yours)?)))
+}
+
+pub(super) fn opened(open: &OpenVault) -> Result<OpenKey, Failure> {
     let key = SigningKey::from_bytes(open.evm_key()).blame(Kind::You, "the key in the vault")?;
-    Ok(SiteKey { key, seal: Some(open.state_key()) })
+    Ok(OpenKey { key, seal: Some(open.state_key()) })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +123,7 @@ pub(super) enum Patience {
 }
 
 pub(super) async fn open(
-    config: &SiteConfig,
+    holder: &Holder,
     vault: &Vault,
     unlock: Unlock,
     patience: Patience,
@@ -98,7 +132,7 @@ pub(super) async fn open(
         Unlock::Secret(secret) => vault.open(&Opener::Unlock(&secret)).map_err(yours),
         Unlock::Password(password) => {
             let account = Address::from(vault.account().map_err(yours)?);
-            let mut dialog = dialog(config, &config.coordinator)?;
+            let mut dialog = dialog(holder, &holder.coordinator)?;
             let mut away = Outage::default();
             let export = loop {
                 match dialog.login(account, password.clone()).await {
@@ -116,8 +150,8 @@ pub(super) async fn open(
 }
 
 /// To the coordinator's desk, which takes an invitation or a password for a certificate.
-pub(super) fn dialog(config: &SiteConfig, coordinator: &str) -> Result<Dialog, Failure> {
-    let tls = client(config.tls.unnamed())?;
+pub(super) fn dialog(holder: &Holder, coordinator: &str) -> Result<Dialog, Failure> {
+    let tls = client(holder.tls.unnamed())?;
     Dialog::new(dial_lazily(&tls, coordinator)?, tls, Stretch::STANDARD).map_err(theirs)
 }
 

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::instrument::WithSubscriber;
 
 use crate::failure::{Blame, Failure, Kind};
 
@@ -81,8 +82,8 @@ impl Inner {
             tokio::net::TcpListener::from_std(listener)?
         };
         let (config, parts, stop) = (self.config, (self.parts)(listener), self.shutdown.child_token());
-        let ended =
-            runtime.spawn(async move { almoner_coordinator::run(config, parts, stop).await.map_err(Failure::from) });
+        let run = async move { almoner_coordinator::run(config, parts, stop).await.map_err(Failure::from) };
+        let ended = runtime.spawn(run.with_current_subscriber());
         Ok(Life { runtime: Some(runtime), ended })
     }
 }

@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use almoner_chain::SigningKey;
+use almoner_proto::{endpoint, researchers_client, wire};
 use almoner_tls::{Client, ClientFiles, Role};
 use serde_json::Value;
+use tonic::transport::{Channel, Endpoint};
 
 use super::cli;
 use super::floods::{Flood, open_files, peak_mib};
@@ -20,6 +22,8 @@ use super::{almoner, refused};
 pub(super) const NAME: &str = "coordinator.test";
 /// Of which 256 wait in the door, and the coordinator's own files.
 const HANDSHAKES: usize = 512;
+/// Connections that one holder of a certificate may have.
+const OF_ONE: usize = 64;
 const NOBODY: &str = "0x0000000000000000000000000000000000000007";
 
 fn done(arguments: &[&str]) -> Value {
@@ -143,6 +147,7 @@ fn a_federation_with_certificates_settles() {
     assert!(running.url.starts_with("https://"), "{}", running.url);
     // Most of these never finish a handshake; those who have certificates are not in their way.
     let _flood = Flood::on(&running.url, 2000);
+    let _greedy = Greedy::on(&running);
     let researcher = running.federation();
     running.order(&researcher, &["fund", "1", "1000000000000000000000"]);
     let room = running.room("aggregator");
@@ -189,6 +194,38 @@ fn a_federation_with_certificates_settles() {
     let status = order(&running.url, &[&["status", "1"], &ca[..]].concat());
     assert_eq!(status["claimed"], "1000000000000000000000", "{status}");
     renewed(&running.room("validator").join("tls"));
+}
+
+/// A site that opens lines without end. It has as many as anybody may, and keeps them.
+struct Greedy {
+    _lines: Vec<Channel>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Greedy {
+    fn on(running: &Running) -> Self {
+        let room = running.site("greedy");
+        let file = |name: &str| Some(room.join("tls").join(name));
+        let files =
+            ClientFiles { ca: file("ca.pem"), certificate: file("certificate.pem"), key: file("certificate.key") };
+        let client = Client::new(files).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let lines = runtime.block_on(async {
+            let mut lines = Vec::new();
+            for _ in 0..3 * OF_ONE {
+                let endpoint = endpoint(Endpoint::from_shared(running.url.clone()).unwrap());
+                let Ok(line) = client.connect(&endpoint).await else { continue };
+                // Refused after the handshake: a line is one if it is answered, whatever the answer is.
+                let asked = researchers_client(line.clone()).stop(wire::StopRequest { federation: 1 }).await;
+                if asked.unwrap_err().message().contains("needs the key of an account") {
+                    lines.push(line);
+                }
+            }
+            lines
+        });
+        assert_eq!(lines.len(), OF_ONE);
+        Self { _lines: lines, _runtime: runtime }
+    }
 }
 
 /// A site's certificate in the last hour of its life.

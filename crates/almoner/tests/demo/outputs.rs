@@ -73,6 +73,8 @@ fn help_of_every_command() {
         ("help-participant-password.txt", &["participant", "password", "--help"]),
         ("help-participant-recover.txt", &["participant", "recover", "--help"]),
         ("help-participant-unlock-file.txt", &["participant", "unlock-file", "--help"]),
+        ("help-identity.txt", &["identity", "--help"]),
+        ("help-identity-enrol.txt", &["identity", "enrol", "--help"]),
         ("help-bench-login.txt", &["bench", "login", "--help"]),
         ("help-federation-claim.txt", &["federation", "claim", "--help"]),
         ("help-model.txt", &["model", "--help"]),

@@ -18,8 +18,9 @@ use serde_json::Value;
 use super::almoner;
 
 pub(super) const HOSPITALS: usize = 3;
-/// A filter that lets everything through, of every library; it goes into a file of each role.
+/// A filter that lets everything through, of every library.
 pub(super) const EVERYTHING: &str = "trace";
+const ERRORS: &str = "error";
 pub(super) const LOG: &str = "log";
 /// If the federation stands still, the test fails instead of waiting for ever.
 pub(super) const GUARD: Duration = Duration::from_secs(300);
@@ -36,6 +37,12 @@ impl Children {
         }
     }
 
+    pub(super) fn lives(&self, id: u32) -> bool {
+        let mut children = self.0.lock().unwrap();
+        let child = children.iter_mut().find(|child| child.id() == id);
+        child.is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
     /// SIGKILL, and gone.
     pub(super) fn kill(&self, id: u32) {
         let mut children = self.0.lock().unwrap();
@@ -48,6 +55,7 @@ impl Children {
 pub(super) struct House {
     pub(super) home: tempfile::TempDir,
     pub(super) children: Children,
+    /// What is logged; what is more than errors goes into a file of each role.
     pub(super) log: &'static str,
     /// What the randomness of every process follows from, together with the name of its room.
     pub(super) seed: Option<u64>,
@@ -92,8 +100,7 @@ impl Daemon {
 
 impl House {
     pub(super) fn new() -> Self {
-        let house =
-            Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: "error", seed: None };
+        let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: ERRORS, seed: None };
         let children = house.children.clone();
         std::thread::spawn(move || {
             std::thread::sleep(GUARD);
@@ -136,17 +143,23 @@ impl House {
 
     /// Starts a role in its room.
     pub(super) fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
+        self.start_until(room, arguments, None)
+    }
+
+    /// As [`Self::start`]; at this point it stands still.
+    pub(super) fn start_until(&self, room: &Path, arguments: &[&str], point: Option<&str>) -> Daemon {
         let child = Command::new(env!("CARGO_BIN_EXE_almoner"))
             .args(arguments)
             .arg("--json")
             .current_dir(room)
             .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()))
+            .envs(point.map(|point| (almoner_failpoint::STOP_AT, point)))
             .envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(match self.log {
-                EVERYTHING => fs::File::options().create(true).append(true).open(room.join(LOG)).unwrap().into(),
-                _ => Stdio::inherit(),
+                ERRORS => Stdio::inherit(),
+                _ => fs::File::options().create(true).append(true).open(room.join(LOG)).unwrap().into(),
             })
             .spawn()
             .unwrap();

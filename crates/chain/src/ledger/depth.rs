@@ -1,6 +1,7 @@
 //! How deep a block lies before anybody acts on what is in it: the newest blocks of a chain may be taken back.
 
 use std::fmt;
+use std::str::FromStr;
 
 use alloy::eips::BlockNumberOrTag;
 use alloy::primitives::B256;
@@ -14,6 +15,8 @@ use crate::LedgerError;
 const DEVELOPMENT: [u64; 2] = [1337, 31_337];
 /// On Ethereum two minutes and a half, and several times what was ever taken back since it has proof of stake.
 const USUAL: u64 = 12;
+
+const EXPECTED: &str = "a number of blocks, \"safe\" or \"finalized\"";
 
 /// `confirmations` of a settings file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -49,6 +52,18 @@ impl Depth {
             Self::Tag(DepthTag::Safe) => BlockNumberOrTag::Safe,
             Self::Tag(DepthTag::Finalized) => BlockNumberOrTag::Finalized,
         })
+    }
+}
+
+impl FromStr for Depth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "safe" => Ok(Self::Tag(DepthTag::Safe)),
+            "finalized" => Ok(Self::Tag(DepthTag::Finalized)),
+            blocks => blocks.parse().map(Self::Blocks).map_err(|_| EXPECTED.to_owned()),
+        }
     }
 }
 
@@ -97,6 +112,11 @@ mod tests {
     fn a_number_or_a_tag() {
         assert_eq!(check("3"), Ok(Depth::Blocks(3)));
         assert_eq!(check("\"finalized\""), Ok(Depth::Tag(DepthTag::Finalized)));
+        for depth in [Depth::Blocks(3), Depth::Tag(DepthTag::Safe), Depth::Tag(DepthTag::Finalized)] {
+            let text = depth.to_string().replace("confirmations = ", "").replace('"', "");
+            assert_eq!(text.parse(), Ok(depth));
+        }
+        assert_eq!("latest".parse::<Depth>(), Err(EXPECTED.to_owned()));
         let error = check("\"latest\"").unwrap_err();
         assert!(error.contains("a number of blocks, \"safe\" or \"finalized\""), "{error}");
     }

@@ -4,12 +4,14 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use alloy_primitives::Address;
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::scene::{ACCOUNT, DAYS, Scene, ask, endpoint, replace, serve, who};
+use crate::crowd::MOST;
 use crate::error::rustls_error;
 use crate::{Client, ClientFiles, ConnectError, Door, Refusal, Role, ServerFiles, TlsError, files};
 
@@ -96,6 +98,42 @@ async fn a_revoked_certificate_is_cut_off_and_stays_out() {
     assert_eq!(scene.authority.revoke(bad.certificate.as_ref().unwrap()).unwrap().listed, 1);
     assert_eq!(scene.authority.revoke(good.certificate.as_ref().unwrap()).unwrap().listed, 2);
     assert_eq!(refusal(&ask(good, address).await.unwrap_err()), Refusal::Revoked);
+}
+
+/// Somebody who opens lines without end, whatever certificates of one account it shows.
+#[tokio::test]
+async fn one_holder_has_so_many_lines_and_is_in_nobodys_way() {
+    let scene = Scene::new();
+    let address = scene.serve().await;
+    let (first, second) = (Client::new(scene.site("first")).unwrap(), Client::new(scene.site("second")).unwrap());
+    let mut lines = Vec::new();
+    for number in 0..MOST {
+        let client = if number % 2 == 0 { &first } else { &second };
+        let mut line = client.connect(&endpoint(address)).await.unwrap();
+        who(&mut line).await.unwrap();
+        lines.push(line);
+    }
+    for client in [&first, &second] {
+        // Refused after the handshake, so that the line may seem to be there until it is used.
+        if let Ok(mut line) = client.connect(&endpoint(address)).await {
+            who(&mut line).await.unwrap_err();
+        }
+    }
+    let other = scene.authority.issue(Role::Site, Address::repeat_byte(2), DAYS).unwrap();
+    assert!(ask(scene.files("other", &other.certificate, &other.key), address).await.unwrap().starts_with("site 0x02"));
+    for line in &mut lines {
+        who(line).await.unwrap();
+    }
+    // A place is given back with its line, as soon as the server hears that it is closed.
+    drop(lines);
+    while ask_again(&first, address).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn ask_again(client: &Client, address: std::net::SocketAddr) -> Option<String> {
+    let mut line = client.connect(&endpoint(address)).await.ok()?;
+    who(&mut line).await.ok()
 }
 
 #[tokio::test]

@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use almoner_chain::SigningKey;
 use almoner_proto::wire::researchers_client::ResearchersClient;
-use almoner_proto::{
-    CreateRequest, FundRequest, LaunchRequest, RoundNotice, WatchRequest, endpoint, researchers_client, wire,
-};
+use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, RoundNotice, WatchRequest, researchers_client, wire};
 use almoner_protocol::spec::FederationSpec;
+use almoner_tls::Role as Holder;
 use tokio_stream::StreamExt;
 use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::floors::{self, Floors};
 use super::house::Role;
+use super::papers::Papers;
 use super::payload::Payload;
+use crate::commands::channel::dial;
 use crate::commands::federation::first_model;
 use crate::commands::key;
 use crate::failure::{Failure, Kind};
@@ -74,7 +75,7 @@ pub(super) async fn measure(plan: &Plan, dir: &Path) -> Result<Row, Failure> {
     if dir.exists() {
         return Err(Failure::you(format!("{}: is there already; name another --dir", dir.display())));
     }
-    let mut federation = Federation::start(plan, dir).await?;
+    let mut federation = Federation::start(plan, dir, &Papers::none(dir)).await?;
     let notices = federation.launch(plan).await?;
     let timed = timed(notices, plan).await?;
     let peaks = federation.peaks()?;
@@ -91,7 +92,7 @@ pub(super) async fn measure(plan: &Plan, dir: &Path) -> Result<Row, Failure> {
 }
 
 impl Federation {
-    pub(super) async fn start(plan: &Plan, dir: &Path) -> Result<Self, Failure> {
+    pub(super) async fn start(plan: &Plan, dir: &Path, papers: &Papers) -> Result<Self, Failure> {
         let room = |name: &str| dir.join(name);
         let account = key_file(&room("coordinator"), "coordinator.key")?;
         let mut chain = Role::start(
@@ -108,17 +109,20 @@ impl Federation {
             &room("coordinator"),
             &format!(
                 "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-                 store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n"
+                 store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n{}",
+                papers.of_coordinator(&room("coordinator"))?
             ),
         )?;
         let url = coordinator.url().await?;
+        let account = key_file(&room("aggregator"), "aggregator.key")?;
+        let shown = papers.of(&room("aggregator"), Holder::Operator, account)?;
         let aggregator = Role::start(
             "aggregator",
             &room("aggregator"),
-            &format!("coordinator = \"{url}\"\nstore = \"../coordinator/store\"\n"),
+            &format!("coordinator = \"{url}\"\nstore = \"../coordinator/store\"\nkey = \"aggregator.key\"\n{shown}"),
         )?;
-        let channel = endpoint(Endpoint::from_shared(url.clone())?).connect().await?;
-        let mut orders = researchers_client(channel);
+        let researcher = papers.client("researcher", Holder::Researcher)?;
+        let mut orders = researchers_client(dial(&researcher, &url, format!("the coordinator at {url}")).await?);
         let spec = spec(plan);
         let initial = first_model(&FederationSpec::parse(&spec)?)?;
         let request = CreateRequest { spec, initial };
@@ -127,9 +131,9 @@ impl Federation {
         orders.fund(wire::FundRequest::from(FundRequest { federation: 1, amount })).await?;
         let mut sites = Vec::new();
         for number in 0..plan.sites {
-            sites.push(site(&room(&format!("site-{number}")), "participant", &url, number.into())?);
+            sites.push(site(papers, &room(&format!("site-{number}")), "participant", &url, number.into())?);
         }
-        sites.push(site(&room("validator"), "validator", &url, plan.sites.into())?);
+        sites.push(site(papers, &room("validator"), "validator", &url, plan.sites.into())?);
         for site in &mut sites {
             site.until("joined").await?;
         }
@@ -183,12 +187,13 @@ fn key_file(room: &Path, name: &str) -> Result<almoner_protocol::Address, Failur
     Ok(key.address())
 }
 
-fn site(room: &Path, section: &str, coordinator: &str, number: usize) -> Result<Role, Failure> {
-    key_file(room, "site.key")?;
+fn site(papers: &Papers, room: &Path, section: &str, coordinator: &str, number: usize) -> Result<Role, Failure> {
+    let account = key_file(room, "site.key")?;
+    let shown = papers.of(room, Holder::Site, account)?;
     std::fs::write(room.join("rows.csv"), rows(number))?;
     let settings = format!(
         "coordinator = \"{coordinator}\"\nfederation = 1\nentity = \"site {number}\"\nkey = \"site.key\"\n\
-         state = \"site.db\"\nclaim = \"never\"\n[{section}]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+         state = \"site.db\"\nclaim = \"never\"\n[{section}]\ncsv = \"rows.csv\"\nlabel = \"y\"\n{shown}"
     );
     Role::start("participant", room, &settings)
 }

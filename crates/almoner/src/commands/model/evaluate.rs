@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::commands::channel::Trust;
+use crate::commands::depth::Confirmations;
 use crate::commands::files::read_text;
 use crate::commands::reach::Reached;
 use crate::failure::{Blame, Failure, Kind};
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     federation: u64,
     #[command(flatten)]
     tls: Trust,
+    #[command(flatten)]
+    depth: Confirmations,
     /// Rows to judge by.
     #[arg(long, value_name = "FILE")]
     csv: PathBuf,
@@ -63,7 +66,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let spec = match (&options.of.federation_file, &options.of.coordinator) {
         (Some(file), _) => FederationSpec::parse(&read_text(file)?).blame(Kind::You, file.display().to_string())?,
         (None, Some(url)) => {
-            Reached::at(&options.tls.client()?, url, None, &[], options.federation).await?.spec().await?
+            Reached::at(&options.tls.client()?, url, None, &[], options.federation, |ledger| options.depth.of(ledger))
+                .await?
+                .spec()
+                .await?
         }
         (None, None) => {
             return Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --federation-file or --coordinator")));

@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::commands::channel::Trust;
+use crate::commands::depth::Confirmations;
 use crate::commands::reach::Reached;
 use crate::failure::{Blame, Failure, Kind};
 
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     round: Option<u64>,
     #[command(flatten)]
     tls: Trust,
+    #[command(flatten)]
+    depth: Confirmations,
     /// The file to write; it must not exist yet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -56,7 +59,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let reached = match (&options.from.coordinator, &options.from.dir) {
         (Some(coordinator), _) => {
             // The parser asks for it beside a coordinator.
-            Reached::at(&options.tls.client()?, coordinator, rpc, &[], options.federation.unwrap_or(1)).await?
+            Reached::at(&options.tls.client()?, coordinator, rpc, &[], options.federation.unwrap_or(1), |ledger| {
+                options.depth.of(ledger)
+            })
+            .await?
         }
         (None, Some(dir)) => Reached::in_dir(dir, rpc, options.federation).await?,
         (None, None) => return Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --coordinator or --dir"))),

@@ -1,6 +1,7 @@
 //! `almoner participant status`: what this site has done and earned. The journal is read beside the agent that holds
 //! it; the money is what the chain says.
 
+use almoner_chain::{Depth, Ledger};
 use almoner_journal::JournalReader;
 use almoner_participant::{Records, Standing, claim_of};
 use almoner_protocol::{Address, FederationId, U256, default_scalars_max};
@@ -40,7 +41,10 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
     let gateways: Result<Vec<Url>, Failure> = config.gateways.iter().map(|url| parse(url, "gateways")).collect();
     let tls = client(config.tls.clone())?;
-    let reached = Reached::at(&tls, &coordinator, config.rpc.as_deref(), &gateways?, config.federation).await?;
+    // As the agent does that is asked about.
+    let depth = |ledger: &Ledger| ledger.at(config.confirmations.unwrap_or(Depth::usual(ledger.deployment().chain_id)));
+    let (rpc, gateways) = (config.rpc.as_deref(), gateways?);
+    let reached = Reached::at(&tls, &coordinator, rpc, &gateways, config.federation, depth).await?;
     let deployment = reached.ledger.deployment();
     let (chain_id, federations) = (deployment.chain_id, deployment.federations);
     let federation = FederationId { chain_id, federations, number: config.federation };

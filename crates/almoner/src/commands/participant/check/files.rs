@@ -13,7 +13,7 @@ use almoner_protocol::spec::FederationSpec;
 
 use super::table::Table;
 use crate::commands::files::read_text;
-use crate::commands::vault::{account_of, unlock};
+use crate::commands::vault::{Holder, account_of, unlock};
 use crate::failure::{Blame, Failure, Kind};
 
 const MIB: u64 = 1 << 20;
@@ -50,7 +50,7 @@ fn vault(config: &SiteConfig, account: Address, table: &mut Table) {
     if !is_vault(&config.key) {
         return table.fine("key", format!("{account} in {shown}"));
     }
-    match unlock(config) {
+    match unlock(&Holder::from(config)) {
         Ok(Some(Unlock::Secret(_))) => table.fine("key", format!("{account} in the vault {shown}; it opens by itself")),
         Ok(Some(Unlock::Password(_))) => {
             table.fine("key", format!("{account} in the vault {shown}; it opens once the coordinator is there"));
