@@ -157,12 +157,15 @@ impl Desk {
         signed(account, registers(account.as_ref(), &credential, &record), &signature)?;
         Server::check_record(&record).map_err(EnrolmentError::from)?;
         let certificate = match (&self.issuer, csr) {
+            // Else whoever has the key alone would have a certificate, or have one again after it was revoked.
+            (_, Some(_)) if invitation.is_none() => return Err(EnrolmentError::Uninvited.into()),
             (Some(issuer), Some(csr)) => Some(issuer.issue(account, &role, &csr).map_err(EnrolmentError::Certificate)?),
             _ => None,
         };
         let kept = Credential { role, identifier: credential, record: record.to_vec() };
         if !self.journal.enrol(account.into_array(), &kept, invitation, now)? {
-            return Err(EnrolmentError::Used.into());
+            let meanwhile = invitation.map(|hash| self.invited(account, hash, now));
+            return Err(meanwhile.and_then(Result::err).unwrap_or(EnrolmentError::Used.into()));
         }
         // Whoever signed this is the account, whatever others have tried.
         self.journal.keep_attempts(account.as_slice(), 0, 0)?;

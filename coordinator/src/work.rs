@@ -147,7 +147,7 @@ fn job_upload(item: &LockItem, weight: u16) -> JobUpload {
 }
 
 /// What came by the chain was not seen as it arrived, and has no receipt.
-fn was_examined(item: &LockItem) -> bool {
+pub(crate) fn was_examined(item: &LockItem) -> bool {
     !item.receipt.is_empty()
 }
 

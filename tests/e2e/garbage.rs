@@ -133,13 +133,17 @@ pub(crate) enum Way {
     Coordinator,
     /// Past the coordinator: the manifest by `commitDirect`, the files by a gateway.
     Chain,
+    /// The manifest alone.
+    ChainWithoutFiles,
 }
 
 /// Puts the files where a gateway has them, and their manifest on chain. Anybody's ether will do.
-async fn commit_direct(store: &dyn Store, sender: &Sender, hand: &Hand, contributed: Contributed) {
+async fn commit_direct(store: Option<&dyn Store>, sender: &Sender, hand: &Hand, contributed: Contributed) {
     let Contributed { manifest, ciphertext, check, shares } = contributed;
-    for file in [ciphertext, check, shares] {
-        store.put(file).await.unwrap();
+    if let Some(store) = store {
+        for file in [ciphertext, check, shares] {
+            store.put(file).await.unwrap();
+        }
     }
     let Signed { message, signature } = hand.identity.sign(manifest).unwrap();
     let arguments = (message, almoner_protocol::Bytes::copy_from_slice(&signature)).abi_encode_params();
@@ -166,7 +170,8 @@ pub(crate) async fn spoiled(
         let contributed = craft(&hand, &terms).await;
         match way {
             Way::Coordinator => drop(hand.upload(&terms, contributed).await.unwrap()),
-            Way::Chain => commit_direct(&*store, &sender, &hand, contributed).await,
+            Way::Chain => commit_direct(Some(&*store), &sender, &hand, contributed).await,
+            Way::ChainWithoutFiles => commit_direct(None, &sender, &hand, contributed).await,
         }
         all_done(hospitals, 1, Duty::AnswerScores).await;
         pass(&ledger, number, 1, Stage::Score, until).await;
@@ -201,6 +206,36 @@ fn what_comes_past_the_coordinator_is_named_by_its_verdict() {
                 let expected = if item.participant == hand.account() { verdict } else { AuditVerdict::Held };
                 assert_eq!(item.verdict, expected.number(), "{}", item.participant);
             }
+            federation.net.stop().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn what_is_committed_and_nowhere_holds_nobody_up() {
+    three_honest();
+    let cids: [(AuditVerdict, fn(&mut Contributed)); 2] = [
+        (AuditVerdict::Unavailable, |_| {}),
+        // No CID at all, for none of the files.
+        (AuditVerdict::Malformed, |contributed| {
+            let manifest = &mut contributed.manifest;
+            for cid in [&mut manifest.ciphertextCid, &mut manifest.checkCid, &mut manifest.sharesCid] {
+                *cid = vec![7; 36].into();
+            }
+        }),
+    ];
+    for (verdict, spoil) in cids {
+        run(async {
+            let craft = async |hand: &Hand, terms: &Terms| {
+                let mut contributed = hand.contribution(terms).await;
+                spoil(&mut contributed);
+                contributed
+            };
+            let (federation, hand) = spoiled(Way::ChainWithoutFiles, Quarter::Half, craft).await;
+            let round = federation.round(1).await;
+            let verdicts: Vec<VerdictItem> = federation.list(&round, Stage::Audit).await;
+            let of = |item: &&VerdictItem| item.participant == hand.account();
+            assert_eq!(verdicts.iter().find(of).map(|item| item.verdict), Some(verdict.number()));
             federation.net.stop().await.unwrap();
         });
     }

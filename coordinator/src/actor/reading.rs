@@ -8,11 +8,8 @@ use almoner_protocol::{AuditVerdict, Bytes, Stage, decode_list};
 use almoner_store::cid_from_bytes;
 
 use super::Actor;
-use crate::work::{Look, Work};
+use crate::work::{Look, Work, was_examined};
 use crate::{CoordinatorError, model};
-
-/// Directions are capped by the leak rule long before this.
-const MAX_DIRECTIONS: usize = 64;
 
 /// What was seen.
 #[derive(Debug)]
@@ -51,6 +48,10 @@ impl Seen {
     }
 }
 
+fn is_about_uploads(order: &Effect) -> bool {
+    matches!(order, Effect::RequestAudit { .. } | Effect::RequestInners { .. } | Effect::RequestSum { .. })
+}
+
 fn is_held(item: &VerdictItem) -> bool {
     item.verdict == AuditVerdict::Held.number()
 }
@@ -78,7 +79,7 @@ impl Actor {
         let entries = match &directions {
             Some(directions) => {
                 let bytes = self.fetch(&directions.cid).await?;
-                let items: Vec<DirectionItem> = decode_list(&bytes, MAX_DIRECTIONS)?;
+                let items: Vec<DirectionItem> = decode_list(&bytes, almoner_proto::MAX_DIRECTIONS)?;
                 items.into_iter().map(|item| item.entries).collect()
             }
             None => Vec::new(),
@@ -102,9 +103,15 @@ impl Actor {
         sums: Vec<(crate::jobs::BlockRange, Bytes)>,
     ) -> Result<Vec<Event>, CoordinatorError> {
         let sum = match verdicts.iter().all(is_held) {
-            true => Some(model::keep_sum(self.store.as_ref(), sums).await?),
-            false => None,
+            true => model::keep_sum(self.store.as_ref(), sums).await.map(Some),
+            false => Ok(None),
         };
+        // Verdicts and products need no room on a disk. The sum is made once more when it is asked for.
+        let sum = sum.unwrap_or_else(|error| {
+            self.log_failure("keeping the sum", Err(error));
+            None
+        });
+        let all_held = verdicts.iter().all(is_held);
         let weight =
             |(item, class): &(LockItem, u16)| SumWeight { participant: item.manifest.participant, class: *class };
         let uploads = look.uploads.iter().map(weight).collect();
@@ -112,12 +119,13 @@ impl Actor {
         let asked = self.current.as_ref().map(|current| current.round.outstanding()).unwrap_or_default();
         let answers: Vec<Event> = asked.iter().filter_map(|order| seen.answer(order)).collect();
         self.seen = Some(seen);
-        if answers.is_empty() {
-            // Not all of what was audited is still there.
-            let gone = self.check_uploads(look.uploads.iter().map(|(item, _)| item)).await;
-            self.lost |= matches!(gone, Err(CoordinatorError::Lost { .. }));
-            self.log_failure("reading the uploads", gone);
-            self.try_again_soon();
+        if answers.is_empty() && asked.iter().any(is_about_uploads) {
+            if all_held {
+                self.try_again_soon();
+            } else {
+                tracing::error!("an upload that was audited is no longer there");
+                self.lost = true;
+            }
         }
         Ok(answers)
     }
@@ -135,12 +143,12 @@ impl Actor {
         Ok(())
     }
 
-    /// Nobody is given work on uploads that are gone.
+    /// Nobody is given work on uploads that are gone. What came by the chain need not have been here: its verdict says so.
     pub(super) async fn check_uploads<'a>(
         &self,
         uploads: impl Iterator<Item = &'a LockItem>,
     ) -> Result<(), CoordinatorError> {
-        for LockItem { manifest, .. } in uploads {
+        for LockItem { manifest, .. } in uploads.filter(|item| was_examined(item)) {
             for cid in [&manifest.ciphertextCid, &manifest.checkCid, &manifest.sharesCid] {
                 self.store.fetch(&cid_from_bytes(cid)?).await?;
             }

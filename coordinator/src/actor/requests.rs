@@ -2,7 +2,7 @@
 
 use almoner_proto::{Signed, StageArtefact, Task};
 use almoner_protocol::round::{Bodies, Event, MemberAck};
-use almoner_protocol::types::{Contribution, Receipt, StageAck, domain, recover, signing_hash};
+use almoner_protocol::types::{Contribution, LockItem, Receipt, StageAck, domain, recover, signing_hash};
 use almoner_protocol::{Address, B256, Bytes, Stage};
 
 use super::Actor;
@@ -10,6 +10,7 @@ use crate::CoordinatorError;
 use crate::campaign::{Campaign, MEMBER, VALIDATOR};
 use crate::chain::At;
 use crate::ingress::{Ingress, Reply, UploadSizes};
+use crate::work::was_examined;
 
 /// The largest sealed blob, with its length word.
 const BLOB: u64 = (1 << 15) + 4;
@@ -195,14 +196,29 @@ impl Actor {
         if current.locked.is_empty() {
             return Err(CoordinatorError::NotNow("sealed shares are handed out once the list is locked"));
         }
-        Ok(current.locked.iter().map(|item| (item.manifest.participant, item.manifest.sharesCid.clone())).collect())
+        let mut bundles = Vec::with_capacity(current.locked.len());
+        for item in &current.locked {
+            let LockItem { manifest, .. } = item;
+            // What came by the chain may never have been here, or have no CID at all: there is no share of it then.
+            let here = was_examined(item) || self.has(&manifest.sharesCid).await.unwrap_or(false);
+            bundles.push((manifest.participant, if here { manifest.sharesCid.clone() } else { Bytes::new() }));
+        }
+        Ok(bundles)
     }
 
     async fn result(&mut self, lease: u64, bytes: Bytes) -> Result<(), CoordinatorError> {
         let Some((work, results)) = self.jobs.post(lease, bytes) else { return Ok(()) };
         let Some(current) = &self.current else { return Ok(()) };
-        let outcome = work.finish(results, &current.facts)?;
-        for event in self.outcome(outcome).await? {
+        let finished = match work.finish(results, &current.facts) {
+            Ok(outcome) => self.outcome(outcome).await,
+            Err(error) => Err(error),
+        };
+        // It is off the board: what it was to answer is asked for again.
+        let events = finished.inspect_err(|error| {
+            self.lost |= matches!(error, CoordinatorError::Lost { .. });
+            self.try_again_soon();
+        })?;
+        for event in events {
             self.apply(event).await?;
         }
         Ok(())

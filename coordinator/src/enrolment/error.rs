@@ -33,6 +33,8 @@ pub enum EnrolmentError {
     LockedOut(LockedOut),
     #[error("no certificate: {0}")]
     Certificate(String),
+    #[error("a certificate comes with an invitation: ask the operator for one")]
+    Uninvited,
     #[error("this certificate is not of the federation's authority: whoever issued it renews it")]
     NotOurs,
     #[error("this coordinator issues no certificates: ask the operator for a new one (almoner coordinator issue)")]
@@ -58,7 +60,9 @@ impl Kinded for EnrolmentError {
             Self::Used | Self::Expired | Self::ForAnother(_) | Self::Another { .. } | Self::Early | Self::Often => {
                 ErrorKind::Conflict
             }
-            Self::Signature(_) | Self::Certificate(_) | Self::NotOurs | Self::Identity(_) => ErrorKind::Invalid,
+            Self::Signature(_) | Self::Uninvited | Self::Certificate(_) | Self::NotOurs | Self::Identity(_) => {
+                ErrorKind::Invalid
+            }
             Self::LockedOut(locked) => ErrorKind::NotNow(Duration::from_secs(locked.seconds)),
             Self::OtherSecrets => ErrorKind::Internal,
         }

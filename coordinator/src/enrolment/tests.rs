@@ -150,6 +150,9 @@ fn an_invitation_says_what_its_holder_will_be() {
         let digest = may_register_again(key(1).address().as_ref(), request);
         Admission::Signature(key(1).sign_hash(digest.into()).unwrap())
     };
+    // A key alone brings no certificate: a revoked account would have one again.
+    let begun = scene.start(&key(1), "b", by).unwrap();
+    assert!(matches!(refused(scene.finish(begun, &key(1), &key(1), Some("csr"))), EnrolmentError::Uninvited));
     let begun = scene.start(&key(1), "b", by).unwrap();
     assert_eq!(begun.1.role, "researcher");
     scene.finish(begun, &key(1), &key(1), None).unwrap();
@@ -163,6 +166,23 @@ fn two_that_began_with_one_invitation_do_not_both_finish() {
     let [first, second] = [1, 2].map(|byte| scene.start(&key(byte), "a", |_| Admission::Invitation(TOKEN)).unwrap());
     scene.finish(first, &key(1), &key(1), None).unwrap();
     assert!(matches!(refused(scene.finish(second, &key(2), &key(2), None)), EnrolmentError::Used));
+}
+
+#[test]
+fn an_account_that_began_twice_has_the_role_that_it_finished_first() {
+    let mut scene = scene();
+    let tokens = [[5; 16], [6; 16]];
+    let begun = [("site", tokens[0]), ("researcher", tokens[1])].map(|(role, token)| {
+        scene.invite_as(role, None, token);
+        scene.start(&key(1), "a", |_| Admission::Invitation(token)).unwrap()
+    });
+    let [site, researcher] = begun;
+    scene.finish(site, &key(1), &key(1), Some("csr")).unwrap();
+    let error = refused(scene.finish(researcher, &key(1), &key(1), Some("csr")));
+    assert!(matches!(error, EnrolmentError::Another { role, .. } if role == "site"));
+    assert_eq!(scene.journal.credential(key(1).address().into_array()).unwrap().unwrap().role, "site");
+    // Whoever it is given to may still use it.
+    scene.start(&key(2), "a", |_| Admission::Invitation(tokens[1])).unwrap();
 }
 
 #[test]

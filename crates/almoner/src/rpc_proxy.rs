@@ -1,36 +1,39 @@
 //! `/rpc` of a coordinator on a node: sites and auditors read the chain through it. Read only, because the node may
-//! hold keys or know its operator; and bounded: each call in its length, all of them in how many the node is asked at
-//! once, how long one waits for that, and how much those that wait take in memory. Whoever finds no room is told to ask
-//! again, which a reader of the chain does by itself.
+//! hold keys or know its operator; and bounded: each call in its length, all of them in what they take in memory from their
+//! first byte on, in how many the node is asked at once, and in how long any of it lasts, whether or not the caller reads.
+//! Whoever finds no room is told to ask again, which a reader of the chain does by itself.
 //!
 //! Not protected: callers of `/rpc` from each other, who have no names here. A site that must not wait for others names
 //! a node of its own.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_store::Url;
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::failure::Failure;
 
 const MAX_CALL_BYTES: usize = 1 << 20;
 /// Of the node, after which it is taken to be down.
 const SILENCE: Duration = Duration::from_secs(30);
-/// For a whole answer, so that whoever reads it slowly does not keep others waiting for ever.
-const ANSWER: Duration = Duration::from_secs(60);
-const ROOM: Room = Room { calls: 128, patience: Duration::from_secs(10), waiting_kib: 32 << 10 };
-/// A call that is passed on, and one that waits, cost this at least.
+const ROOM: Room =
+    Room { calls: 128, patience: Duration::from_secs(10), answer: Duration::from_secs(60), memory_kib: 32 << 10 };
+/// A call costs this at least.
 const LEAST_BYTES: usize = 1 << 10;
+/// Of an answer, on their way.
+const PIECES: usize = 4;
 /// What reads the chain and nothing else.
 const METHODS: [&str; 20] = [
     "eth_blockNumber",
@@ -60,10 +63,12 @@ const METHODS: [&str; 20] = [
 struct Room {
     /// That the node is asked.
     calls: usize,
-    /// For one of those to be over.
+    /// For a call to arrive, and then for a place at the node.
     patience: Duration,
-    /// What all that wait take.
-    waiting_kib: usize,
+    /// For a whole answer: whoever reads it more slowly does not keep others waiting.
+    answer: Duration,
+    /// What all calls take that arrive, or wait.
+    memory_kib: usize,
 }
 
 #[derive(Clone)]
@@ -71,27 +76,28 @@ struct Node {
     url: Url,
     client: reqwest::Client,
     calls: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    patience: Duration,
+    memory: Arc<Semaphore>,
+    room: Room,
 }
 
 impl Node {
     fn new(url: Url, room: Room) -> Result<Self, Failure> {
         let host = url.host_str().unwrap_or_default();
-        let client = almoner_tls::Client::default().http(host).read_timeout(SILENCE).timeout(ANSWER).build()?;
-        let [calls, waiting] = [room.calls, room.waiting_kib].map(|places| Arc::new(Semaphore::new(places)));
-        Ok(Self { url, client, calls, waiting, patience: room.patience })
+        let client = almoner_tls::Client::default().http(host).read_timeout(SILENCE).timeout(room.answer).build()?;
+        let [calls, memory] = [room.calls, room.memory_kib].map(|places| Arc::new(Semaphore::new(places)));
+        Ok(Self { url, client, calls, memory, room })
     }
 
-    /// A place at the node, for a call of this length; none if there is none in time.
-    async fn place(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        if let Ok(free) = self.calls.clone().try_acquire_owned() {
-            return Some(free);
-        }
+    /// Memory for a call of this length.
+    fn memory(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.max(LEAST_BYTES).div_ceil(1 << 10)).ok()?;
-        let _waiting = self.waiting.try_acquire_many(kib).ok()?;
+        self.memory.clone().try_acquire_many_owned(kib).ok()
+    }
+
+    /// A place at the node; none if there is none in time.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
-        timeout(self.patience, self.calls.clone().acquire_owned()).await.ok()?.ok()
+        timeout(self.room.patience, self.calls.clone().acquire_owned()).await.ok()?.ok()
     }
 }
 
@@ -101,32 +107,61 @@ pub(crate) fn router(url: Url) -> Result<Router, Failure> {
 }
 
 fn of(node: Node) -> Router {
-    Router::new().route("/rpc", post(forward)).layer(DefaultBodyLimit::max(MAX_CALL_BYTES)).with_state(node)
+    Router::new().route("/rpc", post(forward)).with_state(node)
 }
 
-async fn forward(State(node): State<Node>, body: Bytes) -> Response {
+async fn forward(State(node): State<Node>, headers: HeaderMap, body: Body) -> Response {
+    const FULL: &str = "too many ask the coordinator's node at once: ask again, or name a node of your own (rpc)\n";
+    let full = || (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], FULL).into_response();
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let most = said.unwrap_or(MAX_CALL_BYTES);
+    if most > MAX_CALL_BYTES {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    let Some(_memory) = node.memory(most) else { return full() };
+    let body = match timeout(node.room.patience, to_bytes(body, most)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     if !reads(&body) {
         return (StatusCode::FORBIDDEN, "only calls that read the chain are passed on\n").into_response();
     }
-    let Some(place) = node.place(body.len()).await else {
-        const FULL: &str = "too many ask the coordinator's node at once: ask again, or name a node of your own (rpc)\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], FULL).into_response();
-    };
+    let Some(place) = node.place().await else { return full() };
     let sent = node.client.post(node.url).header(header::CONTENT_TYPE, "application/json").body(body).send().await;
     match sent {
-        // Passed on as it comes: nothing of the answer is held here. The place is given back with its last byte.
         Ok(answer) => {
             let json = [(header::CONTENT_TYPE, "application/json")];
-            let status = answer.status();
-            let bytes = answer.bytes_stream().map(move |bytes| {
-                let _kept = &place;
-                bytes
-            });
-            (status, json, Body::from_stream(bytes)).into_response()
+            (answer.status(), json, passed_on(answer, place, node.room.answer)).into_response()
         }
         // The node's address is its operator's business.
         Err(_) => (StatusCode::BAD_GATEWAY, "the coordinator's node does not answer\n").into_response(),
     }
+}
+
+/// An answer as it comes, a few pieces of it held here. The place is given back with its last byte or when its time is over,
+/// also if nobody reads: then the rest is an error, so that nobody takes a part for the whole.
+fn passed_on(answer: reqwest::Response, place: OwnedSemaphorePermit, within: Duration) -> Body {
+    let (give, take) = mpsc::channel(PIECES);
+    tokio::spawn(async move {
+        let _place = place;
+        let mut pieces = answer.bytes_stream();
+        let whole = async {
+            while let Some(piece) = pieces.next().await {
+                if give.send(Some(piece.map_err(io::Error::other))).await.is_err() {
+                    return;
+                }
+            }
+            // The reader may be gone.
+            let _ = give.send(None).await;
+        };
+        let _ = timeout(within, whole).await;
+    });
+    let cut = || io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time");
+    // Behind the end nothing is read; this is behind what has no end.
+    let ended = tokio_stream::iter([Some(Err(cut()))]);
+    let pieces = ReceiverStream::new(take).chain(ended).take_while(Option::is_some);
+    Body::from_stream(pieces.filter_map(|piece| piece))
 }
 
 /// Whether a call, or every one of a batch, only reads.
@@ -168,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn the_node_is_asked_so_much_at_once_and_the_others_are_told_to_come_again() {
         let (node, asked, told) = slow_node().await;
-        let room = Room { calls: 2, patience: Duration::from_millis(50), waiting_kib: 1 };
+        let room = Room { calls: 2, patience: Duration::from_millis(50), memory_kib: 3, ..ROOM };
         let url = served(of(Node::new(node, room).unwrap())).await;
         let client = reqwest::Client::new();
         let ask = || client.post(url.clone()).body(CALL).send();
@@ -190,6 +225,22 @@ mod tests {
             assert!(answer.await.unwrap().unwrap().status().is_success());
         }
         assert!(ask().await.unwrap().text().await.unwrap().contains("0x539"), "places are given back");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_an_answer_gives_its_place_back() {
+        // More than the buffers of a connection hold.
+        const LONG: usize = 64 << 20;
+        let node = served(Router::new().route("/rpc", post(async || vec![b'1'; LONG]))).await;
+        let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
+        let url = served(of(Node::new(node, room).unwrap())).await;
+        let client = reqwest::Client::new();
+        let ask = || client.post(url.clone()).body(CALL).send();
+        let unread = ask().await.unwrap();
+        assert!(unread.status().is_success());
+        // There is one place, so this has waited for it.
+        assert!(ask().await.unwrap().status().is_success());
+        assert!(unread.bytes().await.is_err(), "a part is not taken for the whole");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The same loop on wider words: a kernel is compiled several times, and run as the processor allows.
 //!
-//! Our kernels are integers, or floats that hold integers exactly and are never contracted, so what comes out is the same
-//! on every processor.
+//! Our kernels are integers, or floats whose every operation is the one that IEEE 754 rounds, never contracted: what comes
+//! out is the same on every processor.
 
 /// Runs `kernel` with the widest vectors at hand. Neither it nor what it calls is compiled for them unless it is inlined:
 /// write `#[inline(always)]` before the closure as well.

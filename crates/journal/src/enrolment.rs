@@ -68,7 +68,7 @@ impl Journal {
     }
 
     /// Keeps a credential in place of the account's earlier one. With an invitation both happen or neither: false, and
-    /// nothing kept, if it was used meanwhile.
+    /// nothing kept, if it was used meanwhile, or the account enrolled as another role.
     pub fn enrol(
         &self,
         account: [u8; 20],
@@ -79,6 +79,10 @@ impl Journal {
         self.write(
             || "enrolled".into(),
             |tx| {
+                let role = tx.query_row("SELECT role FROM credential WHERE account = ?1", [account], |row| row.get(0));
+                if role.optional()?.is_some_and(|role: String| role != credential.role) {
+                    return Ok(false);
+                }
                 if let Some(hash) = invitation {
                     let used = "UPDATE invitation SET used = ?2 WHERE hash = ?1 AND used IS NULL";
                     if tx.execute(used, (hash, signed(now)))? == 0 {
@@ -88,7 +92,7 @@ impl Journal {
                 tx.execute(
                     "INSERT INTO credential (account, role, identifier, record) VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (account) DO UPDATE
-                     SET role = excluded.role, identifier = excluded.identifier, record = excluded.record",
+                     SET identifier = excluded.identifier, record = excluded.record",
                     (account, &credential.role, credential.identifier, &credential.record),
                 )?;
                 Ok(true)

@@ -9,7 +9,7 @@ use crate::{FieldError, RANGE_BLOCKS, wire};
 /// Σw of a sum is at most 65,535 and every class at least 1, so no round has more.
 pub const MAX_UPLOADS: usize = 65_535;
 /// Directions of one round.
-pub const MAX_DIRECTIONS: usize = 9;
+pub const MAX_DIRECTIONS: usize = almoner_crypto::score::FORMS_PER_SECRET_MAX as usize;
 
 const RING: usize = 2048;
 const MAX_DROP: u32 = 16;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::channel::{TlsOptions, dial, refused};
 use super::depth::{Confirmations, until_block};
 use super::reach::Reached;
+use super::renew;
 use super::vault::account_of;
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
@@ -101,7 +102,11 @@ async fn send(
     before: Standing,
 ) -> Result<Outcome, Failure> {
     let context = format!("--coordinator {coordinator}");
-    let mut client = sites_client(dial(tls, coordinator.as_str(), context).await?, MAX_PARAMETERS);
+    let channel = dial(tls, coordinator.as_str(), context).await?;
+    if options.tls.is_identity() {
+        renew::once(tls, channel.clone()).await;
+    }
+    let mut client = sites_client(channel, MAX_PARAMETERS);
     let request = claim.request(options.federation)?;
     let reply = client
         .claim(wire::ClaimRequest::from(request))

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use almoner_proto::{RenewReply, RenewRequest, enrolment_client, wire};
+use almoner_proto::{RenewReply, RenewRequest, enrolment_client, timely, wire};
 use almoner_tls::Client as Tls;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -52,7 +52,7 @@ async fn attend(tls: &Tls, channel: Channel, expires: SystemTime) -> Duration {
 async fn renew(tls: &Tls, channel: Channel) -> Result<(), Failure> {
     let (csr, key) = almoner_tls::request().blame(Kind::Us, "a request for a certificate")?;
     let request = wire::RenewRequest::from(RenewRequest { csr });
-    let asked = enrolment_client(channel).renew(request).await;
+    let asked = enrolment_client(channel).renew(timely::<wire::RenewRequest>(request)).await;
     let reply = asked.map_err(|status| Failure::peer(format!("the coordinator: {}", status.message())))?;
     let RenewReply { certificate } = reply.into_inner().try_into().blame(Kind::Peer, "the coordinator")?;
     tls.renew(&certificate, &key).blame(Kind::You, "[tls]")

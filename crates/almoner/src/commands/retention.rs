@@ -1,6 +1,7 @@
 //! What a coordinator no longer keeps of old rounds: the uploads. Lists, models, openings and settlements stay, so a round
 //! remains to be read; adding its ciphertexts up once more takes a copy of somebody's who kept them.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -74,8 +75,9 @@ impl Retention {
             let index = usize::try_from(number - 1)?;
             done.resize(done.len().max(index + 1), 0);
             let rounds = ledger.rounds(number).await?;
+            let named = named_by_all(&rounds);
             for round in rounds.iter().take(self.old(&rounds)).skip(done[index]) {
-                let freed = forget(store, round).await?;
+                let freed = forget(store, round, &named).await?;
                 if freed > 0 {
                     tracing::info!(round = round.number, mib = freed >> 20, "uploads of an old round are forgotten");
                 }
@@ -86,8 +88,8 @@ impl Retention {
     }
 }
 
-async fn forget(store: &BoundedStore, round: &RoundRecord) -> Result<u64, StoreError> {
-    let uploads = match uploads(store, round).await {
+async fn forget(store: &BoundedStore, round: &RoundRecord, named: &BTreeSet<Cid>) -> Result<u64, StoreError> {
+    let uploads = match forgettable(store, round, named).await {
         Ok(uploads) => uploads,
         // Of another coordinator's federation on the same contracts.
         Err(error) if error.is_missing() => return Ok(0),
@@ -100,13 +102,44 @@ async fn forget(store: &BoundedStore, round: &RoundRecord) -> Result<u64, StoreE
     Ok(freed)
 }
 
+/// Of the uploads, what may be forgotten: what was received here, for whoever commits by the chain may name anything; and
+/// nothing that rounds name, for a file of sealed shares may be the same as one of their lists.
+pub(super) async fn forgettable(
+    store: &dyn Store,
+    round: &RoundRecord,
+    named: &BTreeSet<Cid>,
+) -> Result<Vec<Cid>, StoreError> {
+    let received = locked(store, round).await?.into_iter().filter(|item| !item.receipt.is_empty());
+    Ok(received.flat_map(files).filter(|cid| !named.contains(cid)).collect())
+}
+
+/// What the chain itself names of a round: what it began with, and the artefacts of its stages.
+pub(super) fn named(round: &RoundRecord) -> impl Iterator<Item = Cid> {
+    let cids = &round.cids;
+    let opened = [&cids.spec, &cids.base, &cids.members, &cids.committee, &cids.validators];
+    let all = opened.into_iter().chain(round.stages.values().map(|stage| &stage.cid));
+    // A stage without an artefact has no CID.
+    all.filter_map(|cid| cid_from_bytes(cid).ok())
+}
+
+pub(super) fn named_by_all(rounds: &[RoundRecord]) -> BTreeSet<Cid> {
+    rounds.iter().flat_map(named).collect()
+}
+
 /// The files of a round's uploads, by its list of what was locked.
 pub(super) async fn uploads(store: &dyn Store, round: &RoundRecord) -> Result<Vec<Cid>, StoreError> {
+    Ok(locked(store, round).await?.into_iter().flat_map(files).collect())
+}
+
+fn files(item: LockItem) -> impl Iterator<Item = Cid> {
+    let files = [item.manifest.ciphertextCid, item.manifest.checkCid, item.manifest.sharesCid];
+    files.into_iter().filter_map(|cid| cid_from_bytes(&cid).ok())
+}
+
+async fn locked(store: &dyn Store, round: &RoundRecord) -> Result<Vec<LockItem>, StoreError> {
     let Some(lock) = round.stages.get(&Stage::Lock).and_then(|stage| cid_from_bytes(&stage.cid).ok()) else {
         return Ok(Vec::new());
     };
     let list = store.get(&lock, MAX_LIST).await?;
-    let items: Vec<LockItem> = decode_list(&list, MAX_ITEMS).unwrap_or_default();
-    let files = |item: LockItem| [item.manifest.ciphertextCid, item.manifest.checkCid, item.manifest.sharesCid];
-    Ok(items.into_iter().flat_map(files).filter_map(|cid| cid_from_bytes(&cid).ok()).collect())
+    Ok(decode_list(&list, MAX_ITEMS).unwrap_or_default())
 }

@@ -8,8 +8,9 @@
 //! is below `1/2 + B/8`. Inverse: sums double, from at most 1 to 8 in three layers and from 1/2 in four, after which
 //! everything is reduced. Forward: a layer takes `B` to at most `9B/8 + 1/2`, so six layers end below 7.
 //!
-//! As in the integers, no branch and no division depends on a value, and no value is subnormal. The words never leave
-//! their place: a block of secrets has no copy to wipe.
+//! As in the integers, no division depends on a value, nor does a branch (a sign is a mask, which a compiler may turn into
+//! one), and no value is subnormal. A block stays in its place, so that there is no copy of it to wipe: as in the integers a
+//! few words at a time are on the stack.
 
 use std::sync::LazyLock;
 
@@ -157,7 +158,7 @@ pub(super) fn product_intt(a: &mut Poly, b: &Poly) {
         || {
             for (a, b) in a.iter_mut().zip(b) {
                 let (x, y) = (from_word(*a), small(from_word(*b)));
-                // Below 1/2 + 1/8, as of a factor.
+                // Three roundings: below 1/2 + 3/16.
                 *a = product(x, y, x * y * Q_INVERSE).to_bits();
             }
             inverse(a, t);

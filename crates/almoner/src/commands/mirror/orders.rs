@@ -2,8 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use almoner_protocol::Bytes;
-use almoner_store::{Cid, StoreError, cid_from_bytes};
+use almoner_store::{Cid, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -14,7 +13,7 @@ pub(super) enum Order {
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     queue: VecDeque<Order>,
-    /// All that it was ever to pin.
+    /// All that it was ever to pin or unpin.
     known: HashSet<Cid>,
 }
 
@@ -29,14 +28,11 @@ impl Orders {
         }
     }
 
-    /// As the chain has them: a stage without an artefact has no CID.
-    pub(super) fn pin_all<'a>(&mut self, cids: impl IntoIterator<Item = &'a Bytes>) {
-        cids.into_iter().filter_map(|cid| cid_from_bytes(cid).ok()).for_each(|cid| self.pin(cid));
-    }
-
     /// What was not pinned yet need not be any more.
     pub(super) fn unpin(&mut self, cid: Cid) {
-        self.queue.retain(|order| ![Order::Pin(cid), Order::Unpin(cid)].contains(order));
+        if !self.known.insert(cid) {
+            self.queue.retain(|order| ![Order::Pin(cid), Order::Unpin(cid)].contains(order));
+        }
         self.queue.push_back(Order::Unpin(cid));
     }
 

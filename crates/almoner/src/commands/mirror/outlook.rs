@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use almoner_chain::{Ledger, RoundRecord};
-use almoner_protocol::{Address, Bytes, Stage};
-use almoner_store::{BoundedStore, Cid, Store, cid_from_bytes};
+use almoner_protocol::{Address, Stage};
+use almoner_store::{BoundedStore, Cid, Store, StoreError, cid_from_bytes};
 
 use super::Trouble;
 use super::orders::{Orders, is_lost};
-use crate::commands::retention::{Retention, uploads};
+use crate::commands::retention::{Retention, forgettable, named, named_by_all, uploads};
 
 pub(super) struct Outlook {
     ledger: Ledger,
@@ -48,7 +48,7 @@ impl Outlook {
                 Some(seen) => *seen,
                 None => match self.ledger.federation(number).await? {
                     Some(record) if record.params.coordinator == self.account => {
-                        self.orders.pin_all([&record.params.specCid]);
+                        cid_from_bytes(&record.params.specCid).into_iter().for_each(|cid| self.orders.pin(cid));
                         Some(Seen::default())
                     }
                     Some(_) => None,
@@ -83,12 +83,13 @@ async fn order(
         let lock = round.stages.get(&Stage::Lock).and_then(|lock| cid_from_bytes(&lock.cid).ok());
         // The list is read once: it is known itself from then on.
         if index >= old && lock.is_some_and(|lock| !orders.knows(&lock)) {
-            listed(store, round).await?.into_iter().for_each(|cid| orders.pin(cid));
+            listed(uploads(store, round).await)?.into_iter().for_each(|cid| orders.pin(cid));
         }
-        orders.pin_all(named(round));
+        named(round).for_each(|cid| orders.pin(cid));
     }
+    let all = named_by_all(rounds);
     for round in rounds.iter().take(old).skip(seen.forgotten) {
-        listed(store, round).await?.into_iter().for_each(|cid| orders.unpin(cid));
+        listed(forgettable(store, round, &all).await)?.into_iter().for_each(|cid| orders.unpin(cid));
         seen.forgotten += 1;
     }
     seen.over += rounds.iter().skip(seen.over).take_while(|round| round.is_over()).count();
@@ -96,18 +97,11 @@ async fn order(
 }
 
 /// The uploads of a round. Where the list of them is lost, so is what they are called.
-async fn listed(store: &dyn Store, round: &RoundRecord) -> Result<Vec<Cid>, Trouble> {
-    match uploads(store, round).await {
+fn listed(read: Result<Vec<Cid>, StoreError>) -> Result<Vec<Cid>, Trouble> {
+    match read {
         Err(error) if is_lost(&error) => Ok(Vec::new()),
         read => Ok(read?),
     }
-}
-
-/// What the chain itself names of a round: what it began with, and the artefacts of its stages.
-fn named(round: &RoundRecord) -> impl Iterator<Item = &Bytes> {
-    let cids = &round.cids;
-    let opened = [&cids.spec, &cids.base, &cids.members, &cids.committee, &cids.validators];
-    opened.into_iter().chain(round.stages.values().map(|stage| &stage.cid))
 }
 
 #[cfg(test)]

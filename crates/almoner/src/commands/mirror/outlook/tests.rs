@@ -1,6 +1,6 @@
 use almoner_chain::{RoundStatus, StageRecord};
 use almoner_protocol::types::{Contribution, Descriptor, LockItem, OpenCids};
-use almoner_protocol::{B256, encode_list};
+use almoner_protocol::{B256, Bytes, encode_list};
 use almoner_store::{Layout, MemoryStore, cid_of};
 
 use super::super::orders::Order;
@@ -25,7 +25,10 @@ fn lock_list(round: u64) -> Vec<u8> {
     let [ciphertext, check, shares] = FILES.map(|file| bytes(&upload_of(round, file)));
     let manifest =
         Contribution { ciphertextCid: ciphertext, checkCid: check, sharesCid: shares, ..Contribution::default() };
-    encode_list(&[LockItem { manifest, ..LockItem::default() }])
+    // Another one came past the coordinator, and names what is not its own.
+    let foreign = Contribution { ciphertextCid: bytes(&upload_of(1, "other")), ..manifest.clone() };
+    let received = LockItem { manifest, receipt: vec![1].into(), ..LockItem::default() };
+    encode_list(&[received, LockItem { manifest: foreign, ..LockItem::default() }])
 }
 
 fn stage(cid: Bytes) -> StageRecord {
