@@ -23,6 +23,8 @@ type FileOf = fn(&mut Contributed) -> &mut Bytes;
 
 /// What is said of a file that is not what it should be.
 type TextOf<'a> = &'a dyn Fn(&Bytes) -> String;
+/// What is made of an upload.
+type Change = fn(&mut Contributed);
 /// What is made of a file.
 type Spoil = fn(&Bytes) -> Bytes;
 
@@ -214,7 +216,7 @@ fn what_comes_past_the_coordinator_is_named_by_its_verdict() {
 #[test]
 fn what_is_committed_and_nowhere_holds_nobody_up() {
     three_honest();
-    let cids: [(AuditVerdict, fn(&mut Contributed)); 2] = [
+    let cids: [(AuditVerdict, Change); 2] = [
         (AuditVerdict::Unavailable, |_| {}),
         // No CID at all, for none of the files.
         (AuditVerdict::Malformed, |contributed| {

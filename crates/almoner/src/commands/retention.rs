@@ -102,15 +102,14 @@ async fn forget(store: &BoundedStore, round: &RoundRecord, named: &BTreeSet<Cid>
     Ok(freed)
 }
 
-/// Of the uploads, what may be forgotten: what was received here, for whoever commits by the chain may name anything; and
-/// nothing that rounds name, for a file of sealed shares may be the same as one of their lists.
+/// Of the uploads, what may be forgotten: nothing that rounds name, for a file of sealed shares may be the same as one of
+/// their lists.
 pub(super) async fn forgettable(
     store: &dyn Store,
     round: &RoundRecord,
     named: &BTreeSet<Cid>,
 ) -> Result<Vec<Cid>, StoreError> {
-    let received = locked(store, round).await?.into_iter().filter(|item| !item.receipt.is_empty());
-    Ok(received.flat_map(files).filter(|cid| !named.contains(cid)).collect())
+    Ok(uploads(store, round).await?.into_iter().filter(|cid| !named.contains(cid)).collect())
 }
 
 /// What the chain itself names of a round: what it began with, and the artefacts of its stages.
@@ -126,20 +125,15 @@ pub(super) fn named_by_all(rounds: &[RoundRecord]) -> BTreeSet<Cid> {
     rounds.iter().flat_map(named).collect()
 }
 
-/// The files of a round's uploads, by its list of what was locked.
+/// The files of the uploads that were received, by a round's list of what was locked: whoever commits by the chain may name
+/// anything.
 pub(super) async fn uploads(store: &dyn Store, round: &RoundRecord) -> Result<Vec<Cid>, StoreError> {
-    Ok(locked(store, round).await?.into_iter().flat_map(files).collect())
-}
-
-fn files(item: LockItem) -> impl Iterator<Item = Cid> {
-    let files = [item.manifest.ciphertextCid, item.manifest.checkCid, item.manifest.sharesCid];
-    files.into_iter().filter_map(|cid| cid_from_bytes(&cid).ok())
-}
-
-async fn locked(store: &dyn Store, round: &RoundRecord) -> Result<Vec<LockItem>, StoreError> {
     let Some(lock) = round.stages.get(&Stage::Lock).and_then(|stage| cid_from_bytes(&stage.cid).ok()) else {
         return Ok(Vec::new());
     };
     let list = store.get(&lock, MAX_LIST).await?;
-    Ok(decode_list(&list, MAX_ITEMS).unwrap_or_default())
+    let items: Vec<LockItem> = decode_list(&list, MAX_ITEMS).unwrap_or_default();
+    let received = items.into_iter().filter(|item| !item.receipt.is_empty());
+    let files = |item: LockItem| [item.manifest.ciphertextCid, item.manifest.checkCid, item.manifest.sharesCid];
+    Ok(received.flat_map(files).filter_map(|cid| cid_from_bytes(&cid).ok()).collect())
 }

@@ -305,23 +305,19 @@ fn eights(x: &mut Poly, triples: &[Triples], change: impl Fn(&mut [Row; 8], &Tri
     }
 }
 
+/// A butterfly of the rows `a` and `b`, word by word.
 #[inline(always)]
-fn factor(of: &(Row, Row), g: usize) -> Factor {
-    Factor { w: of.0[g], ratio: of.1[g] }
-}
-
-#[inline(always)]
-fn butterflies(rows: &mut [Row; 8], a: usize, b: usize, of: &(Row, Row)) {
-    for g in 0..TOGETHER {
-        (rows[a][g], rows[b][g]) = butterfly(rows[a][g], rows[b][g], factor(of, g));
+fn cross(
+    rows: &mut [Row; 8],
+    (a, b): (usize, usize),
+    (w, ratio): &(Row, Row),
+    one: impl Fn(f64, f64, Factor) -> (f64, f64),
+) {
+    let (mut left, mut right) = (rows[a], rows[b]);
+    for ((x, y), (&w, &ratio)) in left.iter_mut().zip(&mut right).zip(w.iter().zip(ratio)) {
+        (*x, *y) = one(*x, *y, Factor { w, ratio });
     }
-}
-
-#[inline(always)]
-fn inverse_butterflies(rows: &mut [Row; 8], a: usize, b: usize, of: &(Row, Row)) {
-    for g in 0..TOGETHER {
-        (rows[a][g], rows[b][g]) = inverse_butterfly(rows[a][g], rows[b][g], factor(of, g));
-    }
+    (rows[a], rows[b]) = (left, right);
 }
 
 /// Three forward layers with distances 4, 2, 1.
@@ -333,14 +329,14 @@ fn forward_triple(x: &mut Poly, t: &Floats) {
         #[inline(always)]
         |rows, of| {
             for i in 0..4 {
-                butterflies(rows, i, i + 4, &of[0]);
+                cross(rows, (i, i + 4), &of[0], butterfly);
             }
             for (half, of) in [(0, &of[1]), (4, &of[2])] {
-                butterflies(rows, half, half + 2, of);
-                butterflies(rows, half + 1, half + 3, of);
+                cross(rows, (half, half + 2), of, butterfly);
+                cross(rows, (half + 1, half + 3), of, butterfly);
             }
             for i in 0..4 {
-                butterflies(rows, 2 * i, 2 * i + 1, &of[3 + i]);
+                cross(rows, (2 * i, 2 * i + 1), &of[3 + i], butterfly);
             }
         },
     );
@@ -355,14 +351,14 @@ fn inverse_triple(x: &mut Poly, t: &Floats) {
         #[inline(always)]
         |rows, of| {
             for i in 0..4 {
-                inverse_butterflies(rows, 2 * i, 2 * i + 1, &of[3 + i]);
+                cross(rows, (2 * i, 2 * i + 1), &of[3 + i], inverse_butterfly);
             }
             for (half, of) in [(0, &of[1]), (4, &of[2])] {
-                inverse_butterflies(rows, half, half + 2, of);
-                inverse_butterflies(rows, half + 1, half + 3, of);
+                cross(rows, (half, half + 2), of, inverse_butterfly);
+                cross(rows, (half + 1, half + 3), of, inverse_butterfly);
             }
             for i in 0..4 {
-                inverse_butterflies(rows, i, i + 4, &of[0]);
+                cross(rows, (i, i + 4), &of[0], inverse_butterfly);
             }
         },
     );

@@ -124,6 +124,18 @@ async fn a_round_is_wanted_stage_by_stage_and_its_uploads_until_it_is_old() {
     assert_eq!(scene.orders(&rounds, 1).await, expected);
 }
 
+/// A file of sealed shares is whatever its participant sends.
+#[tokio::test]
+async fn what_rounds_name_is_no_upload_to_forget() {
+    let mut scene = Scene::default();
+    scene.store.put(lock_list(1).into()).await.unwrap();
+    let mut rounds = [round(1, RoundStatus::Final, &[Stage::Lock]), round(2, RoundStatus::Running, &[])];
+    rounds[1].cids.base = bytes(&upload_of(1, "shares"));
+    let orders = scene.orders(&rounds, 1).await;
+    let forgotten: Vec<_> = orders.into_iter().filter(|order| matches!(order, Order::Unpin(_))).collect();
+    assert_eq!(forgotten, ["ciphertext", "check"].map(|file| Order::Unpin(upload_of(1, file))));
+}
+
 #[tokio::test]
 async fn a_list_that_is_lost_names_nothing_and_stops_nothing() {
     let mut scene = Scene::default();
