@@ -25,9 +25,9 @@ pub const RANGE_BLOCKS: u32 = 256;
 /// Leaves (128 words) of one block of 2048 words.
 const BLOCK_LEAVES: u64 = 16;
 /// HTTP/2 windows: what may be on its way, and what a server holds of each upload it is slower than. The default of 64 KiB
-/// holds a stream to 2.6 Mbit/s on a line of 200 ms, this to 84.
-pub const STREAM_WINDOW: u32 = 2 << 20;
-pub const CONNECTION_WINDOW: u32 = 4 << 20;
+/// holds a stream to 2.6 Mbit/s on a line of 200 ms, this to 42, which is what a hospital may send.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+pub const CONNECTION_WINDOW: u32 = 2 << 20;
 /// Of what a server receives, and what a caller can have it set aside for a frame that never comes. The default of
 /// 16 KiB cuts a chunk into sixty-four pieces.
 const MAX_FRAME: u32 = 1 << 18;

@@ -42,7 +42,7 @@ fn median(mut once: impl FnMut() -> std::io::Result<()>) -> Result<f64, Failure>
     Ok(super::rounds::median(seconds))
 }
 
-/// A connection a site: its upload one way, the sum the other, and the sum once more over one of its own.
+/// A connection a site: its upload one way, the sum the other; the sum to the validator, and to be kept, over their own.
 fn tcp(payload: &Payload) -> std::io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -53,6 +53,7 @@ fn tcp(payload: &Payload) -> std::io::Result<()> {
         write(&mut stream, up).and_then(|()| read(&mut stream, down))
     };
     let mut parts = vec![(payload.upload(), payload.sum); payload.sites];
+    parts.extend(vec![(0, payload.sum); payload.readers() - payload.sites]);
     parts.push((payload.sum, 0));
     thread::scope(|scope| {
         let mut ends = Vec::new();

@@ -1,5 +1,5 @@
-//! What a round has to move, by formula: every upload once, the sum once to be kept and once to every site, which makes
-//! its next model of it.
+//! What a round has to move, by formula: every upload once, the sum once to be kept and once to everybody who makes the
+//! next model of it: every site, and the validator.
 
 use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES};
 use almoner_crypto::ring::N;
@@ -36,6 +36,11 @@ impl Payload {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.sites * (self.upload() + self.sum) + self.sum
+        self.sites * self.upload() + self.readers() * self.sum + self.sum
+    }
+
+    /// Who makes the next model of the sum.
+    pub(super) fn readers(&self) -> usize {
+        self.sites + 1
     }
 }

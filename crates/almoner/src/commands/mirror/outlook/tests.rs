@@ -26,7 +26,8 @@ fn lock_list(round: u64) -> Vec<u8> {
     let manifest =
         Contribution { ciphertextCid: ciphertext, checkCid: check, sharesCid: shares, ..Contribution::default() };
     // Another one came past the coordinator, and names what is not its own.
-    let foreign = Contribution { ciphertextCid: bytes(&upload_of(1, "other")), ..manifest.clone() };
+    let (participant, other) = (Address::repeat_byte(1), bytes(&upload_of(1, "other")));
+    let foreign = Contribution { participant, ciphertextCid: other, ..manifest.clone() };
     let received = LockItem { manifest, receipt: vec![1].into(), ..LockItem::default() };
     encode_list(&[received, LockItem { manifest: foreign, ..LockItem::default() }])
 }
