@@ -15,7 +15,6 @@ use bytes::Bytes;
 use crate::AggregatorError;
 
 pub use range::RangeReader;
-pub use read::Verdict;
 
 /// Does a job; the result has the shape that the `.proto` file gives for its kind.
 pub async fn perform(job: &Job, store: &dyn Store) -> Result<Bytes, AggregatorError> {

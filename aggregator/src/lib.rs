@@ -13,4 +13,4 @@ mod job;
 pub use actor::{Parts, run};
 pub use config::AggregatorConfig;
 pub use error::AggregatorError;
-pub use job::{RangeReader, Verdict, perform};
+pub use job::{RangeReader, perform};

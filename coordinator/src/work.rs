@@ -8,7 +8,7 @@ use almoner_crypto::tree::{self, Hash};
 use almoner_proto::{Job, JobKind, JobUpload};
 use almoner_protocol::round::InnerRow;
 use almoner_protocol::types::{LockItem, VerdictItem};
-use almoner_protocol::{B256, Bytes};
+use almoner_protocol::{AuditVerdict, B256, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
@@ -18,8 +18,6 @@ use crate::jobs::{BlockRange, RANGE_BLOCKS};
 const BLOCK_LEAVES: u64 = 16;
 /// Verdict u8 ‖ subtree root.
 const AUDIT_RESULT: usize = 33;
-/// Audit verdict: the words are not those of the committed root.
-const VERDICT_CIPHERTEXT_ROOT: u8 = 3;
 
 /// What does not change between the jobs of a round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -168,7 +166,7 @@ fn verdicts(
             None => {
                 let root = tree::root_from_subtrees(tree::kind::CIPHERTEXT, leaves, size, &subtrees)
                     .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-                if B256::from(root) == item.manifest.ciphertextRoot { 0 } else { VERDICT_CIPHERTEXT_ROOT }
+                if B256::from(root) == item.manifest.ciphertextRoot { 0 } else { AuditVerdict::CiphertextRoot.number() }
             }
         };
         Ok(VerdictItem { participant: item.manifest.participant, verdict })

@@ -13,6 +13,7 @@ use almoner_crypto::score::inner_partial;
 use almoner_crypto::sum::{CheckSum, SumBlock, validate_check_file};
 use almoner_crypto::tree::{self, kind};
 use almoner_proto::{Job, JobUpload, range_leaves, words_to_bytes};
+use almoner_protocol::AuditVerdict as Verdict;
 use almoner_store::{StoreError, cid_from_bytes};
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -21,16 +22,6 @@ use crate::AggregatorError;
 
 /// Leaves of one block.
 const BLOCK_LEAVES: u64 = (DATA_BLOCK_BYTES / DATA_WORD / tree::LEAF_WORDS) as u64;
-
-/// The verdicts of PROTOCOL.md §7 that one range can give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Verdict {
-    Held = 0,
-    Unavailable = 1,
-    Malformed = 2,
-    CheckRoot = 4,
-}
 
 pub(super) async fn read(
     job: &Job,
@@ -61,12 +52,12 @@ pub(super) async fn read(
         };
         match verdict {
             Ok(Row { root, products }) => {
-                rows.put_u8(Verdict::Held as u8);
+                rows.put_u8(Verdict::Held.number());
                 rows.put_slice(&root);
                 products.into_iter().for_each(|word| rows.put_u64(word));
             }
             Err(verdict) => {
-                rows.put_u8(verdict as u8);
+                rows.put_u8(verdict.number());
                 rows.put_bytes(0, 32 + 8 * columns);
             }
         }
@@ -136,11 +127,11 @@ impl Seen {
         }
     }
 
-    /// An error is a word out of range in an upload that was examined.
+    /// An error is a word out of range in an upload that was examined, or a range out of place.
     fn look(&mut self, upload: &JobUpload, files: &Files) -> almoner_crypto::Result<Result<Row, Verdict>> {
         let root = match upload.examined {
             true => [0; 32],
-            false => match self.examine(upload, files) {
+            false => match self.examine(upload, files)? {
                 Ok(root) => root,
                 Err(verdict) => return Ok(Err(verdict)),
             },
@@ -159,19 +150,20 @@ impl Seen {
     }
 
     /// Nothing is added of an upload that is not well-formed throughout.
-    fn examine(&self, upload: &JobUpload, files: &Files) -> Result<tree::Hash, Verdict> {
+    fn examine(&self, upload: &JobUpload, files: &Files) -> almoner_crypto::Result<Result<tree::Hash, Verdict>> {
         if files.data.chunks(DATA_BLOCK_BYTES).any(|block| check_data_block(block).is_err()) {
-            return Err(Verdict::Malformed);
+            return Ok(Err(Verdict::Malformed));
         }
         if let Some(check) = &files.check {
-            validate_check_file(check).map_err(|_| Verdict::Malformed)?;
+            if validate_check_file(check).is_err() {
+                return Ok(Err(Verdict::Malformed));
+            }
             if tree::vector_root(kind::CHECK, 8, check) != upload.check_root.0 {
-                return Err(Verdict::CheckRoot);
+                return Ok(Err(Verdict::CheckRoot));
             }
         }
-        // A range is aligned, and no longer than its leaves: the job was read so.
-        tree::vector_subtree_root(kind::CIPHERTEXT, DATA_WORD, self.first_leaf, self.leaves, &files.data)
-            .map_err(|_| Verdict::Malformed)
+        // A range out of place is the job's fault, and nobody's verdict.
+        tree::vector_subtree_root(kind::CIPHERTEXT, DATA_WORD, self.first_leaf, self.leaves, &files.data).map(Ok)
     }
 
     /// The rows, and the sums behind them.

@@ -10,7 +10,7 @@ use almoner_crypto::share::{AnswerVec, ShareVec, deal, interpolate, weighted_sum
 use almoner_crypto::tree::{kind, root_from_subtrees};
 use almoner_proto::{Job, JobKind, JobUpload, RANGE_BLOCKS, range_leaves, words_from_bytes};
 use almoner_protocol::types::DirectionItem;
-use almoner_protocol::{Address, B256, encode_list};
+use almoner_protocol::{Address, AuditVerdict as Verdict, B256, encode_list};
 use almoner_store::{Faults, FaultyStore, MemoryStore, Store};
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
@@ -104,7 +104,7 @@ async fn subtrees_of_the_audit_make_the_committed_root() {
     let ranges = [round.read(0).await, round.read(1).await];
     for (i, ciphertext) in round.ciphertexts.iter().enumerate() {
         let rows: Vec<&[u8]> = ranges.iter().map(|range| &range[ROW * i..ROW * (i + 1)]).collect();
-        assert!(rows.iter().all(|row| row[0] == Verdict::Held as u8));
+        assert!(rows.iter().all(|row| row[0] == Verdict::Held.number()));
         let subtrees: Vec<[u8; 32]> = rows.iter().map(|row| row[1..].try_into().unwrap()).collect();
         let root = root_from_subtrees(kind::CIPHERTEXT, 260 * 16, range_leaves(D as u32), &subtrees).unwrap();
         assert_eq!(root, ciphertext.ciphertext_root);
@@ -126,14 +126,14 @@ async fn a_bad_upload_gets_its_verdict_and_the_others_theirs() {
     let (rows, sums) = result.split_at(ROW * 3);
     let verdicts: Vec<u8> = rows.chunks(ROW).map(|row| row[0]).collect();
     let expected = [Verdict::Malformed, Verdict::CheckRoot, Verdict::Unavailable];
-    assert_eq!(verdicts, expected.map(|verdict| verdict as u8));
+    assert_eq!(verdicts, expected.map(|verdict| verdict.number()));
     // Nothing of theirs is in the sum.
     assert!(rows.chunks(ROW).all(|row| row[1..] == [0; 32]) && sums.iter().all(|byte| *byte == 0));
     // Too short a file, and a check file out of range.
     round.uploads[0].ciphertext_cid = round.store.put(vec![0; 100].into()).await.unwrap().to_bytes().into();
     round.uploads[1].check_cid = round.store.put(vec![0xff; 65_536].into()).await.unwrap().to_bytes().into();
     let result = round.read(0).await;
-    assert_eq!((result[0], result[ROW]), (Verdict::Malformed as u8, Verdict::Malformed as u8));
+    assert_eq!((result[0], result[ROW]), (Verdict::Malformed.number(), Verdict::Malformed.number()));
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn what_was_examined_is_only_looked_for() {
     assert!(result[ROW * 3..] == before[ROW * 3..] && result[..ROW * 3].iter().all(|byte| *byte == 0));
     let elsewhere = MemoryStore::new().put(vec![3; 100].into()).await.unwrap();
     round.uploads[1].ciphertext_cid = elsewhere.to_bytes().into();
-    assert_eq!(round.read(0).await[ROW], Verdict::Unavailable as u8);
+    assert_eq!(round.read(0).await[ROW], Verdict::Unavailable.number());
 }
 
 #[tokio::test]

@@ -102,7 +102,8 @@ impl Actor {
         inners: Vec<InnerRow>,
         sums: Vec<(crate::jobs::BlockRange, Bytes)>,
     ) -> Result<Vec<Event>, CoordinatorError> {
-        let sum = match verdicts.iter().all(is_held) {
+        let all_held = verdicts.iter().all(is_held);
+        let sum = match all_held {
             true => model::keep_sum(self.store.as_ref(), sums).await.map(Some),
             false => Ok(None),
         };
@@ -111,7 +112,6 @@ impl Actor {
             self.log_failure("keeping the sum", Err(error));
             None
         });
-        let all_held = verdicts.iter().all(is_held);
         let weight =
             |(item, class): &(LockItem, u16)| SumWeight { participant: item.manifest.participant, class: *class };
         let uploads = look.uploads.iter().map(weight).collect();
