@@ -168,8 +168,19 @@ impl Node {
 
     /// Ends the node's process and starts it again.
     pub(crate) async fn restart(&mut self) {
+        if self.funding == Funding::AnvilSetBalance {
+            // A block that it makes after it has written its state down, and before it is gone, is lost.
+            self.request("evm_setAutomine", json!([false])).await;
+        }
         self.process.as_mut().expect("a node that is a process").restart();
         reach(self.url.as_ref().expect("it has an address")).await;
+    }
+
+    /// As [`Self::restart`], and it has lost the newest `blocks`, with all that is in them. Anvil only.
+    pub(crate) async fn restart_without(&mut self, blocks: u64) {
+        self.request("evm_setAutomine", json!([false])).await;
+        self.request("anvil_rollback", json!([blocks])).await;
+        self.restart().await;
     }
 
     /// Ether for gas, without using up a nonce of the account.

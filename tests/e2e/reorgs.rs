@@ -28,6 +28,8 @@ enum Act {
     /// And lets so many seconds go by before anything is in a block again.
     TakeBackInto(u64, u64),
     Restart,
+    /// And what is in the newest blocks is gone.
+    RestartWithout(u64),
 }
 
 /// Makes blocks for ever; once there is a first round, `act` says from it and the newest block's number what to do.
@@ -50,6 +52,7 @@ async fn blocks(
             Act::TakeBack(blocks) => node.take_back(blocks).await,
             Act::TakeBackInto(blocks, seconds) => node.take_back_into(blocks, seconds).await,
             Act::Restart => node.restart().await,
+            Act::RestartWithout(blocks) => node.restart_without(blocks).await,
         }
     }
 }
@@ -191,6 +194,20 @@ fn an_anvil_that_is_started_again_is_waited_for() {
         let mut done = BTreeSet::new();
         assert_eq!(settles(node, Depth::NONE, |round: &RoundRecord, _| again(&mut done, round)).await, 0);
         assert_eq!(done.len(), 2);
+    });
+}
+
+#[test]
+fn what_an_anvil_loses_when_it_is_started_again_is_sent_again() {
+    run(async {
+        let Some(node) = Node::anvil().await else { return };
+        let mut done = BTreeSet::new();
+        let act = |round: &RoundRecord, _| match again(&mut done, round) {
+            Act::Restart => Act::RestartWithout(1),
+            act => act,
+        };
+        let seen = settles(node, Depth::NONE, act).await;
+        assert_eq!((done.len(), seen), (2, 2), "it is seen, and said");
     });
 }
 
