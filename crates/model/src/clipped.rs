@@ -10,13 +10,16 @@
 use almoner_protocol::spec::ModelSpec;
 use burn::prelude::*;
 
-use crate::model::CHUNK;
-use crate::net::{Layer, Net, to_device, to_host};
+use crate::net::{Layer, Net, append, to_device};
 use crate::train::losses;
 use crate::{ComputeDevice, Dataset, Model, ModelError, Network};
 
 /// Below any norm that matters; keeps an all-zero gradient from dividing by zero.
 const TINY: f32 = 1e-30;
+/// Tensors of a layer's size that the passes to and fro hold at a time.
+const KEPT: usize = 12;
+/// Weights of which the gradient is worked out at once.
+const PIECE: usize = 1 << 18;
 
 /// Mean over the rows of their gradients of the loss at `flat`, each clipped to `max_norm`.
 pub fn per_example_clipped_gradient(
@@ -29,19 +32,19 @@ pub fn per_example_clipped_gradient(
     let Model { network, flat, device } = Model::build(spec, flat, device)?;
     let net = Net::build(&network, &flat, &device.recording()).no_grad();
     drop(flat);
-    clipped(&net, &network, &device, data, max_norm)
+    clipped(net, &network, &device, data, max_norm)
 }
 
 impl Model {
     /// [`per_example_clipped_gradient`] at this model's weights.
     pub fn per_example_clipped_gradient(&self, data: &Dataset, max_norm: f32) -> Result<Vec<f32>, ModelError> {
         let net = Net::build(&self.network, &self.flat, &self.device.recording()).no_grad();
-        clipped(&net, &self.network, &self.device, data, max_norm)
+        clipped(net, &self.network, &self.device, data, max_norm)
     }
 }
 
 fn clipped(
-    net: &Net,
+    net: Net,
     network: &Network,
     device: &ComputeDevice,
     data: &Dataset,
@@ -55,38 +58,16 @@ fn clipped(
         return Err(ModelError::Plan("the clipping norm must be a positive number"));
     }
     let device = device.recording();
-    let rows = data.rows() as f64;
-    let mut chunks = data.x().chunks(CHUNK * data.features()).zip(data.y().chunks(CHUNK));
-    let chunk = |net: &Net, (x, y): (&[f32], &[f32])| {
+    let at_once = network.rows_at_once(KEPT);
+    let mut sums = Sums::default();
+    for (x, y) in data.x().chunks(at_once * data.features()).zip(data.y().chunks(at_once)) {
         let x = to_device(x.to_vec(), data.features(), &device);
-        let parts = derive(net, x, to_device(y.to_vec(), 1, &device))?;
+        let parts = derive(&net, x, to_device(y.to_vec(), 1, &device))?;
         let scale = clipping(&parts, max_norm);
-        Ok::<_, ModelError>(parts.into_iter().map(move |part| part.scaled_sum(scale.clone())))
-    };
-    let mean = if data.rows() <= CHUNK {
-        // Nothing to add up (but to zero, which has a sign), so a large model need not be held in double precision.
-        let mut mean = Vec::new();
-        for (weight, bias) in chunks.next().map(|only| chunk(net, only)).transpose()?.into_iter().flatten() {
-            for part in [to_host(weight)?, to_host(bias)?] {
-                let of_rows = part.into_iter().map(|v| ((0.0 + f64::from(v)) / rows) as f32);
-                match mean.is_empty() {
-                    true => mean = of_rows.collect(),
-                    false => mean.extend(of_rows),
-                }
-            }
-        }
-        mean
-    } else {
-        let mut total = vec![0.0f64; network.parameters()];
-        for rows in chunks {
-            let mut place = total.iter_mut();
-            for (weight, bias) in chunk(net, rows)? {
-                let values = to_host(weight)?.into_iter().chain(to_host(bias)?);
-                values.zip(place.by_ref()).for_each(|(v, t)| *t += f64::from(v));
-            }
-        }
-        total.into_iter().map(|v| (v / rows) as f32).collect()
-    };
+        sums.add(parts.into_iter().flat_map(|part| part.scaled_sums(&scale)));
+    }
+    drop(net);
+    let mean = sums.over(data.rows(), network.parameters())?;
     match mean.iter().all(|v| v.is_finite()) {
         true => Ok(mean),
         false => Err(ModelError::Diverged),
@@ -104,10 +85,37 @@ impl LayerPart {
         (self.input.clone().square().sum_dim(1) + 1.0) * self.derivative.clone().square().sum_dim(1)
     }
 
-    /// Sum of the examples' gradients, each times its factor: weight and bias.
-    fn scaled_sum(self, scale: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let scaled = self.derivative * scale;
-        (self.input.transpose().matmul(scaled.clone()), scaled.sum_dim(0))
+    /// Sums of the examples' gradients, each times its factor, in flat order: the weight in pieces, then the bias.
+    fn scaled_sums(self, scale: &Tensor<2>) -> impl Iterator<Item = Tensor<2>> + use<> {
+        let scaled = self.derivative * scale.clone();
+        let [_, outputs] = scaled.dims();
+        let bias = scaled.clone().sum_dim(0);
+        let inputs = self.input.transpose();
+        let pieces = inputs.split((PIECE / outputs).max(1), 0).into_iter();
+        pieces.map(move |inputs| inputs.matmul(scaled.clone())).chain(std::iter::once(bias))
+    }
+}
+
+/// A vector of the model's length, in pieces, to which others are added: one of them is held beside it at a time.
+#[derive(Default)]
+struct Sums(Vec<Tensor<2>>);
+
+impl Sums {
+    fn add(&mut self, pieces: impl Iterator<Item = Tensor<2>>) {
+        let mut before = std::mem::take(&mut self.0).into_iter();
+        let sum = |piece| match before.next() {
+            Some(sum) => sum + piece,
+            None => piece,
+        };
+        self.0 = pieces.map(sum).collect();
+    }
+
+    fn over(self, rows: usize, length: usize) -> Result<Vec<f32>, ModelError> {
+        let mut mean = Vec::with_capacity(length);
+        self.0.into_iter().try_for_each(|piece| append(&mut mean, piece))?;
+        // To add zero takes its sign from a zero.
+        mean.iter_mut().for_each(|v| *v = ((0.0 + f64::from(*v)) / rows as f64) as f32);
+        Ok(mean)
     }
 }
 

@@ -2,11 +2,11 @@ use std::fmt;
 
 use almoner_protocol::spec::ModelSpec;
 
-use crate::net::{Net, to_device, to_host};
+use crate::net::{Net, append, to_device};
 use crate::{ComputeDevice, Dataset, Metrics, ModelError, Network};
 
-/// Rows per forward pass: bounds the memory of an evaluation, whatever the data.
-pub(crate) const CHUNK: usize = 1024;
+/// A layer's output, and that of the layer before.
+const KEPT: usize = 2;
 
 /// A model with its weights on a device.
 #[derive(Clone)]
@@ -48,8 +48,8 @@ impl Model {
         let device = self.device.plain();
         let net = Net::build(&self.network, &self.flat, &device);
         let mut logits = Vec::with_capacity(data.rows());
-        for rows in data.x().chunks(CHUNK * data.features()) {
-            logits.extend(to_host(net.forward(to_device(rows.to_vec(), data.features(), &device)))?);
+        for rows in data.x().chunks(self.network.rows_at_once(KEPT) * data.features()) {
+            append(&mut logits, net.forward(to_device(rows.to_vec(), data.features(), &device)))?;
         }
         Ok(logits)
     }

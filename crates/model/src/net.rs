@@ -62,14 +62,14 @@ impl Net {
         })
     }
 
-    /// The parameters in flat order.
-    pub(crate) fn flat(&self) -> Result<Vec<f32>, ModelError> {
-        let mut flat = Vec::new();
-        for layer in &self.layers {
+    /// The parameters in flat order. Taken out one by one, so that no more than one of them is there twice.
+    pub(crate) fn into_flat(self, parameters: usize) -> Result<Vec<f32>, ModelError> {
+        let mut flat = Vec::with_capacity(parameters);
+        for layer in self.layers {
             let Layer::Linear(linear) = layer else { continue };
-            flat.extend(to_host(linear.weight.val())?);
-            if let Some(bias) = &linear.bias {
-                flat.extend(to_host(bias.val())?);
+            append(&mut flat, linear.weight.into_value())?;
+            if let Some(bias) = linear.bias {
+                append(&mut flat, bias.into_value())?;
             }
         }
         Ok(flat)
@@ -87,9 +87,10 @@ pub(crate) fn to_device(values: Vec<f32>, columns: usize, device: &Device) -> Te
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
-/// A tensor's values, row by row.
-pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
+/// Appends a tensor's values, row by row.
+pub(crate) fn append<const D: usize>(values: &mut Vec<f32>, tensor: Tensor<D>) -> Result<(), ModelError> {
     // A GPU reports here whatever failed since it was last read.
     let data = tensor.try_into_data().map_err(|e| ModelError::Backend(e.to_string()))?;
-    data.try_into_vec::<f32>().map_err(|e| ModelError::Backend(format!("{e:?}")))
+    values.extend_from_slice(data.as_slice::<f32>().map_err(|e| ModelError::Backend(format!("{e:?}")))?);
+    Ok(())
 }

@@ -3,6 +3,11 @@ use almoner_protocol::spec::{LayerSpec, ModelSpec};
 
 use crate::ModelError;
 
+/// Rows at once when the layers are narrow.
+const MAX_ROWS: usize = 1024;
+/// What a small model's layers may take: 16 MiB.
+const FEW_FLOATS: usize = 1 << 22;
+
 /// A checked layer list: sizes chain, and the last layer is linear with one output, the logit.
 ///
 /// Burn panics on shapes that do not fit, so nothing reaches it unchecked.
@@ -57,6 +62,13 @@ impl Network {
             LayerSpec::Linear { inputs, outputs } => Some((at, inputs as usize, outputs as usize)),
             LayerSpec::Relu => None,
         })
+    }
+
+    /// How many rows go through at once, where `kept` tensors of a layer's size are held at a time: what they take is
+    /// bounded, whatever the data, and by no more than the model itself where that is large.
+    pub(crate) fn rows_at_once(&self, kept: usize) -> usize {
+        let of_a_row: usize = self.linears().map(|(_, _, outputs)| outputs).sum();
+        (self.parameters.max(FEW_FLOATS) / of_a_row.saturating_mul(kept)).clamp(1, MAX_ROWS)
     }
 
     pub(crate) fn check_flat(&self, got: usize) -> Result<(), ModelError> {

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use burn::tensor::activation::log_sigmoid;
 
 use crate::net::{Net, to_device};
-use crate::{BatchOrder, Batches, ComputeDevice, Dataset, Model, ModelError};
+use crate::{BatchOrder, Batches, ComputeDevice, Dataset, Model, ModelError, Network};
 
 /// One round of local training: plain SGD on the mean binary cross-entropy of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,7 +44,7 @@ pub fn train(
     let Model { network, flat, device } = Model::build(spec, flat, device)?;
     let net = Net::build(&network, &flat, &device.recording());
     drop(flat);
-    step(net, network.inputs(), &device, data, plan, round, &mut |_| {})
+    step(net, &network, &device, data, plan, round, &mut |_| {})
 }
 
 /// [`train`] with a call after each step (its number in the round, from 1), for progress bars.
@@ -56,19 +56,19 @@ pub fn train_observed(
     after_step: &mut dyn FnMut(u32),
 ) -> Result<Vec<f32>, ModelError> {
     let net = Net::build(&model.network, &model.flat, &model.device.recording());
-    step(net, model.network.inputs(), &model.device, data, plan, round, after_step)
+    step(net, &model.network, &model.device, data, plan, round, after_step)
 }
 
 fn step(
     mut net: Net,
-    inputs: usize,
+    network: &Network,
     device: &ComputeDevice,
     data: &Dataset,
     plan: &TrainPlan,
     round: u64,
     after_step: &mut dyn FnMut(u32),
 ) -> Result<Vec<f32>, ModelError> {
-    data.check_features(inputs)?;
+    data.check_features(network.inputs())?;
     let mut batches = Batches::from_step(plan.order, data.rows(), plan.batch, first_step(plan, round)?)?;
     let device = device.recording();
     let mut sgd = SgdConfig::new().init();
@@ -81,7 +81,7 @@ fn step(
         net = sgd.step(plan.learning_rate, net, gradients);
         after_step(step);
     }
-    let flat = net.flat()?;
+    let flat = net.into_flat(network.parameters())?;
     match flat.iter().all(|v| v.is_finite()) {
         true => Ok(flat),
         false => Err(ModelError::Diverged),

@@ -1,6 +1,6 @@
 //! The one-pass per-example clipping against a loop over the examples.
 
-use almoner_model::{Dataset, ModelError, initial_weights, per_example_clipped_gradient};
+use almoner_model::{BatchOrder, Dataset, ModelError, TrainPlan, initial_weights, per_example_clipped_gradient, train};
 use almoner_protocol::spec::ModelSpec;
 
 use crate::support::{cpu, made_up, mlp};
@@ -51,6 +51,20 @@ fn equals_the_loop_for_logistic_regression() {
 fn equals_the_loop_for_perceptrons_and_across_chunks() {
     check(&[30, 16, 1], 50, 1.5);
     check(&[6, 9, 5, 1], 1100, 1.0);
+}
+
+/// So wide that few rows go through at once, and the gradient is worked out in pieces.
+#[test]
+fn of_a_wide_model_it_is_what_a_step_takes_off() {
+    let spec = mlp(&[4, 300_000, 1]);
+    let flat = initial_weights(&spec, [3; 32]).unwrap();
+    let data = made_up(5, 4, 8);
+    let plan = TrainPlan { learning_rate: 1.0, batch: 5, steps: 1, order: BatchOrder::File };
+    let stepped = train(&spec, flat.clone(), &data, &plan, 1, &cpu()).unwrap();
+    let gradient = gradient(&spec, &flat, &data, NONE);
+    let difference: Vec<f32> = flat.iter().zip(stepped).zip(&gradient).map(|((f, s), g)| f - s - g).collect();
+    let relative = norm(&difference) / norm(&gradient);
+    assert!(relative < 1e-4, "{relative:.1e}");
 }
 
 #[test]
