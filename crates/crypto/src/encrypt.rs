@@ -83,7 +83,7 @@ impl fmt::Debug for Ciphertext {
 pub fn encrypt_update(
     seed: &EpochSeed,
     secret: Secret,
-    update: &[i32],
+    update: &[impl Copy + Into<i32>],
     params: &Params,
     rng: &mut impl CryptoRng,
 ) -> Result<Ciphertext> {
@@ -123,7 +123,7 @@ impl Encryptor {
     /// Encrypts the next block; a message shorter than a block is zero behind its end.
     pub fn next_block(
         &mut self,
-        message: &[i32],
+        message: &[impl Copy + Into<i32>],
         rng: &mut impl CryptoRng,
         out: &mut [u8; DATA_BLOCK_BYTES],
     ) -> Result<()> {
@@ -151,8 +151,8 @@ impl Encryptor {
 }
 
 /// Compares every coefficient before it answers, so that time does not tell which one was too large.
-fn check_range(update: &[i32], params: &Params) -> Result<()> {
-    let bad = |m: &i32| m.unsigned_abs() > params.update_max;
+fn check_range<M: Copy + Into<i32>>(update: &[M], params: &Params) -> Result<()> {
+    let bad = |m: &M| (*m).into().unsigned_abs() > params.update_max;
     if widest(
         #[inline(always)]
         || update.iter().fold(false, |any, m| any | bad(m)),
@@ -199,7 +199,7 @@ impl Scratch {
     }
 
     /// The same with the message, low bits dropped.
-    fn write_data(&mut self, message: &[i32], delta: u64, out: &mut [u8; DATA_BLOCK_BYTES]) {
+    fn write_data(&mut self, message: &[impl Copy + Into<i32>], delta: u64, out: &mut [u8; DATA_BLOCK_BYTES]) {
         widest(
             #[inline(always)]
             || self.write_words(message, delta, out),
@@ -207,11 +207,11 @@ impl Scratch {
     }
 
     #[inline(always)]
-    fn write_words(&mut self, message: &[i32], delta: u64, out: &mut [u8; DATA_BLOCK_BYTES]) {
+    fn write_words(&mut self, message: &[impl Copy + Into<i32>], delta: u64, out: &mut [u8; DATA_BLOCK_BYTES]) {
         // A multiplication by Δ, a power of two. |Δ·m| ≤ q/2 by `Params`.
         let shift = delta.trailing_zeros();
         for (w, &m) in self.words.iter_mut().zip(message) {
-            *w = w.wrapping_add((i64::from(m) << shift) as u64);
+            *w = w.wrapping_add((i64::from(m.into()) << shift) as u64);
         }
         let words = self.words.as_chunks::<4>().0.iter();
         let noise = self.noise.values().as_chunks::<4>().0;

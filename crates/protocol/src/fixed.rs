@@ -1,6 +1,6 @@
 //! Fixed point: f32 training on one side, integers that everybody computes alike on the other.
 //!
-//! The base model is authoritative as i32 with `frac_bits`; an update is an i32 vector in units of
+//! The base model is authoritative as i32 with `frac_bits`; an update is an i16 vector in units of
 //! `2^-update_bits`, bounded coordinate by coordinate and in its L2 norm, and the next model is integer FedAvg.
 
 use std::fmt;
@@ -18,13 +18,13 @@ pub const MAX_LEARNING_RATE_TERM: u64 = 1 << 32;
 /// A hospital's update in the clear. It never leaves the site, and never prints.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Update {
-    values: Vec<i32>,
+    values: Vec<i16>,
     norm_class: u8,
     clipped: bool,
 }
 
 impl Update {
-    pub fn values(&self) -> &[i32] {
+    pub fn values(&self) -> &[i16] {
         &self.values
     }
 
@@ -64,7 +64,7 @@ pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
             for (value, delta) in values.iter_mut().zip(delta) {
                 let near = round_i32(limited(f64::from(*delta) * unit, FAR));
                 clipped |= near > bound || near < -bound;
-                *value = near.clamp(-bound, bound);
+                *value = near.clamp(-bound, bound) as i16;
             }
             clipped
         },
@@ -101,8 +101,8 @@ fn limited(value: f64, bound: f64) -> f64 {
 }
 
 /// `Σu²`; coordinates are below 2^15 and vectors below 2^26, so 64 bits hold it.
-fn norm_squared(values: &[i32]) -> u128 {
-    let square = |value: &i32| u64::from(value.unsigned_abs().wrapping_pow(2));
+fn norm_squared(values: &[i16]) -> u128 {
+    let square = |value: &i16| u64::from(u32::from(value.unsigned_abs()).wrapping_pow(2));
     widest(
         #[inline(always)]
         || values.iter().fold(0u64, |sum, value| sum.wrapping_add(square(value))),
@@ -111,7 +111,7 @@ fn norm_squared(values: &[i32]) -> u128 {
 }
 
 /// Shrinks towards zero by the rational `C/⌈‖u‖⌉`, so that `Σu² ≤ C²` holds in integers. Values are below 2^15.
-fn clip(values: &mut [i32], bound: u64) -> bool {
+fn clip(values: &mut [i16], bound: u64) -> bool {
     let squared = norm_squared(values);
     if squared <= u128::from(bound).pow(2) {
         return false;
@@ -126,10 +126,10 @@ fn clip(values: &mut [i32], bound: u64) -> bool {
             for value in values {
                 // Below 2^43, and whole. A quotient that is not whole is further than 2^-28 from whole ones, which is more
                 // than half a unit of its last place: rounded, it has the same floor.
-                let quotient = f64::from(value.wrapping_abs()) * bound / norm;
+                let quotient = f64::from(value.unsigned_abs()) * bound / norm;
                 let near = round_even(quotient);
                 let floor = round_i32(if near > quotient { near - 1.0 } else { near });
-                *value = if *value < 0 { floor.wrapping_neg() } else { floor };
+                *value = if *value < 0 { floor.wrapping_neg() } else { floor } as i16;
             }
         },
     );

@@ -55,12 +55,12 @@ pub(crate) fn uniform(rng: &mut impl Rng) -> u64 {
 }
 
 /// SHA-256 of the update as big-endian 32-bit words.
-pub fn update_digest(update: &[i32]) -> [u8; 32] {
+pub fn update_digest(update: &[impl Copy + Into<i32>]) -> [u8; 32] {
     let mut h = Sha256::new();
     let mut bytes = [0; 4096];
     for chunk in update.chunks(bytes.len() / 4) {
         for (m, b) in chunk.iter().zip(bytes.as_chunks_mut::<4>().0) {
-            *b = m.to_be_bytes();
+            *b = (*m).into().to_be_bytes();
         }
         h.update(&bytes[..4 * chunk.len()]);
     }

@@ -12,7 +12,7 @@ use crate::values::{array, bytes, digest, generator, hex, items, number, pack, s
 
 /// The secret of an upload, drawn as an upload draws it.
 pub(crate) fn draw(v: &Value) -> Secret {
-    Secret::draw(&array(&v["os_randomness"]), &array(&v["ctx"]), &update_digest(&signed(&v["update"])))
+    Secret::draw(&array(&v["os_randomness"]), &array(&v["ctx"]), &update_digest(&signed::<i32>(&v["update"])))
 }
 
 pub(crate) fn ciphertext(v: &Value) -> Result<Ciphertext> {
@@ -32,7 +32,7 @@ fn secret_words(secret: &Secret) -> Vec<u64> {
 pub(crate) fn encrypt(v: &Value) -> Result<Value> {
     let c = ciphertext(v)?;
     Ok(json!({
-        "update_digest": hex(&update_digest(&signed(&v["update"]))),
+        "update_digest": hex(&update_digest(&signed::<i32>(&v["update"]))),
         "secret": digest(&secret_words(&draw(v))),
         "data_length": c.data.len(),
         "data_first_words": hex(&c.data[..24]),

@@ -89,7 +89,7 @@ proptest! {
         let update = quantise(&delta, &scale).unwrap();
         let bound = declared_norm(scale.clip, update.norm_class()).unwrap();
         prop_assert!(norm_squared(update.values()) <= u128::from(bound).pow(2));
-        prop_assert!(update.values().iter().all(|u| u.unsigned_abs() <= u32::from(scale.update_max)));
+        prop_assert!(update.values().iter().all(|u| u.unsigned_abs() <= scale.update_max));
         if update.norm_class() + 1 < NORM_CLASSES {
             let next = declared_norm(scale.clip, update.norm_class() + 1).unwrap();
             prop_assert!(norm_squared(update.values()) > u128::from(next).pow(2));
