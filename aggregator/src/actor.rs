@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use almoner_proto::{
-    Job, JobKind, Kinded, LeaseRequest, Outage, WireError, aggregators_client, is_from_peer, kind_of, result_messages,
-    timely, wire,
+    Job, Kinded, LeaseRequest, Outage, WireError, aggregators_client, is_from_peer, kind_of, result_messages, timely,
+    wire,
 };
 use almoner_store::Store;
 use bytes::Bytes;
@@ -75,13 +75,6 @@ async fn work(worker: String, lane: usize, parts: Parts) {
     }
 }
 
-fn name(kind: &JobKind) -> &'static str {
-    match kind {
-        JobKind::Read { .. } => "read",
-        JobKind::Open { .. } => "open",
-    }
-}
-
 /// One lease; whether there was work.
 async fn turn(
     client: &mut AggregatorsClient<Channel>,
@@ -91,13 +84,12 @@ async fn turn(
     let request = LeaseRequest { worker: worker.to_owned() };
     let reply = client.lease(timely::<wire::LeaseRequest>(request)).await?.into_inner();
     let Some(job) = Job::from_wire(reply)? else { return Ok(false) };
-    almoner_failpoint::reached(|| format!("leased:{}", name(&job.kind)));
+    almoner_failpoint::reached(|| "leased".to_owned());
     let started = tokio::time::Instant::now();
     let result = perform(&job, store).await?;
-    almoner_failpoint::reached(|| format!("done:{}", name(&job.kind)));
+    almoner_failpoint::reached(|| "done".to_owned());
     tracing::debug!(
         lease = job.lease,
-        kind = ?job.kind,
         first_block = job.first_block,
         blocks = job.blocks,
         uploads = job.uploads.len(),

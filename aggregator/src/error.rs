@@ -18,9 +18,6 @@ pub enum AggregatorError {
     Upload { participant: Address, source: CryptoError },
     #[error("direction list: {0}")]
     Directions(&'static str),
-    /// The secret in the job does not open the sum it names.
-    #[error("the sum does not open: {0}")]
-    Opening(CryptoError),
     #[error("job: {0}")]
     Job(&'static str),
     #[error("a computation was stopped before it finished")]
@@ -49,7 +46,7 @@ impl Kinded for AggregatorError {
                 Blame::Retry => ErrorKind::SOON,
                 Blame::Ours => ErrorKind::Internal,
             },
-            Self::Upload { .. } | Self::Directions(_) | Self::Opening(_) | Self::Job(_) => ErrorKind::PeerFault,
+            Self::Upload { .. } | Self::Directions(_) | Self::Job(_) => ErrorKind::PeerFault,
             Self::Stopped => ErrorKind::Internal,
         }
     }

@@ -1,13 +1,12 @@
 //! One job: a block range, and what to compute over it. Reading waits, computing runs on a blocking thread.
 
 mod directions;
-mod open;
 mod range;
 mod read;
 #[cfg(test)]
 mod tests;
 
-use almoner_proto::{Job, JobKind};
+use almoner_proto::Job;
 use almoner_protocol::DROP_BITS;
 use almoner_store::Store;
 use bytes::Bytes;
@@ -16,16 +15,12 @@ use crate::AggregatorError;
 
 pub use range::RangeReader;
 
-/// Does a job; the result has the shape that the `.proto` file gives for its kind.
+/// Does a job; the result has the shape that the `.proto` file gives.
 pub async fn perform(job: &Job, store: &dyn Store) -> Result<Bytes, AggregatorError> {
     if u32::from(job.drop_bits) != u32::from(DROP_BITS) {
         return Err(AggregatorError::Job("other words than 6-byte ones"));
     }
-    let reader = RangeReader::new(job, store);
-    match &job.kind {
-        JobKind::Read { directions } => read::read(job, &reader, directions.as_deref()).await,
-        JobKind::Open { sum, secret, update_max } => open::open(job, store, sum, secret, *update_max).await,
-    }
+    read::read(job, &RangeReader::new(job, store)).await
 }
 
 /// Runs a computation where blocking is allowed.

@@ -35,7 +35,7 @@ use crate::ingress::{Ingress, Reply};
 use crate::jobs::JobBoard;
 use crate::notice::Notices;
 use crate::run::Clock;
-use crate::work::{RoundFacts, Work};
+use crate::work::{Look, RoundFacts};
 use crate::{CoordinatorConfig, CoordinatorError, Progress};
 use reading::Seen;
 use waiting::Stands;
@@ -83,7 +83,7 @@ pub(crate) struct Actor {
     current: Option<Current>,
     /// A round on chain that this journal, being a copy, does not know: it is ended, and nothing is said in it.
     stray: Option<At>,
-    jobs: JobBoard<Work, Bytes>,
+    jobs: JobBoard<Look, Bytes>,
     /// Of the uploads of the round in hand.
     seen: Option<Seen>,
     lease_waiters: VecDeque<Reply<Job>>,

@@ -1,10 +1,11 @@
 //! Sums and models as files of the store, written and read a piece at a time: the coordinator holds no whole model.
 
+use almoner_crypto::encrypt::WIDE_BLOCK_BYTES;
 use almoner_crypto::ring::N;
 use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind};
 use almoner_protocol::round::Posting;
 use almoner_protocol::spec::ModelSpec;
-use almoner_protocol::{B256, Bytes, ModelHasher, ServerStep, model_header, step_model};
+use almoner_protocol::{B256, Bytes, ModelHasher, SumOpening, model_header};
 use almoner_store::{Cid, CidHasher, Incoming, Layout, Store};
 
 use crate::CoordinatorError;
@@ -39,33 +40,40 @@ pub(crate) async fn keep_sum(store: &dyn Store, ranges: Vec<(BlockRange, Bytes)>
     Ok(Posting { root, cid })
 }
 
-/// Keeps the model that follows from a base and the opened sums of all ranges.
+/// Keeps the model that follows from a base and a sum that opens; and the blocks of it that moved nothing.
 pub(crate) async fn keep_next(
     store: &dyn Store,
     spec: &ModelSpec,
     base: &Base,
-    step: ServerStep,
-    ranges: Vec<(BlockRange, Bytes)>,
-) -> Result<Posting, CoordinatorError> {
+    sum: &[u8],
+    opening: SumOpening,
+) -> Result<(Posting, Vec<u32>), CoordinatorError> {
     let file = File::of(store, spec, base)?;
+    let sum = almoner_store::cid_from_bytes(sum)?;
+    let read = async |first: usize| {
+        if first >= file.parameters {
+            return Ok(Default::default());
+        }
+        let blocks = file.parameters.saturating_sub(first).min(PIECE).div_ceil(N);
+        let [at, length] = [first / N, blocks].map(|blocks| (blocks * WIDE_BLOCK_BYTES) as u64);
+        let sums = async { Ok::<_, CoordinatorError>(store.range(&sum, at, length).await?) };
+        tokio::try_join!(file.read(first, PIECE), sums)
+    };
     let mut incoming = store.incoming();
     incoming.write(&file.header)?;
-    let mut next = Next { incoming, root: ModelHasher::new(), bytes: Vec::new() };
-    for (range, sums) in ranges {
-        let mut values = file.read(range.first as usize * N, range.blocks as usize * N).await?;
-        next = blocking(move || {
-            let sums = words(&sums, values.len());
-            step_model(&mut values, &sums, step)?;
-            next.write(&values)?;
-            Ok(next)
-        })
-        .await?;
+    let mut next = Next { opening, incoming, root: ModelHasher::new(), bytes: Vec::new() };
+    let mut piece = read(0).await?;
+    for first in (0..file.parameters).step_by(PIECE) {
+        let (values, sums) = piece;
+        // The next piece is read while this one is opened.
+        let (opened, ahead) = tokio::join!(blocking(move || next.take(values, &sums)), read(first + PIECE));
+        (next, piece) = (opened?, ahead?);
     }
     let (root, incoming) = (next.root.finish(), next.incoming);
     let whole = blocking(move || Ok(incoming.finish()?)).await?;
     let cid = Bytes::from(whole.cid().to_bytes());
     store.keep(vec![whole]).await?;
-    Ok(Posting { root, cid })
+    Ok((Posting { root, cid }, next.opening.zeroed_blocks().to_vec()))
 }
 
 /// Reads a model and says whether it is the one with the base's root.
@@ -87,17 +95,20 @@ pub(crate) async fn is_base(store: &dyn Store, spec: &ModelSpec, base: &Base) ->
 }
 
 struct Next {
+    opening: SumOpening,
     incoming: Incoming,
     root: ModelHasher,
     bytes: Vec<u8>,
 }
 
 impl Next {
-    fn write(&mut self, values: &[i32]) -> Result<(), CoordinatorError> {
-        self.root.update(values);
+    fn take(mut self, mut values: Vec<i32>, sums: &[u8]) -> Result<Self, CoordinatorError> {
+        self.opening.take(&mut values, sums)?;
+        self.root.update(&values);
         self.bytes.clear();
         values.iter().for_each(|value| self.bytes.extend_from_slice(&value.to_le_bytes()));
-        Ok(self.incoming.write(&self.bytes)?)
+        self.incoming.write(&self.bytes)?;
+        Ok(self)
     }
 }
 
@@ -128,11 +139,6 @@ fn bytes_of(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// The first `count` of a range's opened sums.
-fn words(sums: &[u8], count: usize) -> Vec<i64> {
-    sums.as_chunks::<4>().0.iter().take(count).map(|word| i32::from_be_bytes(*word).into()).collect()
-}
-
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CoordinatorError> + Send + 'static,
 ) -> Result<T, CoordinatorError> {
@@ -141,13 +147,23 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use almoner_crypto::encrypt::CHECK_BYTES;
+    use almoner_crypto::encrypt::{
+        CHECK_BYTES, DATA_BLOCK_BYTES, Params, Secret, encrypt_update, noise_rng, update_digest,
+    };
+    use almoner_crypto::matrix::EpochSeed;
+    use almoner_crypto::share::{AnswerVec, deal, weighted_sum};
+    use almoner_crypto::sum::{CheckSum, SumBlock};
     use almoner_crypto::tree::vector_root;
     use almoner_protocol::spec::LayerSpec;
-    use almoner_protocol::{decode_model, encode_model, model_root, next_model};
+    use almoner_protocol::types::{AdmitItem, Descriptor};
+    use almoner_protocol::{AdmitVerdict, ServerStep, decode_model, encode_model, model_root, next_model};
     use almoner_store::MemoryStore;
 
     use super::*;
+
+    const SEED: [u8; 32] = [9; 32];
+    const DELTA: u64 = 1 << 18;
+    const UPDATE_MAX: u16 = 500;
 
     fn ranges(words: usize, word: usize, behind: &[(u32, usize)]) -> Vec<(BlockRange, Bytes)> {
         let blocks = words.div_ceil(N) as u32;
@@ -172,6 +188,25 @@ mod tests {
         assert!(store.get(&cid, 1 << 30).await.unwrap() == expected);
     }
 
+    /// The data sums of one upload of weight 3 and its check sums, and the secret that opens them.
+    fn summed(update: &[i32]) -> (Vec<u8>, AnswerVec) {
+        let (os, ctx, digest) = ([1; 32], [2; 32], update_digest(update));
+        let mut rng = noise_rng(&os, &ctx, &digest);
+        let secret = Secret::draw(&os, &ctx, &digest);
+        let share = deal(&secret, 1, 1, &mut rng).unwrap();
+        let params = Params::new(DELTA, UPDATE_MAX.into()).unwrap();
+        let ciphertext = encrypt_update(&EpochSeed(SEED), secret, update, &params, &mut rng).unwrap();
+        let mut check = CheckSum::new();
+        check.add(&ciphertext.check, 3).unwrap();
+        let blocks = ciphertext.data.chunks(DATA_BLOCK_BYTES).flat_map(|block| {
+            let mut sum = SumBlock::new();
+            sum.add(block, 3).unwrap();
+            sum.words().to_vec()
+        });
+        let words = blocks.chain(check.words().to_vec());
+        (words.flat_map(u64::to_be_bytes).collect(), weighted_sum(&[(3, &share[0])]))
+    }
+
     #[tokio::test]
     async fn a_model_made_in_pieces_is_the_one_made_at_once() {
         let store = MemoryStore::new();
@@ -182,18 +217,33 @@ mod tests {
         let mut base = Base { parent_ctx: B256::ZERO, root: model_root(&values), cid: cid.to_bytes().into() };
         assert!(is_base(&store, &spec, &base).await.unwrap());
 
-        let ranges = ranges(parameters, 4, &[(0, 256), (256, 44)]);
-        let step = ServerStep { frac_bits: 24, update_bits: 15, lr_num: 1, lr_den: 1, weight_total: 1000 };
-        let sums: Vec<i64> =
-            ranges.iter().flat_map(|(range, bytes)| words(bytes, range.blocks as usize * N)).take(parameters).collect();
+        let update: Vec<i32> = (0..parameters as i32).map(|i| i.wrapping_mul(31) % 500).collect();
+        let (mut sum, secret) = summed(&update);
+        // A block that is no sum of anything.
+        sum[17 * WIDE_BLOCK_BYTES..][..WIDE_BLOCK_BYTES].fill(1);
+        let mut descriptor = Descriptor { lrNum: 1, lrDen: 1, ..Descriptor::default() };
+        descriptor.scale.delta = DELTA;
+        descriptor.scale.updateMax = UPDATE_MAX;
+        (descriptor.scale.fracBits, descriptor.scale.updateBits) = (24, 15);
+        let admitted = [AdmitItem { class: 3, verdict: AdmitVerdict::Admitted.number(), ..AdmitItem::default() }];
+        let opening = |secret, checks| SumOpening::new(&descriptor, EpochSeed(SEED), &admitted, secret, checks);
+        let check = &sum[300 * WIDE_BLOCK_BYTES..];
+        let none = AnswerVec::from_bytes(&[0; WIDE_BLOCK_BYTES]).unwrap();
+        assert!(opening(none, check).is_err());
+
+        let sums = update.iter().map(|value| 3 * i64::from(*value)).enumerate();
+        let sums: Vec<i64> = sums.map(|(at, value)| if at / N == 17 { 0 } else { value }).collect();
+        let step = ServerStep { frac_bits: 24, update_bits: 15, lr_num: 1, lr_den: 1, weight_total: 3 };
         let expected = next_model(&values, &sums, step).unwrap();
-        let posting = keep_next(&store, &spec, &base, step, ranges).await.unwrap();
-        assert_eq!(posting.root, model_root(&expected));
-        let cid = almoner_store::cid_from_bytes(&posting.cid).unwrap();
+        let cid = store.put(sum.clone().into()).await.unwrap().to_bytes();
+        let opened = keep_next(&store, &spec, &base, &cid, opening(secret, check).unwrap()).await.unwrap();
+        assert_eq!(opened.1, [17]);
+        assert_eq!(opened.0.root, model_root(&expected));
+        let cid = almoner_store::cid_from_bytes(&opened.0.cid).unwrap();
         let file = store.get(&cid, 1 << 30).await.unwrap();
         assert!(decode_model(&spec, &file).unwrap() == expected);
 
-        base.root = posting.root;
+        base.root = opened.0.root;
         assert!(!is_base(&store, &spec, &base).await.unwrap());
     }
 }

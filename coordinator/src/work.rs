@@ -1,11 +1,11 @@
-//! What aggregators are asked to do in a round, and how the results of their block ranges become one answer.
+//! What aggregators are asked to look at in a round, and how the results of their block ranges become one answer.
 
 use almoner_crypto::encrypt::CHECK_BYTES;
 use almoner_crypto::matrix;
 use almoner_crypto::ring::{N, Q};
 use almoner_crypto::score::{Direction, finish_inner};
 use almoner_crypto::tree::{self, Hash};
-use almoner_proto::{Job, JobKind, JobUpload};
+use almoner_proto::{Job, JobUpload};
 use almoner_protocol::round::InnerRow;
 use almoner_protocol::types::{LockItem, VerdictItem};
 use almoner_protocol::{AuditVerdict, B256, Bytes};
@@ -26,20 +26,12 @@ pub(crate) struct RoundFacts {
     pub(crate) epoch_seed: [u8; 32],
     pub(crate) delta: u64,
     pub(crate) drop_bits: u8,
-    pub(crate) update_max: u16,
 }
 
 impl RoundFacts {
     pub(crate) fn blocks(&self) -> u32 {
         self.parameters.div_ceil(N as u32)
     }
-}
-
-/// One piece of work over all blocks.
-#[derive(Clone, Debug)]
-pub(crate) enum Work {
-    Read(Look),
-    Open { sum: Bytes, secret: Vec<u64>, members: Vec<u16>, uploads: Vec<(LockItem, u16)> },
 }
 
 /// What of the uploads is to be seen.
@@ -51,19 +43,15 @@ pub(crate) struct Look {
     pub(crate) entries: Vec<Bytes>,
 }
 
-/// What it comes to.
+/// What was seen.
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    Read {
-        look: Look,
-        verdicts: Vec<VerdictItem>,
-        /// One per upload, also of those that are not held.
-        inners: Vec<InnerRow>,
-        /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
-        sums: Vec<(BlockRange, Bytes)>,
-    },
-    /// The opened sums of each range, 4 bytes a coefficient, then a flag a block.
-    Opened { members: Vec<u16>, sums: Vec<(BlockRange, Bytes)>, bad_blocks: Vec<u32> },
+pub(crate) struct Looked {
+    pub(crate) look: Look,
+    pub(crate) verdicts: Vec<VerdictItem>,
+    /// One per upload, also of those that are not held.
+    pub(crate) inners: Vec<InnerRow>,
+    /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
+    pub(crate) sums: Vec<(BlockRange, Bytes)>,
 }
 
 impl Look {
@@ -76,59 +64,33 @@ impl Look {
         self.uploads.len() * self.row()
     }
 
-    fn finish(self, results: &[(BlockRange, Bytes)], facts: &RoundFacts) -> Result<Outcome, CoordinatorError> {
-        let verdicts = verdicts(&self, results, facts)?;
-        let inners = inners(&self, results);
-        let sums = results.iter().map(|(range, bytes)| (*range, bytes.slice(self.rows()..))).collect();
-        Ok(Outcome::Read { look: self, verdicts, inners, sums })
-    }
-}
-
-impl Work {
     pub(crate) fn job(&self, lease: u64, range: BlockRange, facts: &RoundFacts) -> Job {
-        let (kind, uploads) = match self {
-            Self::Read(look) => (JobKind::Read { directions: look.directions.clone().map(Into::into) }, &look.uploads),
-            Self::Open { sum, secret, uploads, .. } => {
-                let update_max = facts.update_max;
-                (JobKind::Open { sum: sum.clone().into(), secret: secret.clone(), update_max }, uploads)
-            }
-        };
-        let uploads = uploads.iter().map(|(item, weight)| job_upload(item, *weight)).collect();
         Job {
             lease,
-            kind,
             first_block: range.first,
             blocks: range.blocks,
             parameters: facts.parameters,
-            epoch_seed: facts.epoch_seed,
-            delta: facts.delta,
             drop_bits: facts.drop_bits,
-            uploads,
+            uploads: self.uploads.iter().map(|(item, weight)| job_upload(item, *weight)).collect(),
+            directions: self.directions.clone().map(Into::into),
         }
     }
 
     /// Bytes of one range's result, exactly.
     pub(crate) fn result_length(&self, range: BlockRange) -> usize {
-        let blocks = range.blocks as usize;
-        match self {
-            Self::Read(look) => look.rows() + 8 * N * blocks + if range.first == 0 { CHECK_BYTES } else { 0 },
-            Self::Open { .. } => (4 * N + 1) * blocks,
-        }
+        self.rows() + 8 * N * range.blocks as usize + if range.first == 0 { CHECK_BYTES } else { 0 }
     }
 
     /// Puts the ranges together; their lengths were checked when they came.
     pub(crate) fn finish(
         self,
-        results: Vec<(BlockRange, Bytes)>,
+        results: &[(BlockRange, Bytes)],
         facts: &RoundFacts,
-    ) -> Result<Outcome, CoordinatorError> {
-        match self {
-            Self::Read(look) => look.finish(&results, facts),
-            Self::Open { members, .. } => {
-                let bad_blocks = bad_blocks(&results);
-                Ok(Outcome::Opened { members, sums: results, bad_blocks })
-            }
-        }
+    ) -> Result<Looked, CoordinatorError> {
+        let verdicts = verdicts(&self, results, facts)?;
+        let inners = inners(&self, results);
+        let sums = results.iter().map(|(range, bytes)| (*range, bytes.slice(self.rows()..))).collect();
+        Ok(Looked { look: self, verdicts, inners, sums })
     }
 }
 
@@ -198,11 +160,6 @@ fn inners(look: &Look, results: &[(BlockRange, Bytes)]) -> Vec<InnerRow> {
         InnerRow { participant: item.manifest.participant, inner: columns.collect() }
     };
     look.uploads.iter().enumerate().map(row).collect()
-}
-
-fn bad_blocks(results: &[(BlockRange, Bytes)]) -> Vec<u32> {
-    let flags = results.iter().flat_map(|(range, bytes)| (range.first..).zip(&bytes[4 * N * range.blocks as usize..]));
-    flags.filter(|(_, flag)| **flag != 0).map(|(block, _)| block).collect()
 }
 
 /// Root of the epoch's public matrix for this model.

@@ -11,7 +11,7 @@ mod field;
 mod researchers;
 mod sites;
 
-pub use aggregators::{Job, JobKind, JobUpload, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS};
+pub use aggregators::{Job, JobUpload, LeaseRequest, MAX_DIRECTIONS, MAX_UPLOADS};
 pub use artefacts::{
     RoundNotice, StageArtefact, Task, TaskRequest, UploadHeader, UploadOffsetReply, UploadReceipt, WatchRequest,
 };

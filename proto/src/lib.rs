@@ -20,7 +20,7 @@ pub mod wire;
 pub use chunk::{ResultReader, UploadReader, result_messages, upload_messages};
 pub use convert::{
     AcknowledgementsReply, AcknowledgementsRequest, Admission, Amount, ClaimReply, ClaimRequest, CreateReply,
-    CreateRequest, FundRequest, Job, JobKind, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, LoginFinishRequest,
+    CreateRequest, FundRequest, Job, JobUpload, JoinRequest, LaunchRequest, LeaseRequest, LoginFinishRequest,
     LoginStartReply, LoginStartRequest, MAX_DIRECTIONS, MAX_UPLOADS, PromiseRequest, ReadyRequest, RegisterFinishReply,
     RegisterFinishRequest, RegisterStartReply, RegisterStartRequest, RenewReply, RenewRequest, RevealRequest,
     RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signature, Signed, StageAckMessage, StageArtefact,

@@ -17,7 +17,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
@@ -38,6 +38,8 @@ enum Said {
     Acknowledged(Signed<StageAck>),
     /// For the acknowledgements of a stage.
     Asked,
+    /// An answer to the sum, while those are held.
+    AnsweredSum,
 }
 
 /// The chain that a face shows.
@@ -65,6 +67,7 @@ struct Port {
     shown: Mutex<Shown>,
     task: fn(&mut Task),
     said: mpsc::UnboundedSender<Said>,
+    holds_sums: watch::Sender<bool>,
 }
 
 /// Serves a router on a port of its own, for as long as the test runs.
@@ -84,13 +87,24 @@ impl Face {
     /// One that tells sites another task than the coordinator does.
     pub(crate) async fn with_task(url: &str, task: fn(&mut Task)) -> Self {
         let (sender, said) = mpsc::unbounded_channel();
-        let port = Arc::new(Port { behind: channel(url).await, shown: Mutex::default(), task, said: sender });
+        let (behind, holds_sums) = (channel(url).await, watch::Sender::new(false));
+        let port = Arc::new(Port { behind, shown: Mutex::default(), task, said: sender, holds_sums });
         let router = Router::new().fallback(serve).with_state(port.clone());
         Self { url: listen(router).await, port, said }
     }
 
     pub(crate) fn show(&self, shown: Shown) {
         *self.port.shown.lock().unwrap() = shown;
+    }
+
+    /// Whether answers to the sum are held: the coordinator does not know of them until they are held no more.
+    pub(crate) fn hold_sums(&self, held: bool) {
+        self.port.holds_sums.send_replace(held);
+    }
+
+    /// Waits for one that is held.
+    pub(crate) async fn held_sum(&mut self) {
+        self.wait(|said| matches!(said, Said::AnsweredSum).then_some(())).await;
     }
 
     /// Whether the chain that everybody sees is shown.
@@ -135,6 +149,7 @@ async fn serve(State(port): State<Arc<Port>>, request: Request) -> Response {
         Some("Acknowledgements") => unary(request, async move |message| port.acknowledgements(message).await).await,
         Some("Promise") => unary(request, async move |message| port.promise(message).await).await,
         Some("Reveal") => unary(request, async move |message| port.reveal(message).await).await,
+        Some("AnswerSum") => port.sum(request).await,
         _ if path == "/rpc" => port.chain(request).await,
         _ => port.pass(request).await,
     }
@@ -173,6 +188,15 @@ impl Port {
             Ok(response) => response.map(Body::new),
             Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
         }
+    }
+
+    async fn sum(&self, request: Request) -> Response {
+        if *self.holds_sums.borrow() {
+            self.tell(Said::AnsweredSum);
+            // The port has the sender.
+            let _ = self.holds_sums.subscribe().wait_for(|held| !held).await;
+        }
+        self.pass(request).await
     }
 
     async fn chain(&self, request: Request) -> Response {

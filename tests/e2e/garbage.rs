@@ -7,7 +7,7 @@ use almoner_crypto::tree::{kind, vector_root};
 use almoner_participant::Duty;
 use almoner_participant::contribute::Contributed;
 use almoner_participant::fetch::Terms;
-use almoner_proto::{ErrorKind, JobKind, Signed};
+use almoner_proto::{ErrorKind, Signed};
 use almoner_protocol::types::{AdmitItem, ScoreItem, VerdictItem};
 use almoner_protocol::{Address, AdmitVerdict, AuditVerdict, B256, NORM_CLASSES, ScoreVerdict, SolValue, Stage};
 use almoner_store::{Layout, Store, cid_of};
@@ -56,7 +56,6 @@ fn files_off_their_commitment_and_words_out_of_range_are_refused_at_upload() {
         let attacks = async {
             // The round waits for its audit, so every refusal is of a running round.
             let job = worker.lease().await;
-            assert!(matches!(job.kind, JobKind::Read { .. }));
             let terms = rogue.terms(1, Stage::Lock).await;
             let good = rogue.contribution(&terms).await;
             let account = rogue.account();

@@ -1,7 +1,6 @@
 //! What a site sees when the chain moves on while it reads.
 
 use almoner_participant::Duty;
-use almoner_proto::JobKind;
 use almoner_protocol::Stage;
 
 use crate::agent::{Agent, Over};
@@ -36,7 +35,7 @@ fn a_stage_posted_between_two_questions_is_read_again() {
             let contributed = hand.contribution(&terms).await;
             hand.upload(&terms, contributed).await.unwrap();
             // The directions are posted and the verdicts are not: it stands still again.
-            let audit = worker.until(|kind| matches!(kind, JobKind::Read { .. })).await;
+            let audit = worker.lease().await;
             hand.terms(1, Stage::Direction).await;
             let before = Fork::of(&dir, coordinator).await;
             worker.finish(&audit, |_| {}).await;

@@ -4,7 +4,7 @@ use almoner::localnet::RoundReport;
 use almoner_audit::{Kind, Report};
 use almoner_crypto::encrypt::CHECK_BYTES;
 use almoner_crypto::ring::N;
-use almoner_proto::{Job, JobKind};
+use almoner_proto::Job;
 use almoner_protocol::{DROP_BITS, Stage};
 use almoner_store::cid_from_bytes;
 
@@ -17,24 +17,29 @@ const WORD: usize = 5;
 
 /// Adds to one word of every sum, and does everything else as it should be done.
 fn shift(job: &Job, result: &mut [u8], word: usize, by: u64) {
-    if let JobKind::Read { .. } = &job.kind {
-        // Behind the rows: the data words, and those of the check blocks.
-        let words = N * job.blocks as usize + CHECK_BYTES / 8;
-        let at = result.len() - 8 * words + 8 * word;
-        let bytes = &mut result[at..at + 8];
-        let shifted = u64::from_be_bytes(bytes.try_into().unwrap()) + by;
-        bytes.copy_from_slice(&shifted.to_be_bytes());
-    }
+    // Behind the rows: the data words, and those of the check blocks.
+    let words = N * job.blocks as usize + CHECK_BYTES / 8;
+    let at = result.len() - 8 * words + 8 * word;
+    let bytes = &mut result[at..at + 8];
+    let shifted = u64::from_be_bytes(bytes.try_into().unwrap()) + by;
+    bytes.copy_from_slice(&shifted.to_be_bytes());
 }
 
-/// One round with such an aggregator, and what an audit says of it.
-async fn shifted(by: fn(&Job) -> u64) -> (RoundReport, Report, Federation) {
+/// One round with such an aggregator, and what an audit says of it. The shift is a function of Δ.
+async fn shifted(by: fn(u64) -> u64) -> (RoundReport, Report, Federation) {
     let mut federation = Federation::found(4, Aggregator::Own, 1).await;
     let mut worker = Worker::connect(&federation.net.url).await;
     let Federation { net, scenario, .. } = &mut federation;
+    let (ledger, number) = (net.ledger.clone(), net.federation);
+    let shifting = async {
+        let job = worker.lease().await;
+        let delta = ledger.round(number, 1).await.unwrap().unwrap().descriptor.scale.delta;
+        worker.finish(&job, |result| shift(&job, result, WORD, by(delta))).await;
+        match worker.work(|job, result| shift(job, result, WORD, by(delta))).await {}
+    };
     let rounds = tokio::select! {
         rounds = settle(net, scenario, 1, async {}) => rounds,
-        never = worker.work(|job, result| shift(job, result, WORD, by(job))) => match never {},
+        () = shifting => unreachable!(),
     };
     let report = federation.audit().await;
     (rounds.into_iter().next().unwrap(), report, federation)
@@ -53,7 +58,7 @@ async fn names_the_sum(report: &Report, federation: &Federation) {
 fn a_shift_by_exactly_delta_is_named_by_the_audit() {
     let honest = honest();
     run(async {
-        let (round, report, federation) = shifted(|job| job.delta >> DROP_BITS).await;
+        let (round, report, federation) = shifted(|delta| delta >> DROP_BITS).await;
         names_the_sum(&report, &federation).await;
         // It passes every residual and moves exactly one parameter: nobody else could have seen it.
         assert_eq!(report.notes, Vec::<String>::new());
@@ -69,7 +74,7 @@ fn a_shift_by_exactly_delta_is_named_by_the_audit() {
 fn a_wrong_sum_moves_nothing_and_is_named_by_the_audit() {
     let honest = honest();
     run(async {
-        let (round, report, federation) = shifted(|job| job.delta >> (DROP_BITS + 1)).await;
+        let (round, report, federation) = shifted(|delta| delta >> (DROP_BITS + 1)).await;
         names_the_sum(&report, &federation).await;
         // The block's residual is out of bounds, so the block contributes zero: the model stays what it was.
         assert!(report.notes.iter().any(|note| note.contains("moved no parameter")), "{:?}", report.notes);

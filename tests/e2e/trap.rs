@@ -4,7 +4,7 @@
 use almoner_chain::contracts::Rounds::{openCall, readyCall, voidRoundCall};
 use almoner_crypto::seal::MemberKey;
 use almoner_participant::{Duty, Identity, SiteError};
-use almoner_proto::{ErrorKind, JobKind, Kinded, Task};
+use almoner_proto::{ErrorKind, Kinded, Task};
 use almoner_protocol::types::{CommitteeMember, Member, OpenCids, Ready, Validator};
 use almoner_protocol::{
     B256, Bytes, RoundFacts, SolValue, Stage, build_descriptor, encode_list, encode_model, model_root,
@@ -78,7 +78,7 @@ fn a_chain_on_which_another_model_follows_is_refused() {
         let (store, spec) = (net.store.clone(), scenario.spec.clone());
         let traps = async {
             // For one member the chain stands still before the verdicts, so the scores wait for it.
-            let read = worker.until(|kind| matches!(kind, JobKind::Read { .. })).await;
+            let read = worker.lease().await;
             done(&mut slow.site, 1, Duty::AckDirection).await;
             slow_face.show(Shown::Fork(Fork::of(&dir, key(&seeds, "coordinator", 0)).await.devnet));
             worker.finish(&read, |_| {}).await;

@@ -8,14 +8,14 @@ use almoner_chain::contracts::Rounds::{admitCall, postScoresCall};
 use almoner_crypto::ring::Q;
 use almoner_journal::JournalError;
 use almoner_participant::{Duty, SiteError};
-use almoner_proto::{AcknowledgementsReply, AcknowledgementsRequest, ErrorKind, JobKind, Kinded, Signed, wire};
+use almoner_proto::{AcknowledgementsReply, AcknowledgementsRequest, ErrorKind, Kinded, Signed, wire};
 use almoner_protocol::types::{LockItem, ScoreItem, StageAck, transcript};
 use almoner_protocol::{Address, Bytes, ScoreVerdict, SolValue, Stage, encode_list, list_root};
 use almoner_store::Store;
 
 use crate::agent::{Agent, Over};
 use crate::face::{Face, Shown};
-use crate::federation::{Aggregator, Federation, all_done, committee_index, done, read_list, refuses, run, settle};
+use crate::federation::{Aggregator, Federation, committee_index, done, read_list, refuses, run, settle};
 use crate::fork::{Fork, call, reverted};
 use crate::hand::{Hand, Role, key};
 use crate::honest::honest;
@@ -62,7 +62,7 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
         // Two hospitals dial a face each. Both are honest; one will be shown the other set, one later, after a reboot.
         let [firm, fooled] =
             [2, 3].map(|at| Agent::new(&federation, Role::Hospital, at, &federation.absent[at as usize - 2]));
-        let (firm_face, mut fooled_face) =
+        let (mut firm_face, mut fooled_face) =
             (Face::open(&federation.net.url).await, Face::open(&federation.net.url).await);
         let mut firm_runs = firm.join(Over::port(&firm_face.url, &deployment).await).await;
         let mut fooled_runs = fooled.join(Over::port(&fooled_face.url, &deployment).await).await;
@@ -75,7 +75,7 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
         let sender = net.chain.sender.clone();
         let faces = async {
             // Up to the audit everybody sees the same, one of them a little later, so that the scores wait for it.
-            let read = worker.until(|kind| matches!(kind, JobKind::Read { .. })).await;
+            let read = worker.lease().await;
             done(&mut firm_runs.site, 1, Duty::AckDirection).await;
             firm_face.show(Shown::Fork(Fork::of(&dir, coordinator.clone()).await.devnet));
             worker.finish(&read, |_| {}).await;
@@ -83,10 +83,11 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
             done(&mut fooled_runs.site, 1, Duty::AnswerScores).await;
             let fork = Fork::of(&dir, coordinator).await;
             fooled_face.show(Shown::Fork(fork.devnet.clone()));
+            firm_face.hold_sums(true);
             firm_face.show(Shown::True);
-            // The others acknowledge the set that is admitted, and its sum; it is still to be opened.
+            // The others acknowledge the set that is admitted; its sum is still to be opened, for want of one answer.
             done(&mut firm_runs.site, 1, Duty::AckAdmit).await;
-            let open = worker.until(|kind| matches!(kind, JobKind::Open { .. })).await;
+            firm_face.held_sum().await;
             let round = ledger.round(number, 1).await.unwrap().unwrap();
 
             // The other scores, and what the fooled member says of them.
@@ -142,20 +143,23 @@ fn two_sets_shown_to_two_members_get_one_certificate() {
             assert!(!seen.stages.contains_key(&Stage::Admit), "a second set was admitted");
 
             // Back to the first face: the round ends as if there had been no second one.
-            let mut sites = Vec::new();
-            for (agent, face, runs) in [(&firm, &firm_face, firm_runs), (&fooled, &fooled_face, fooled_runs)] {
+            let mut running = Vec::new();
+            let faces = [(&firm, &mut firm_face, firm_runs), (&fooled, &mut fooled_face, fooled_runs)];
+            for (agent, face, runs) in faces {
                 runs.stop().await;
+                face.hold_sums(true);
                 face.show(Shown::True);
-                sites.push(agent.start(Over::port(&face.url, &deployment).await).site);
+                running.push(agent.start(Over::port(&face.url, &deployment).await));
+                face.held_sum().await;
             }
-            all_done(&mut sites, 1, Duty::AnswerSum).await;
-            worker.finish(&open, |_| {}).await;
             // Having answered for one set, they never answer for the other, in whatever round.
             let other: Vec<Address> = other.set().map(|item| item.participant).collect();
             for agent in [&firm, &fooled] {
                 let error = agent.memory().open_once(terms.descriptor.baseModelRoot, &other).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
             }
+            firm_face.hold_sums(false);
+            fooled_face.hold_sums(false);
             match worker.work(|_, _| {}).await {}
         };
         let rounds = tokio::select! {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use almoner_aggregator::perform;
 use almoner_proto::wire::aggregators_client::AggregatorsClient;
-use almoner_proto::{Job, JobKind, LeaseRequest, aggregators_client, result_messages, wire};
+use almoner_proto::{Job, LeaseRequest, aggregators_client, result_messages, wire};
 use almoner_store::{GatewayStore, Store};
 use bytes::Bytes;
 use tonic::transport::Channel;
@@ -24,7 +24,7 @@ impl Worker {
         Self { client: aggregators_client(channel(url).await), store }
     }
 
-    /// Waits for the next job.
+    /// Waits for the next job. The round waits while it is held.
     pub(crate) async fn lease(&mut self) -> Job {
         loop {
             let request = wire::LeaseRequest::from(LeaseRequest { worker: "test".into() });
@@ -32,17 +32,6 @@ impl Worker {
             if let Some(job) = Job::from_wire(reply).unwrap() {
                 return job;
             }
-        }
-    }
-
-    /// Does jobs honestly until one of this kind comes. The round waits while that one is held.
-    pub(crate) async fn until(&mut self, wanted: impl Fn(&JobKind) -> bool) -> Job {
-        loop {
-            let job = self.lease().await;
-            if wanted(&job.kind) {
-                return job;
-            }
-            self.finish(&job, |_| {}).await;
         }
     }
 

@@ -23,12 +23,8 @@ use crate::AggregatorError;
 /// Leaves of one block.
 const BLOCK_LEAVES: u64 = (DATA_BLOCK_BYTES / DATA_WORD / tree::LEAF_WORDS) as u64;
 
-pub(super) async fn read(
-    job: &Job,
-    reader: &RangeReader<'_>,
-    directions: Option<&[u8]>,
-) -> Result<Bytes, AggregatorError> {
-    let directions = match directions {
+pub(super) async fn read(job: &Job, reader: &RangeReader<'_>) -> Result<Bytes, AggregatorError> {
+    let directions = match &job.directions {
         Some(cid) => directions::entries(job, reader.store(), &cid_from_bytes(cid)?).await?,
         None => Vec::new(),
     };

@@ -7,8 +7,9 @@ use almoner_crypto::matrix::EpochSeed;
 use almoner_crypto::ring::N;
 use almoner_crypto::score::{Direction, answer, finish_inner, linear_form, open_score};
 use almoner_crypto::share::{AnswerVec, ShareVec, deal, interpolate, weighted_sum};
+use almoner_crypto::sum::{SumRule, open_block, verify_checks};
 use almoner_crypto::tree::{kind, root_from_subtrees};
-use almoner_proto::{Job, JobKind, JobUpload, RANGE_BLOCKS, range_leaves, words_from_bytes};
+use almoner_proto::{Job, JobUpload, RANGE_BLOCKS, range_leaves, words_from_bytes};
 use almoner_protocol::types::DirectionItem;
 use almoner_protocol::{Address, AuditVerdict as Verdict, B256, encode_list};
 use almoner_store::{Faults, FaultyStore, MemoryStore, Store};
@@ -70,31 +71,28 @@ async fn upload(store: &MemoryStore, i: usize, ciphertext: &Ciphertext) -> JobUp
 }
 
 impl Round {
-    fn job(&self, kind: JobKind, range: u32) -> Job {
+    fn job(&self, directions: Option<Bytes>, range: u32) -> Job {
         let first_block = range * RANGE_BLOCKS;
         Job {
             lease: 1,
-            kind,
             first_block,
             blocks: RANGE_BLOCKS.min(260 - first_block),
             parameters: D as u32,
-            epoch_seed: SEED.0,
-            delta: DELTA,
             drop_bits: 2,
             uploads: self.uploads.clone(),
+            directions,
         }
     }
 
-    async fn perform(&self, kind: JobKind, range: u32) -> Result<Bytes, AggregatorError> {
-        perform(&self.job(kind, range), self.store.as_ref()).await
+    async fn perform(&self, directions: Option<Bytes>, range: u32) -> Result<Bytes, AggregatorError> {
+        perform(&self.job(directions, range), self.store.as_ref()).await
     }
 
     async fn read(&self, range: u32) -> Bytes {
-        self.perform(READ, range).await.unwrap()
+        self.perform(None, range).await.unwrap()
     }
 }
 
-const READ: JobKind = JobKind::Read { directions: None };
 /// Verdict and subtree root.
 const ROW: usize = 33;
 
@@ -153,7 +151,7 @@ async fn what_was_examined_is_only_looked_for() {
 async fn a_lying_store_costs_nobody_a_verdict() {
     let round = round().await;
     let faulty = FaultyStore::new(round.store.clone(), Faults { flipped_per_mille: 1000, ..Faults::default() });
-    let error = perform(&round.job(READ, 0), &faulty).await.unwrap_err();
+    let error = perform(&round.job(None, 0), &faulty).await.unwrap_err();
     assert!(matches!(error, AggregatorError::Store(_)), "{error}");
 }
 
@@ -176,7 +174,7 @@ async fn inner_products_open_to_the_scores() {
     let cid = post_directions(&round, &all).await;
     let mut raw = vec![vec![0; all.len()]; CLASSES.len()];
     for range in 0..2 {
-        let result = round.perform(JobKind::Read { directions: Some(cid.clone()) }, range).await.unwrap();
+        let result = round.perform(Some(cid.clone()), range).await.unwrap();
         for (i, row) in result[..CLASSES.len() * (ROW + 8 * all.len())].chunks(ROW + 8 * all.len()).enumerate() {
             let row = words_from_bytes(&row[ROW..]).unwrap();
             raw[i].iter_mut().zip(&row).for_each(|(sum, word)| *sum = almoner_crypto::ring::add(*sum, *word));
@@ -205,41 +203,33 @@ async fn sums_open_to_the_weighted_sum() {
     let (first, last) = (behind_rows(round.read(0).await), behind_rows(round.read(1).await));
     let data = RANGE_BLOCKS as usize * N * 8;
     assert_eq!((first.len(), last.len()), (data + 4 * N * 8, 4 * N * 8));
-    let sums: Bytes = [&first[..data], &last, &first[data..]].concat().into();
-    let cid: Bytes = round.store.put(sums).await.unwrap().to_bytes().into();
+    let checks = words_from_bytes(&first[data..]).unwrap();
+    let sums = words_from_bytes(&[&first[..data], &last].concat()).unwrap();
 
     let answers: Vec<AnswerVec> = (0..THRESHOLD)
         .map(|k| weighted_sum(&(0..3).map(|i| (CLASSES[i], &round.shares[i][k])).collect::<Vec<_>>()))
         .collect();
     let rows: Vec<(u16, &AnswerVec)> = (0..).zip(&answers).collect();
-    let secret = interpolate(&rows, THRESHOLD).unwrap().words().to_vec();
-    let open = |secret: &[u64], range| {
-        let kind = JobKind::Open { sum: cid.clone(), secret: secret.to_vec(), update_max: UPDATE_MAX };
-        let job = round.job(kind, range);
-        let store = round.store.clone();
-        async move { perform(&job, store.as_ref()).await }
-    };
-    for range in 0..2u32 {
-        let result = open(&secret, range).await.unwrap();
-        let blocks = round.job(READ, range).blocks as usize;
-        let (values, flags) = result.split_at(blocks * N * 4);
-        assert!(flags.len() == blocks && flags.iter().all(|flag| *flag == 0));
-        for (at, value) in values.as_chunks::<4>().0.iter().enumerate() {
-            let j = range as usize * RANGE_BLOCKS as usize * N + at;
+    let secret = interpolate(&rows, THRESHOLD).unwrap();
+    let weights = || CLASSES.iter().map(|weight| u64::from(*weight));
+    let (weight, weight_norm2) = (weights().sum(), weights().map(|weight| weight * weight).sum());
+    let rule = SumRule { weight, weight_norm2, delta: DELTA, update_max: UPDATE_MAX.into() };
+    verify_checks(&SEED, &secret, &checks, weight_norm2).unwrap();
+    for (block, sums) in sums.chunks(N).enumerate() {
+        let opened = open_block(&SEED, block as u64, &secret, sums, &rule).unwrap();
+        assert!(opened.ok);
+        for (at, value) in opened.values.iter().enumerate() {
+            let j = block * N + at;
             let term = |i: usize| round.updates[i].get(j).map_or(0, |u| i64::from(*u) * i64::from(CLASSES[i]));
-            assert_eq!(i64::from(i32::from_be_bytes(*value)), (0..3).map(term).sum::<i64>(), "coefficient {j}");
+            assert_eq!(*value, (0..3).map(term).sum::<i64>(), "coefficient {j}");
         }
     }
-
-    let mut wrong = secret.clone();
-    wrong[7] ^= 1;
-    assert!(matches!(open(&wrong, 1).await, Err(AggregatorError::Opening(_))));
 }
 
 #[tokio::test]
 async fn a_direction_of_another_model_is_refused() {
     let round = round().await;
     let cid = post_directions(&round, &[vec![1; 64]]).await;
-    let error = round.perform(JobKind::Read { directions: Some(cid) }, 0).await.unwrap_err();
+    let error = round.perform(Some(cid), 0).await.unwrap_err();
     assert!(matches!(error, AggregatorError::Directions(_)), "{error}");
 }

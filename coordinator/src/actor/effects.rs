@@ -7,14 +7,13 @@ use almoner_crypto::sum::find_secret;
 use almoner_proto::{Signed, words_from_bytes};
 use almoner_protocol::round::{Effect, Event, Posting, State, SumWeight};
 use almoner_protocol::types::{OpenItem, domain, signing_hash};
-use almoner_protocol::{B256, Bytes, ServerStep, Stage};
+use almoner_protocol::{B256, Bytes, Stage, SumOpening};
 use almoner_store::cid_from_bytes;
 
 use super::{Actor, Current};
 use crate::chain::At;
-use crate::jobs::BlockRange;
 use crate::model;
-use crate::work::{Outcome, Work};
+
 use crate::{CoordinatorError, Progress};
 
 impl Actor {
@@ -104,9 +103,7 @@ impl Actor {
             order @ (Effect::RequestAudit { .. } | Effect::RequestInners { .. } | Effect::RequestSum { .. }) => {
                 self.about_uploads(order).await
             }
-            // More answers came while a secret that fits is already being used: they change nothing.
-            Effect::RequestOpen { .. } if matches!(self.jobs.work(), Some(Work::Open { .. })) => Ok(Vec::new()),
-            Effect::RequestOpen { answers, weights, sum } => self.start_opening(answers, weights, sum).await,
+            Effect::RequestOpen { answers, weights, sum } => self.open(answers, &weights, &sum).await,
             Effect::SignReceipt { receipt } => {
                 let deployment = self.chain.ledger.deployment();
                 let hash = signing_hash(&receipt, &domain(deployment.chain_id, deployment.rounds));
@@ -160,12 +157,6 @@ impl Actor {
         Ok(())
     }
 
-    pub(super) fn start(&mut self, work: Work) -> Result<Vec<Event>, CoordinatorError> {
-        let blocks = self.current_mut()?.facts.blocks();
-        self.jobs.start(work, blocks);
-        Ok(Vec::new())
-    }
-
     /// Whether the first block of an object is still in the store.
     pub(super) async fn has(&self, cid: &[u8]) -> Result<bool, CoordinatorError> {
         match self.store.fetch(&cid_from_bytes(cid)?).await {
@@ -186,65 +177,42 @@ impl Actor {
         Ok(vec![Event::ArtefactStored { stage, posting: Posting { root, cid } }])
     }
 
-    /// Finds the t answers whose secret fits the check sums, then has the blocks opened with it.
-    async fn start_opening(
+    /// Finds the t answers whose secret fits the check sums, and opens the blocks with it.
+    async fn open(
         &mut self,
         answers: Vec<OpenItem>,
-        weights: Vec<SumWeight>,
-        sum: Posting,
+        weights: &[SumWeight],
+        sum: &Posting,
     ) -> Result<Vec<Event>, CoordinatorError> {
+        let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
+        let current = self.current.as_ref().ok_or(CoordinatorError::NotNow("no round is running"))?;
         // The check sums are at the end.
-        let at = u64::from(self.current_mut()?.facts.blocks()) * WIDE_BLOCK_BYTES as u64;
+        let at = u64::from(current.facts.blocks()) * WIDE_BLOCK_BYTES as u64;
         let check = self.store.range(&cid_from_bytes(&sum.cid)?, at, CHECK_BYTES as u64).await?;
-        let uploads = self.weighted(&weights)?;
-        let current = self.current_mut()?;
-        let (seed, threshold) =
-            (EpochSeed(current.facts.epoch_seed), usize::from(current.round.descriptor().threshold));
+        let descriptor = current.round.descriptor().clone();
+        let admitted = current.round.admission().map(|admitted| admitted.items.clone()).unwrap_or_default();
+        let seed = EpochSeed(current.facts.epoch_seed);
         let norm2 = weights.iter().map(|weight| u64::from(weight.class).pow(2)).sum();
         let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
         let found = tokio::task::spawn_blocking(move || {
-            let check = words_from_bytes(&check);
-            let check = check.ok_or_else(|| CoordinatorError::Bug("a sum of broken words".into()))?;
-            let words: Result<Vec<_>, _> = answers
+            let words = words_from_bytes(&check);
+            let words = words.ok_or_else(|| CoordinatorError::Bug("a sum of broken words".into()))?;
+            let answers: Result<Vec<_>, _> = answers
                 .iter()
                 .map(|item| AnswerVec::from_bytes(&item.words).map(|words| (item.member, words)))
                 .collect();
-            let words = words.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-            let borrowed: Vec<(u16, &AnswerVec)> = words.iter().map(|(member, words)| (*member, words)).collect();
-            Ok::<_, CoordinatorError>(find_secret(&seed, &borrowed, threshold, &check, norm2).ok())
+            let answers = answers.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
+            let borrowed: Vec<(u16, &AnswerVec)> = answers.iter().map(|(member, words)| (*member, words)).collect();
+            let threshold = usize::from(descriptor.threshold);
+            let Ok((members, secret)) = find_secret(&seed, &borrowed, threshold, &words, norm2) else {
+                return Ok(None);
+            };
+            Ok::<_, CoordinatorError>(Some((members, SumOpening::new(&descriptor, seed, &admitted, secret, &check)?)))
         });
         let found = found.await.map_err(|error| CoordinatorError::Bug(error.to_string()))??;
-        match found {
-            Some((members, secret)) => {
-                let secret = secret.words().to_vec();
-                self.start(Work::Open { sum: sum.cid, secret, members, uploads })
-            }
-            None => Ok(vec![Event::SumNotOpened { members }]),
-        }
-    }
-
-    /// What a finished piece of work means to the round.
-    pub(super) async fn outcome(&mut self, outcome: Outcome) -> Result<Vec<Event>, CoordinatorError> {
-        match outcome {
-            Outcome::Read { look, verdicts, inners, sums } => self.looked(look, verdicts, inners, sums).await,
-            Outcome::Opened { members, sums, bad_blocks } => {
-                let model = self.make_model(sums).await?;
-                Ok(vec![Event::SumOpened { members, model, zeroed_blocks: bad_blocks }])
-            }
-        }
-    }
-
-    async fn make_model(&self, sums: Vec<(BlockRange, Bytes)>) -> Result<Posting, CoordinatorError> {
-        let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
-        let current = self.current.as_ref().ok_or(CoordinatorError::NotNow("no round is running"))?;
-        let descriptor = current.round.descriptor();
-        let step = ServerStep {
-            frac_bits: descriptor.scale.fracBits,
-            update_bits: descriptor.scale.updateBits,
-            lr_num: descriptor.lrNum,
-            lr_den: descriptor.lrDen,
-            weight_total: current.round.admission().map_or(0, almoner_protocol::Admitted::weight_total),
-        };
-        model::keep_next(self.store.as_ref(), &campaign.spec.model, &campaign.base, step, sums).await
+        let Some((members, opening)) = found else { return Ok(vec![Event::SumNotOpened { members }]) };
+        let (model, zeroed_blocks) =
+            model::keep_next(self.store.as_ref(), &campaign.spec.model, &campaign.base, &sum.cid, opening).await?;
+        Ok(vec![Event::SumOpened { members, model, zeroed_blocks }])
     }
 }

@@ -221,7 +221,6 @@ impl Actor {
             epoch_seed: seed,
             delta: descriptor.scale.delta,
             drop_bits: descriptor.scale.dropBits,
-            update_max: descriptor.scale.updateMax,
         };
         let deployment = self.chain.ledger.deployment();
         let round = Round::announce(Setup {

@@ -8,7 +8,7 @@ use almoner_protocol::{AuditVerdict, Bytes, Stage, decode_list};
 use almoner_store::cid_from_bytes;
 
 use super::Actor;
-use crate::work::{Look, Work, was_examined};
+use crate::work::{Look, Looked, was_examined};
 use crate::{CoordinatorError, model};
 
 /// What was seen.
@@ -86,22 +86,18 @@ impl Actor {
         };
         let directions = directions.filter(|_| !entries.is_empty()).map(|posting| posting.cid);
         let uploads = self.weighted(&weights)?;
-        if matches!(self.jobs.work(), Some(Work::Read(look)) if look.uploads == uploads && look.directions == directions)
-        {
+        if self.jobs.work().is_some_and(|look| look.uploads == uploads && look.directions == directions) {
             return Ok(Vec::new());
         }
         self.check_uploads(uploads.iter().map(|(item, _)| item)).await?;
-        self.start(Work::Read(Look { uploads, directions, entries }))
+        let blocks = self.current_mut()?.facts.blocks();
+        self.jobs.start(Look { uploads, directions, entries }, blocks);
+        Ok(Vec::new())
     }
 
     /// A look is over: keeps what was seen, and answers what is asked for now.
-    pub(super) async fn looked(
-        &mut self,
-        look: Look,
-        verdicts: Vec<VerdictItem>,
-        inners: Vec<InnerRow>,
-        sums: Vec<(crate::jobs::BlockRange, Bytes)>,
-    ) -> Result<Vec<Event>, CoordinatorError> {
+    pub(super) async fn looked(&mut self, looked: Looked) -> Result<Vec<Event>, CoordinatorError> {
+        let Looked { look, verdicts, inners, sums } = looked;
         let all_held = verdicts.iter().all(is_held);
         let sum = match all_held {
             true => model::keep_sum(self.store.as_ref(), sums).await.map(Some),

@@ -207,10 +207,10 @@ impl Actor {
     }
 
     async fn result(&mut self, lease: u64, bytes: Bytes) -> Result<(), CoordinatorError> {
-        let Some((work, results)) = self.jobs.post(lease, bytes) else { return Ok(()) };
+        let Some((look, results)) = self.jobs.post(lease, bytes) else { return Ok(()) };
         let Some(current) = &self.current else { return Ok(()) };
-        let finished = match work.finish(results, &current.facts) {
-            Ok(outcome) => self.outcome(outcome).await,
+        let finished = match look.finish(&results, &current.facts) {
+            Ok(looked) => self.looked(looked).await,
             Err(error) => Err(error),
         };
         // It is off the board: what it was to answer is asked for again.

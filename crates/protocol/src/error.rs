@@ -1,6 +1,7 @@
 //! Everything this crate refuses. Each variant names the field or list to look at.
 
 use alloy_primitives::Address;
+use almoner_crypto::CryptoError;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -38,6 +39,8 @@ pub enum Error {
     Length { what: &'static str, have: usize, want: usize },
     #[error("direction refused: {0}")]
     Direction(&'static str),
+    #[error("the sum does not open: {0}")]
+    Sum(#[from] CryptoError),
 
     #[error("{opened} scalars are open and {more} more are asked for; this site's limit is {limit}")]
     ScalarsSpent { opened: u32, more: u32, limit: u32 },

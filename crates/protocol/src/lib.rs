@@ -21,6 +21,7 @@ mod quality;
 pub mod round;
 mod scale;
 pub mod spec;
+mod sum_opening;
 pub mod types;
 #[cfg(test)]
 mod vectors;
@@ -56,5 +57,6 @@ pub use scale::{
     DIRECTION_SUPPORT, DROP_BITS, MAX_COORDINATE, MAX_FRAC_BITS, MAX_WEIGHT_TOTAL, SIGN_DIRECTION_PARAMETERS, Scale,
     direction_norm,
 };
+pub use sum_opening::SumOpening;
 pub use types::{Stage, sha256};
 pub use verdict::{AdmitVerdict, AuditVerdict, ScoreVerdict};

@@ -3,27 +3,19 @@
 //!
 //! The sum is read in pieces, and the model changes in its place: neither is held twice.
 
-use almoner_crypto::encrypt::WIDE_BLOCK_BYTES;
 use almoner_crypto::matrix::EpochSeed;
-use almoner_crypto::ring::N;
 use almoner_crypto::share::{AnswerVec, interpolate};
-use almoner_crypto::sum::{SumRule, open_block, verify_checks};
 use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind};
-use almoner_proto::words_from_bytes;
 use almoner_protocol::types::{AdmitItem, Descriptor, OpenItem};
-use almoner_protocol::{AdmitVerdict, B256, ServerStep, step_model};
+use almoner_protocol::{B256, SumOpening};
 
 use crate::SiteError;
 
-/// A posted sum on its way to become a model.
+/// A posted sum on its way to become a model, and what its root would be.
+#[derive(Debug)]
 pub struct Opening {
-    seed: EpochSeed,
-    secret: AnswerVec,
-    rule: SumRule,
-    step: ServerStep,
+    sum: SumOpening,
     checks: Vec<u8>,
-    /// Data blocks so far.
-    blocks: u64,
     tree: TreeHasher,
 }
 
@@ -36,33 +28,15 @@ impl Opening {
         open: &[OpenItem],
         checks: Vec<u8>,
     ) -> Result<Self, SiteError> {
-        let rule = rule(descriptor, admitted);
-        let secret = secret(descriptor, open)?;
-        // Without the check blocks a secret could be made that opens the data to anything.
-        verify_checks(&seed, &secret, &words(&checks)?, rule.weight_norm2)
+        let sum = SumOpening::new(descriptor, seed, admitted, secret(descriptor, open)?, &checks)
             .map_err(|_| SiteError::Opening("the answers do not open the check blocks"))?;
-        let step = ServerStep {
-            frac_bits: descriptor.scale.fracBits,
-            update_bits: descriptor.scale.updateBits,
-            lr_num: descriptor.lrNum,
-            lr_den: descriptor.lrDen,
-            weight_total: rule.weight,
-        };
-        Ok(Self { seed, secret, rule, step, checks, blocks: 0, tree: TreeHasher::new(kind::SUM) })
+        Ok(Self { sum, checks, tree: TreeHasher::new(kind::SUM) })
     }
 
     /// Opens the next blocks, and has `model`, the base's weights there, become those of the next model.
     pub fn take(&mut self, model: &mut [i32], sums: &[u8]) -> Result<(), SiteError> {
-        if sums.len() != model.len().div_ceil(N) * WIDE_BLOCK_BYTES {
-            return Err(SiteError::Opening("the sum has another length than the model"));
-        }
         self.hash(sums);
-        for (model, sums) in model.chunks_mut(N).zip(sums.chunks(WIDE_BLOCK_BYTES)) {
-            let opened = open_block(&self.seed, self.blocks, &self.secret, &words(sums)?, &self.rule)?;
-            self.blocks += 1;
-            step_model(model, &opened.values[..model.len()], self.step)?;
-        }
-        Ok(())
+        Ok(self.sum.take(model, sums)?)
     }
 
     /// Nothing that was opened may be used before this says that it was the posted sum.
@@ -81,16 +55,6 @@ impl Opening {
     }
 }
 
-fn rule(descriptor: &Descriptor, admitted: &[AdmitItem]) -> SumRule {
-    let admitted = || admitted.iter().filter(|item| item.verdict == AdmitVerdict::Admitted.number());
-    SumRule {
-        weight: admitted().map(|item| u64::from(item.class)).sum(),
-        weight_norm2: admitted().map(|item| u64::from(item.class).pow(2)).sum(),
-        delta: descriptor.scale.delta,
-        update_max: descriptor.scale.updateMax.into(),
-    }
-}
-
 /// S from exactly t answers.
 fn secret(descriptor: &Descriptor, open: &[OpenItem]) -> Result<AnswerVec, SiteError> {
     let threshold = usize::from(descriptor.threshold);
@@ -101,14 +65,4 @@ fn secret(descriptor: &Descriptor, open: &[OpenItem]) -> Result<AnswerVec, SiteE
     let answers: Vec<(u16, AnswerVec)> = answers.collect::<Result<_, almoner_crypto::CryptoError>>()?;
     let rows: Vec<(u16, &AnswerVec)> = answers.iter().map(|(member, answer)| (*member, answer)).collect();
     Ok(interpolate(&rows, threshold)?)
-}
-
-fn words(bytes: &[u8]) -> Result<Vec<u64>, SiteError> {
-    words_from_bytes(bytes).ok_or(SiteError::Opening("a sum of broken words"))
-}
-
-impl std::fmt::Debug for Opening {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opening").field("blocks", &self.blocks).finish_non_exhaustive()
-    }
 }

@@ -3,7 +3,7 @@
 use almoner_protocol::{Address, B256, MAX_PARAMETERS};
 use bytes::Bytes;
 
-use super::field::{Fields, words_to_bytes};
+use super::field::Fields;
 use crate::{FieldError, RANGE_BLOCKS, wire};
 
 /// Σw of a sum is at most 65,535 and every class at least 1, so no round has more.
@@ -13,8 +13,6 @@ pub const MAX_DIRECTIONS: usize = almoner_crypto::score::FORMS_PER_SECRET_MAX as
 
 const RING: usize = 2048;
 const MAX_DROP: u32 = 16;
-const MAX_DELTA: u64 = 1 << 49;
-const MAX_UPDATE: u32 = 32_767;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRequest {
@@ -33,24 +31,6 @@ impl TryFrom<wire::LeaseRequest> for LeaseRequest {
 impl From<LeaseRequest> for wire::LeaseRequest {
     fn from(request: LeaseRequest) -> Self {
         Self { worker: request.worker }
-    }
-}
-
-/// What to do with the range.
-#[derive(Clone, PartialEq, Eq)]
-pub enum JobKind {
-    /// Verdicts, inner products with the directions, and the weighted sum.
-    Read { directions: Option<Bytes> },
-    /// `secret` opens the sum and nothing else; it becomes public with the open list.
-    Open { sum: Bytes, secret: Vec<u64>, update_max: u16 },
-}
-
-impl std::fmt::Debug for JobKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Read { .. } => "Read",
-            Self::Open { .. } => "Open",
-        })
     }
 }
 
@@ -98,19 +78,18 @@ impl From<JobUpload> for wire::JobUpload {
     }
 }
 
-/// A leased block range and what to compute over it.
+/// A leased block range of uploads: their verdicts, their inner products with the directions, their weighted sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub lease: u64,
-    pub kind: JobKind,
     pub first_block: u32,
     pub blocks: u32,
     /// d
     pub parameters: u32,
-    pub epoch_seed: [u8; 32],
-    pub delta: u64,
     pub drop_bits: u8,
     pub uploads: Vec<JobUpload>,
+    /// None if there are no directions.
+    pub directions: Option<Bytes>,
 }
 
 impl Job {
@@ -131,61 +110,30 @@ impl Job {
         let drop_bits = fields.within("drop_bits", wire.drop_bits, 0, MAX_DROP)?;
         Ok(Some(Self {
             lease: wire.lease,
-            kind: job_kind(fields, &wire)?,
             first_block,
             blocks: fields.within("blocks", wire.blocks, expected, expected)?,
             parameters,
-            epoch_seed: fields.exactly("epoch_seed", &wire.epoch_seed)?,
-            delta: fields.within("delta", wire.delta, 1, MAX_DELTA)?,
             // At most MAX_DROP.
             drop_bits: drop_bits as u8,
             uploads: wire.uploads.into_iter().map(JobUpload::try_from).collect::<Result<_, _>>()?,
+            directions: match wire.directions_cid.is_empty() {
+                true => None,
+                false => Some(fields.cid("directions_cid", wire.directions_cid)?),
+            },
         }))
-    }
-}
-
-fn job_kind(fields: Fields, wire: &wire::Job) -> Result<JobKind, FieldError> {
-    let kind = wire::JobKind::try_from(wire.kind).map_err(|_| fields.error("kind", "unknown"))?;
-    match kind {
-        wire::JobKind::None => Err(fields.error("kind", "missing")),
-        wire::JobKind::Read => {
-            let cid = || fields.cid("directions_cid", wire.directions_cid.clone());
-            Ok(JobKind::Read { directions: (!wire.directions_cid.is_empty()).then(cid).transpose()? })
-        }
-        wire::JobKind::Open => {
-            let secret = fields.words("secret", &wire.secret, RING)?;
-            fields.within("secret", secret.len(), RING, RING)?;
-            let update_max = fields.within("update_max", wire.update_max, 1, MAX_UPDATE)?;
-            // At most MAX_UPDATE.
-            let update_max = update_max as u16;
-            Ok(JobKind::Open { sum: fields.cid("sum_cid", wire.sum_cid.clone())?, secret, update_max })
-        }
     }
 }
 
 impl From<Job> for wire::Job {
     fn from(job: Job) -> Self {
-        let mut wire = Self {
+        Self {
             lease: job.lease,
-            kind: wire::JobKind::Read.into(),
             first_block: job.first_block,
             blocks: job.blocks,
             parameters: job.parameters,
-            epoch_seed: Bytes::copy_from_slice(&job.epoch_seed),
-            delta: job.delta,
             drop_bits: job.drop_bits.into(),
             uploads: job.uploads.into_iter().map(Into::into).collect(),
-            ..Self::default()
-        };
-        match job.kind {
-            JobKind::Read { directions } => wire.directions_cid = directions.unwrap_or_default(),
-            JobKind::Open { sum, secret, update_max } => {
-                wire.set_kind(wire::JobKind::Open);
-                wire.sum_cid = sum;
-                wire.secret = words_to_bytes(&secret);
-                wire.update_max = update_max.into();
-            }
+            directions_cid: job.directions.unwrap_or_default(),
         }
-        wire
     }
 }

@@ -367,43 +367,31 @@ pub struct LeaseRequest {
     #[prost(string, tag = "1")]
     pub worker: ::prost::alloc::string::String,
 }
+/// Look at every upload's part of the range once. Result: per participant its verdict u8 (0 held, 1 unavailable, 2 malformed,
+/// 4 check root), the subtree root of its words (zeros unless held, and where `examined`) and per direction \<c_i, g_v> mod q
+/// as a big-endian u64; then the weighted sum of those held: the range's data words, and where first_block is 0 the check
+/// sums of all K blocks.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Job {
     /// 0: no work
     #[prost(uint64, tag = "1")]
     pub lease: u64,
-    #[prost(enumeration = "JobKind", tag = "2")]
-    pub kind: i32,
-    #[prost(uint32, tag = "3")]
+    #[prost(uint32, tag = "2")]
     pub first_block: u32,
     /// at most 256; first_block is a multiple of 256
-    #[prost(uint32, tag = "4")]
+    #[prost(uint32, tag = "3")]
     pub blocks: u32,
     /// d
-    #[prost(uint32, tag = "5")]
+    #[prost(uint32, tag = "4")]
     pub parameters: u32,
-    /// 32 bytes
-    #[prost(bytes = "bytes", tag = "6")]
-    pub epoch_seed: ::prost::bytes::Bytes,
-    #[prost(uint64, tag = "7")]
-    pub delta: u64,
-    #[prost(uint32, tag = "8")]
+    #[prost(uint32, tag = "5")]
     pub drop_bits: u32,
     /// at most 65,535
-    #[prost(message, repeated, tag = "9")]
+    #[prost(message, repeated, tag = "6")]
     pub uploads: ::prost::alloc::vec::Vec<JobUpload>,
-    /// READ; at most 64 bytes, none if there are no directions
-    #[prost(bytes = "bytes", tag = "10")]
+    /// at most 64 bytes, none if there are no directions
+    #[prost(bytes = "bytes", tag = "7")]
     pub directions_cid: ::prost::bytes::Bytes,
-    /// OPEN: all sums; at most 64 bytes
-    #[prost(bytes = "bytes", tag = "11")]
-    pub sum_cid: ::prost::bytes::Bytes,
-    /// OPEN: S, 2048 big-endian u64
-    #[prost(bytes = "bytes", tag = "12")]
-    pub secret: ::prost::bytes::Bytes,
-    /// OPEN: U_max, 1 … 32,767
-    #[prost(uint32, tag = "13")]
-    pub update_max: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobUpload {
@@ -413,13 +401,13 @@ pub struct JobUpload {
     pub ciphertext_cid: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "3")]
     pub check_cid: ::prost::bytes::Bytes,
-    /// READ of the first range
+    /// looked at with the first range
     #[prost(bytes = "bytes", tag = "4")]
     pub check_root: ::prost::bytes::Bytes,
     /// the attested class
     #[prost(uint32, tag = "5")]
     pub weight: u32,
-    /// READ: words and roots were held against the manifest as the upload arrived; what is left to see is
+    /// words and roots were held against the manifest as the upload arrived; what is left to see is
     #[prost(bool, tag = "6")]
     pub examined: bool,
 }
@@ -438,40 +426,6 @@ pub mod result_chunk {
         /// at most 1 MiB
         #[prost(bytes, tag = "2")]
         Data(::prost::bytes::Bytes),
-    }
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum JobKind {
-    None = 0,
-    /// Look at every upload's part of the range once. Result: per participant its verdict u8 (0 held, 1 unavailable, 2 malformed,
-    /// 4 check root), the subtree root of its words (zeros unless held, and where `examined`) and per direction \<c_i, g_v> mod q
-    /// as a big-endian u64; then the weighted sum of those held: the range's data words, and where first_block is 0 the check
-    /// sums of all K blocks.
-    Read = 1,
-    /// Open the range with S. Result: per coefficient a big-endian i32 value, then per block one byte (1 = bad residual).
-    Open = 2,
-}
-impl JobKind {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::None => "JOB_KIND_NONE",
-            Self::Read => "JOB_KIND_READ",
-            Self::Open => "JOB_KIND_OPEN",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "JOB_KIND_NONE" => Some(Self::None),
-            "JOB_KIND_READ" => Some(Self::Read),
-            "JOB_KIND_OPEN" => Some(Self::Open),
-            _ => None,
-        }
     }
 }
 /// Generated client implementations.

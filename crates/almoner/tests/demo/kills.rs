@@ -64,7 +64,7 @@ const HOSPITAL: &[&str] = &[
     "state:model",
 ];
 const VALIDATOR: &[&str] = &["state:direction", "state:model"];
-const AGGREGATOR: &[&str] = &["leased:read", "done:read", "leased:open", "done:open"];
+const AGGREGATOR: &[&str] = &["leased", "done"];
 const DEVNET: &[&str] = &["block#1", "block#2", "block#3", "block#5", "block#8", "block#13"];
 
 /// A role, its folder, and where it is still to die.
