@@ -165,7 +165,7 @@ struct PromiseItem {
     bytes32 commitment;
 }
 
-/// Direction list, sorted by validator. entries: d signed bytes (two's complement).
+/// Direction list, sorted by validator. entries: d of 4 bits (two's complement), two a byte, the first in the low half.
 struct DirectionItem {
     address validator;
     bytes entries;

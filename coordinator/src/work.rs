@@ -8,7 +8,7 @@ use almoner_crypto::tree::{self, Hash};
 use almoner_proto::{Job, JobUpload};
 use almoner_protocol::round::InnerRow;
 use almoner_protocol::types::{LockItem, VerdictItem};
-use almoner_protocol::{AuditVerdict, B256, Bytes};
+use almoner_protocol::{AuditVerdict, B256, Bytes, unpack_direction};
 use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
@@ -40,6 +40,7 @@ pub(crate) struct Look {
     pub(crate) uploads: Vec<(LockItem, u16)>,
     /// Their list; none if there are none.
     pub(crate) directions: Option<Bytes>,
+    /// Packed, of every direction.
     pub(crate) entries: Vec<Bytes>,
 }
 
@@ -88,7 +89,7 @@ impl Look {
         facts: &RoundFacts,
     ) -> Result<Looked, CoordinatorError> {
         let verdicts = verdicts(&self, results, facts)?;
-        let inners = inners(&self, results);
+        let inners = inners(&self, results, facts)?;
         let sums = results.iter().map(|(range, bytes)| (*range, bytes.slice(self.rows()..))).collect();
         Ok(Looked { look: self, verdicts, inners, sums })
     }
@@ -148,10 +149,11 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(word)
 }
 
-fn inners(look: &Look, results: &[(BlockRange, Bytes)]) -> Vec<InnerRow> {
-    let signed: Vec<Vec<i8>> = look.entries.iter().map(|e| e.iter().map(|b| b.cast_signed()).collect()).collect();
+fn inners(look: &Look, results: &[(BlockRange, Bytes)], facts: &RoundFacts) -> Result<Vec<InnerRow>, CoordinatorError> {
+    let unpack = |packed: &Bytes| unpack_direction(packed, facts.parameters);
+    let directions: Vec<Vec<i8>> = look.entries.iter().map(unpack).collect::<Result<_, _>>()?;
     let row = |(i, (item, _)): (usize, &(LockItem, u16))| {
-        let columns = signed.iter().enumerate().map(|(v, direction)| {
+        let columns = directions.iter().enumerate().map(|(v, direction)| {
             let at = i * look.row() + AUDIT_RESULT + 8 * v;
             let sum = results.iter().map(|(_, bytes)| u128::from(word(&bytes[at..at + 8]))).sum::<u128>();
             // The remainder of a division by q is below q.
@@ -159,7 +161,7 @@ fn inners(look: &Look, results: &[(BlockRange, Bytes)]) -> Vec<InnerRow> {
         });
         InnerRow { participant: item.manifest.participant, inner: columns.collect() }
     };
-    look.uploads.iter().enumerate().map(row).collect()
+    Ok(look.uploads.iter().enumerate().map(row).collect())
 }
 
 /// Root of the epoch's public matrix for this model.

@@ -2,12 +2,12 @@
 //! long as the model.
 //!
 //! The list is framed as in PROTOCOL.md §1, and a `DirectionItem` is encoded as four words (offset of the struct,
-//! validator, offset of the entries, their number) and the entries.
+//! validator, offset of the entries, their bytes) and the entries, two a byte.
 
 use almoner_crypto::ring::N;
 use almoner_proto::{Job, MAX_DIRECTIONS};
-use almoner_protocol::ListItem;
 use almoner_protocol::types::DirectionItem;
+use almoner_protocol::{ListItem, packed_direction_length, unpack_direction};
 use almoner_store::{Cid, Store};
 
 use crate::AggregatorError;
@@ -20,14 +20,18 @@ pub(super) async fn entries(job: &Job, store: &dyn Store, cid: &Cid) -> Result<V
     let count = count(&store.range(cid, 0, LIST_HEADER).await?)?;
     let first = u64::from(job.first_block) * N as u64;
     let length = job.blocks as usize * N;
-    let here = (u64::from(job.parameters) - first).min(length as u64);
+    // At most the parameters.
+    let here = (u64::from(job.parameters) - first).min(length as u64) as u32;
     let mut at = LIST_HEADER;
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
         let header = store.range(cid, at, ITEM_HEADER).await?;
         let item_length = item_length(&header, job.parameters)?;
-        let bytes = store.range(cid, at + ITEM_HEADER + first, here).await?;
-        let mut entries: Vec<i8> = bytes.iter().map(|byte| byte.cast_signed()).collect();
+        // Ranges begin with a byte: blocks have an even number of entries.
+        let bytes = packed_direction_length(here) as u64;
+        let packed = store.range(cid, at + ITEM_HEADER + first / 2, bytes).await?;
+        let entries = unpack_direction(&packed, here);
+        let mut entries = entries.map_err(|_| AggregatorError::Directions("something stands behind the last entry"))?;
         entries.resize(length, 0);
         all.push(entries);
         at += 4 + item_length;
@@ -48,7 +52,7 @@ fn count(header: &[u8]) -> Result<usize, AggregatorError> {
     }
 }
 
-/// Checks that the item holds exactly one entry per parameter, and returns its length.
+/// Checks that the item is as long as one entry per parameter makes it, and returns its length.
 fn item_length(header: &[u8], parameters: u32) -> Result<u64, AggregatorError> {
     let refused = AggregatorError::Directions("an item is not one direction of this model");
     let Some((length, words)) = header.split_first_chunk::<4>() else { return Err(refused) };
@@ -57,12 +61,13 @@ fn item_length(header: &[u8], parameters: u32) -> Result<u64, AggregatorError> {
         word[24..].copy_from_slice(&value.to_be_bytes());
         word
     };
-    let padded = u64::from(parameters).next_multiple_of(32);
+    let packed = packed_direction_length(parameters) as u64;
+    let padded = packed.next_multiple_of(32);
     let expected = 128 + padded;
     let well_formed = u64::from(u32::from_be_bytes(*length)) == expected
         && words.len() == 128
         && words[..32] == word(32)
         && words[64..96] == word(64)
-        && words[96..] == word(parameters.into());
+        && words[96..] == word(packed);
     if well_formed { Ok(expected) } else { Err(refused) }
 }

@@ -11,7 +11,7 @@ use almoner_crypto::sum::{SumRule, open_block, verify_checks};
 use almoner_crypto::tree::{kind, root_from_subtrees};
 use almoner_proto::{Job, JobUpload, RANGE_BLOCKS, range_leaves, words_from_bytes};
 use almoner_protocol::types::DirectionItem;
-use almoner_protocol::{Address, AuditVerdict as Verdict, B256, encode_list};
+use almoner_protocol::{Address, AuditVerdict as Verdict, B256, encode_list, pack_direction};
 use almoner_store::{Faults, FaultyStore, MemoryStore, Store};
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
@@ -161,7 +161,7 @@ async fn post_directions(round: &Round, all: &[Vec<i8>]) -> Bytes {
         .enumerate()
         .map(|(v, entries)| DirectionItem {
             validator: Address::repeat_byte(v as u8 + 1),
-            entries: entries.iter().map(|entry| entry.cast_unsigned()).collect::<Vec<u8>>().into(),
+            entries: pack_direction(entries),
         })
         .collect();
     round.store.put(encode_list(&items).into()).await.unwrap().to_bytes().into()

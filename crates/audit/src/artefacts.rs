@@ -1,6 +1,6 @@
 //! Reading artefacts. Whatever the source, their CID is computed again, and they are bounded before they are read.
 
-use almoner_protocol::{B256, ListItem, MAX_PARAMETERS, decode_list, list_root};
+use almoner_protocol::{B256, ListItem, MAX_PARAMETERS, decode_list, list_root, packed_direction_length};
 use almoner_store::{Blame, Bytes, Layout, Store, StoreError, cid_from_bytes, cid_of};
 
 use crate::tally::{Checked, Wrong, ensure};
@@ -58,7 +58,7 @@ impl<'a> Artefacts<'a> {
 
 /// The longest encoding of a direction: four words and the padded entries.
 pub(crate) fn direction_length(parameters: u32) -> usize {
-    128 + (parameters.min(MAX_PARAMETERS) as usize).next_multiple_of(32)
+    128 + packed_direction_length(parameters.min(MAX_PARAMETERS)).next_multiple_of(32)
 }
 
 /// Whether a list has the root that was posted for it.

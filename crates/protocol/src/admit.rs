@@ -8,6 +8,7 @@ use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::direction::unpack_direction;
 use crate::fixed::declared_norm;
 use crate::leak::check_direction;
 use crate::quality::{Candidate, Judge, Quality, Scores, Standing, Vote, quality};
@@ -152,9 +153,8 @@ fn judges(evidence: &Evidence<'_>) -> Result<Vec<Judge>, Error> {
             let account = item.validator;
             return Err(Error::Stranger { account, list: "direction", missing_from: "promise" });
         }
-        // i8 and u8 have the same bits.
-        let entries: Vec<i8> = item.entries.iter().map(|byte| *byte as i8).collect();
-        let norm_squared = check_direction(&entries, evidence.descriptor.scale.parameters)?;
+        let parameters = evidence.descriptor.scale.parameters;
+        let norm_squared = check_direction(&unpack_direction(&item.entries, parameters)?, parameters)?;
         Ok(Judge { entity: validator.entity, stake: validator.stake, norm_squared })
     };
     evidence.directions.iter().map(judge).collect()

@@ -3,6 +3,9 @@
 //! Signs for small models, a few graded bits for large ones. The noise is drawn by the caller; what leaves the site
 //! is only the result of `quantise_direction`, which every reader checks with `check_direction`.
 
+use alloy_primitives::Bytes;
+use almoner_crypto::widest;
+
 use crate::Error;
 use crate::fixed::round_even;
 use crate::leak::{DIRECTION_ENTRY_MAX, check_direction, norm_squared, spread_min};
@@ -38,6 +41,48 @@ pub fn quantise_direction(noised: &[f32]) -> Result<Vec<i8>, Error> {
         graded(noised, norm, parameters)
     };
     check_direction(&entries, parameters)?;
+    Ok(entries)
+}
+
+/// Bytes of a direction as it travels.
+pub fn packed_direction_length(parameters: u32) -> usize {
+    parameters.div_ceil(2) as usize
+}
+
+/// Two entries a byte, the first of them in the low half, each in two's complement of four bits.
+pub fn pack_direction(entries: &[i8]) -> Bytes {
+    let half = |entry: i8| entry.cast_unsigned() & 0xf;
+    let mut packed = vec![0; entries.len().div_ceil(2)];
+    widest(
+        #[inline(always)]
+        || {
+            for (byte, pair) in packed.iter_mut().zip(entries.chunks(2)) {
+                *byte = half(pair[0]) | pair.get(1).map_or(0, |entry| half(*entry) << 4);
+            }
+        },
+    );
+    packed.into()
+}
+
+/// The entries that were packed; refuses another length, and something behind the last entry.
+pub fn unpack_direction(packed: &[u8], parameters: u32) -> Result<Vec<i8>, Error> {
+    let (have, want) = (packed.len(), packed_direction_length(parameters));
+    if have != want {
+        return Err(Error::Length { what: "packed direction", have, want });
+    }
+    let mut entries = vec![[0; 2]; have];
+    widest(
+        #[inline(always)]
+        || {
+            for (pair, byte) in entries.iter_mut().zip(packed) {
+                *pair = [(byte << 4).cast_signed() >> 4, byte.cast_signed() >> 4];
+            }
+        },
+    );
+    let mut entries = entries.into_flattened();
+    if entries.len() > parameters as usize && entries.pop() != Some(0) {
+        return Err(Error::Direction("something stands behind the last entry"));
+    }
     Ok(entries)
 }
 
@@ -100,6 +145,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_packed_direction_has_one_form() {
+        assert_eq!(pack_direction(&[1, -1, 7, -7, -3]).to_vec(), [0xf1, 0x97, 0x0d]);
+        assert_eq!(unpack_direction(&[0xf1, 0x97, 0x0d], 5).unwrap(), [1, -1, 7, -7, -3]);
+        assert!(matches!(unpack_direction(&[0xf1, 0x97], 5), Err(Error::Length { have: 2, want: 3, .. })));
+        assert!(matches!(unpack_direction(&[0xf1, 0x97, 0x1d], 5), Err(Error::Direction(_))));
+        // What four bits can say and no direction may.
+        let entries = unpack_direction(&[0x88; 1000], 2000).unwrap();
+        assert!(check_direction(&entries, 2000).is_err());
+    }
 
     #[test]
     fn small_models_keep_signs_above_half_the_rms() {

@@ -34,7 +34,9 @@ pub use admit::{Admission, Admitted, Evidence, TooFew, ValidatorVote, admit, flo
 pub use class::classes_of;
 pub use committee::{Committee, MAX_COMMITTEE, MIN_COMMITTEE};
 pub use descriptor::{RoundFacts, build_descriptor, check_descriptor, check_terms};
-pub use direction::{DEFAULT_NOISE, add_noise, quantise_direction};
+pub use direction::{
+    DEFAULT_NOISE, add_noise, pack_direction, packed_direction_length, quantise_direction, unpack_direction,
+};
 pub use error::Error;
 pub use file_version::FileVersion;
 pub use fixed::{

@@ -67,7 +67,7 @@ list_item!(CommitteeMember, 2, "committee", 2048, Address, |item| item.account);
 list_item!(Validator, 3, "validator", 96, Address, |item| item.account);
 list_item!(PromiseItem, 4, "promise", 64, Address, |item| item.validator);
 list_item!(LockItem, 5, "lock", 4096, Address, |item| item.manifest.participant);
-list_item!(DirectionItem, 6, "direction", MAX_PARAMETERS as usize + 160, Address, |item| item.validator);
+list_item!(DirectionItem, 6, "direction", MAX_PARAMETERS as usize / 2 + 160, Address, |item| item.validator);
 list_item!(VerdictItem, 7, "audit", 64, Address, |item| item.participant);
 list_item!(ScoreItem, 8, "score", 1 << 20, Address, |item| item.participant);
 list_item!(AdmitItem, 9, "admit", 128, Address, |item| item.participant);

@@ -269,8 +269,11 @@ impl Site {
             return Ok(words);
         }
         let held = self.held(terms, revealed).await?;
-        let (seed, lists, valid) = (terms.seed, revealed.clone(), valid_set(&judged.audit));
-        let words = compute(move || Ok(answer_scores(&held, &valid, &forms(&seed, &lists.directions))));
+        let (terms, lists, valid) = (terms.clone(), revealed.clone(), valid_set(&judged.audit));
+        let words = compute(move || {
+            let forms = forms(&terms.seed, &lists.directions, terms.descriptor.scale.parameters)?;
+            Ok(answer_scores(&held, &valid, &forms))
+        });
         let words = Arc::new(words.await?);
         if let Some(work) = &mut self.work {
             work.words = Some((audit, words.clone()));

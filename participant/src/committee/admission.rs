@@ -2,11 +2,11 @@
 
 use almoner_chain::RoundRecord;
 use almoner_crypto::score::{Direction, open_score};
-use almoner_protocol::types::{ScoreItem, VerdictItem};
-use almoner_protocol::{Admission, Admitted, Evidence, ScoreVerdict, Stage, admit};
+use almoner_protocol::types::{DirectionItem, ScoreItem, VerdictItem};
+use almoner_protocol::{Admission, Admitted, Evidence, ScoreVerdict, Stage, admit, unpack_direction};
 
 use super::Revealed;
-use super::lists::{entries, stage};
+use super::lists::stage;
 use crate::SiteError;
 use crate::fetch::{Sources, Terms, list};
 
@@ -55,8 +55,9 @@ pub fn recompute_admission(
     judged: &Judged,
     own: Option<(u16, &[u64])>,
 ) -> Result<Admitted, SiteError> {
-    let directions: Vec<Vec<i8>> = revealed.directions.iter().map(entries).collect();
-    let norms: Vec<u64> = directions.iter().map(|entries| Direction(entries).norm2()).collect();
+    let parameters = terms.descriptor.scale.parameters;
+    let norm = |item: &DirectionItem| Ok(Direction(&unpack_direction(&item.entries, parameters)?).norm2());
+    let norms: Vec<u64> = revealed.directions.iter().map(norm).collect::<Result<_, SiteError>>()?;
     for (row, item) in judged.scores.iter().enumerate() {
         check_opening(terms, &norms, item)?;
         if let Some((member, words)) = own {

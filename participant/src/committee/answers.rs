@@ -6,16 +6,19 @@ use almoner_crypto::score::{Direction, LinearForm, answer, linear_form};
 use almoner_crypto::share::{AnswerVec, ShareVec, weighted_sum};
 use almoner_proto::{ScoreAnswer, SumAnswer};
 use almoner_protocol::types::{AdmitItem, Answer, DirectionItem, VerdictItem};
-use almoner_protocol::{Address, AdmitVerdict, AuditVerdict, Stage, round};
+use almoner_protocol::{Address, AdmitVerdict, AuditVerdict, Stage, round, unpack_direction};
 
 use super::HeldShares;
-use super::lists::entries;
 use crate::fetch::Terms;
 use crate::{Identity, SiteError};
 
 /// One form per direction, in the order of the direction list.
-pub fn forms(seed: &EpochSeed, directions: &[DirectionItem]) -> Vec<LinearForm> {
-    directions.iter().map(|item| linear_form(seed, &Direction(&entries(item)))).collect()
+pub fn forms(seed: &EpochSeed, directions: &[DirectionItem], parameters: u32) -> Result<Vec<LinearForm>, SiteError> {
+    let form = |item: &DirectionItem| {
+        let entries = unpack_direction(&item.entries, parameters)?;
+        Ok(linear_form(seed, &Direction(&entries)))
+    };
+    directions.iter().map(form).collect()
 }
 
 /// A: the participants whose upload the audit holds good, in lock-list order.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use almoner_chain::{RoundRecord, StageRecord};
 use almoner_protocol::types::{Contribution, DirectionItem, LockItem, PromiseItem, Receipt};
-use almoner_protocol::{Address, B256, ListItem, NORM_CLASSES, SolStruct, Stage, check_direction, list_root};
+use almoner_protocol::{
+    Address, B256, ListItem, NORM_CLASSES, SolStruct, Stage, check_direction, list_root, packed_direction_length,
+    unpack_direction,
+};
 
 use crate::fetch::{Sources, Terms, list};
 use crate::{Identity, SiteError};
@@ -28,7 +31,7 @@ pub async fn revealed(from: &Sources, terms: &Terms, round: &RoundRecord) -> Res
     let (promise, lock) = (stage(round, Stage::Promise)?, stage(round, Stage::Lock)?);
     let direction = stage(round, Stage::Direction)?;
     let validators = terms.validators.len();
-    let item = terms.descriptor.scale.parameters as usize + DIRECTION_HEADER;
+    let item = packed_direction_length(terms.descriptor.scale.parameters) + DIRECTION_HEADER;
     Ok(Revealed {
         promises: list(store, &promise.cid, validators, PROMISE_ITEM, promise.root).await?,
         lock: list(store, &lock.cid, terms.members.len(), LOCK_ITEM, lock.root).await?,
@@ -135,14 +138,10 @@ fn check_directions(terms: &Terms, round: &RoundRecord, revealed: &Revealed) -> 
         if !revealed.promises.iter().any(|promise| promise.validator == item.validator) {
             return Err(differs(DirectionItem::LIST, "a direction without a promise"));
         }
-        check_direction(&entries(item), terms.descriptor.scale.parameters)?;
+        let parameters = terms.descriptor.scale.parameters;
+        check_direction(&unpack_direction(&item.entries, parameters)?, parameters)?;
     }
     Ok(())
-}
-
-/// The entries as the signed bytes they are.
-pub(super) fn entries(item: &DirectionItem) -> Vec<i8> {
-    item.entries.iter().map(|byte| byte.cast_signed()).collect()
 }
 
 fn differs(list: &'static str, reason: &str) -> SiteError {

@@ -61,7 +61,11 @@ impl Memory {
         self.with(move |journal| {
             journal.beside_put(&key, |out| {
                 out.write_all(model.root.as_slice())?;
-                model.values.iter().try_for_each(|word| out.write_all(&word.to_be_bytes()))
+                let mut bytes = [0; 1 << 12];
+                model.values.chunks(bytes.len() / 4).try_for_each(|words| {
+                    bytes.as_chunks_mut::<4>().0.iter_mut().zip(words).for_each(|(b, word)| *b = word.to_be_bytes());
+                    out.write_all(&bytes[..4 * words.len()])
+                })
             })
         })
         .await?;

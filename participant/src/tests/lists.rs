@@ -75,7 +75,7 @@ fn a_receipted_upload_may_not_be_left_out() {
 fn directions_are_those_revealed_on_chain() {
     let mut scene = Scene::new();
     let mut entries = scene.revealed.directions[1].entries.to_vec();
-    entries[0] = if entries[0] == 1 { 0 } else { 1 };
+    entries[0] ^= 1;
     scene.revealed.directions[1].entries = entries.into();
     assert!(matches!(check(&scene, None), Err(SiteError::List { list: "direction", .. })));
     // A validator's reveal that is left out.

@@ -20,7 +20,7 @@ use almoner_protocol::types::{
 };
 use almoner_protocol::{
     Address, B256, Bytes, RoundFacts, SealedShares, SolStruct, Stage, Update, build_descriptor, decode_list, list_root,
-    model_root, quantise, quantise_direction,
+    model_root, quantise, quantise_direction, unpack_direction,
 };
 
 use crate::Identity;
@@ -171,12 +171,13 @@ impl Scene {
 
     /// What each member answers.
     pub(super) fn answers(&self) -> Vec<Vec<u64>> {
-        let (forms, valid) = (forms(&self.terms.seed, &self.revealed.directions), valid_set(&self.audit()));
+        let (forms, valid) =
+            (forms(&self.terms.seed, &self.revealed.directions, D as u32).unwrap(), valid_set(&self.audit()));
         (0..4).map(|k| answer_scores(&self.held(k), &valid, &forms)).collect()
     }
 
     pub(super) fn directions(&self) -> Vec<Vec<i8>> {
-        let signed = |item: &DirectionItem| item.entries.iter().map(|byte| byte.cast_signed()).collect();
+        let signed = |item: &DirectionItem| unpack_direction(&item.entries, D as u32).unwrap();
         self.revealed.directions.iter().map(signed).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use almoner_proto::{PromiseRequest, RevealRequest, Signed};
 use almoner_protocol::types::{DirectionItem, DirectionPromise, Promise, Reveal, commitment};
-use almoner_protocol::{B256, list_root};
+use almoner_protocol::{B256, list_root, pack_direction};
 
 use crate::fetch::Terms;
 use crate::memory::Promised;
@@ -10,8 +10,7 @@ use crate::{Identity, SiteError};
 
 /// A direction as it stands in the direction list.
 pub fn direction_item(identity: &Identity, entries: &[i8]) -> DirectionItem {
-    let entries: Vec<u8> = entries.iter().map(|entry| entry.cast_unsigned()).collect();
-    DirectionItem { validator: identity.account(), entries: entries.into() }
+    DirectionItem { validator: identity.account(), entries: pack_direction(entries) }
 }
 
 fn root(identity: &Identity, promised: &Promised) -> B256 {

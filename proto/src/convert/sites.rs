@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 1216;
 /// Words of a ring element.
 const RING: usize = 2048;
 const MAX_BLOB: usize = 1 << 15;
-const MAX_ENTRIES: usize = MAX_PARAMETERS as usize;
+const MAX_ENTRIES: usize = MAX_PARAMETERS as usize / 2;
 
 /// A message that is one signed struct in two fields.
 macro_rules! signed_pair {
@@ -111,7 +111,7 @@ impl From<ReadyRequest> for wire::ReadyRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevealRequest {
     pub reveal: Signed<Reveal>,
-    /// d signed bytes, two's complement.
+    /// d of them, packed.
     pub entries: Bytes,
 }
 

@@ -148,7 +148,7 @@ pub struct RevealRequest {
     /// 65 bytes
     #[prost(bytes = "bytes", tag = "2")]
     pub signature: ::prost::bytes::Bytes,
-    /// d signed bytes; d at most 2^26
+    /// two a byte, see PROTOCOL.md; d at most 2^26
     #[prost(bytes = "bytes", tag = "3")]
     pub entries: ::prost::bytes::Bytes,
 }

@@ -2,7 +2,7 @@
 
 use almoner_chain::{PromiseRecord, RevealRecord, StageRecord};
 use almoner_protocol::types::{DirectionItem, Promise, commitment};
-use almoner_protocol::{check_direction, list_root};
+use almoner_protocol::{check_direction, list_root, unpack_direction};
 
 use super::RoundAudit;
 use crate::Kind;
@@ -70,26 +70,20 @@ fn check_item(item: &DirectionItem, reveals: &[RevealRecord], parameters: u32, n
     ensure(found == reveal.direction_root, || {
         Wrong::new(format!("its root is {found}, revealed was {}", reveal.direction_root))
     })?;
-    let squared = check_direction(&signed(item), parameters)?;
+    let squared = check_direction(&unpack_direction(&item.entries, parameters)?, parameters)?;
     ensure(squared <= u64::from(norm).pow(2), || Wrong::new("its norm is above the round's bound"))
-}
-
-/// Entries as the small integers they are.
-pub(super) fn signed(item: &DirectionItem) -> Vec<i8> {
-    item.entries.iter().map(|byte| byte.cast_signed()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use almoner_protocol::{Address, B256};
+    use almoner_protocol::{Address, B256, pack_direction};
 
     use super::*;
 
     const VALIDATOR: Address = Address::repeat_byte(3);
 
     fn item(entries: &[i8]) -> DirectionItem {
-        let entries: Vec<u8> = entries.iter().map(|entry| entry.cast_unsigned()).collect();
-        DirectionItem { validator: VALIDATOR, entries: entries.into() }
+        DirectionItem { validator: VALIDATOR, entries: pack_direction(entries) }
     }
 
     fn reveal(item: &DirectionItem) -> RevealRecord {

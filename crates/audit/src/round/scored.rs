@@ -5,11 +5,10 @@ use std::sync::Arc;
 use almoner_chain::StageRecord;
 use almoner_crypto::CryptoError;
 use almoner_crypto::score::{Direction, open_score};
-use almoner_protocol::types::{Descriptor, ScoreItem, VerdictItem};
-use almoner_protocol::{Address, AuditVerdict, ScoreVerdict};
+use almoner_protocol::types::{Descriptor, DirectionItem, ScoreItem, VerdictItem};
+use almoner_protocol::{Address, AuditVerdict, ScoreVerdict, unpack_direction};
 
 use super::RoundAudit;
-use super::revealed::signed;
 use crate::tally::{Checked, Place, Wrong, ensure};
 use crate::uploads::{compute, inner_products};
 use crate::{AuditError, Kind};
@@ -18,7 +17,10 @@ impl RoundAudit<'_> {
     pub(super) async fn scored(&mut self, posted: &StageRecord) -> Result<(), AuditError> {
         let (Some(audit), Some(directions)) = (&self.seen.audit, &self.seen.directions) else { return Ok(()) };
         let valid = valid_set(audit);
-        let entries: Arc<Vec<Vec<i8>>> = Arc::new(directions.iter().map(signed).collect());
+        let unpack = |item: &DirectionItem| unpack_direction(&item.entries, self.record.descriptor.scale.parameters);
+        // They were checked when they were revealed.
+        let Ok(entries) = directions.iter().map(unpack).collect::<Result<Vec<Vec<i8>>, _>>() else { return Ok(()) };
+        let entries = Arc::new(entries);
         let least = usize::from(self.record.descriptor.minAdmitted);
         let most = self.facts.federation.members.len();
         let rows =

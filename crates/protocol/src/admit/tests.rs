@@ -1,6 +1,7 @@
 use alloy_primitives::B256;
 
 use super::*;
+use crate::pack_direction;
 use crate::types::{Contribution, Scales};
 
 const VALIDATOR: Address = Address::repeat_byte(0xf0);
@@ -21,8 +22,8 @@ fn world(scores: &[i64]) -> World {
     let accounts: Vec<Address> = (1..=scores.len()).map(|n| Address::repeat_byte(n as u8)).collect();
     let member = |account: &Address| Member { account: *account, entity: account.into_word(), class: 1 };
     let manifest = |account: &Address| Contribution { participant: *account, ..Contribution::default() };
-    let mut entries = vec![0u8; 10_000];
-    entries[..100].fill(0xff);
+    let mut entries = vec![0; 10_000];
+    entries[..100].fill(-1);
     World {
         descriptor: Descriptor {
             scale: Scales { parameters: 10_000, clip: 100, ..Scales::default() },
@@ -32,7 +33,7 @@ fn world(scores: &[i64]) -> World {
         members: accounts.iter().map(member).collect(),
         validators: vec![Validator { account: VALIDATOR, entity: B256::repeat_byte(9), stake: 1 }],
         promises: vec![PromiseItem { validator: VALIDATOR, ..PromiseItem::default() }],
-        directions: vec![DirectionItem { validator: VALIDATOR, entries: entries.into() }],
+        directions: vec![DirectionItem { validator: VALIDATOR, entries: pack_direction(&entries) }],
         lock: accounts.iter().map(|a| LockItem { manifest: manifest(a), ..LockItem::default() }).collect(),
         audit: accounts.iter().map(|a| VerdictItem { participant: *a, verdict: 0 }).collect(),
         scores: accounts
@@ -135,5 +136,5 @@ fn lists_that_contradict_each_other_are_refused() {
     assert!(matches!(refused(&|w| w.promises.clear()), Error::Stranger { list: "direction", .. }));
     assert!(matches!(refused(&|w| w.validators.clear()), Error::Stranger { missing_from: "validator", .. }));
     assert!(matches!(refused(&|w| w.lock[0].manifest.normClass = 64), Error::Overflow(_)));
-    assert!(matches!(refused(&|w| w.directions[0].entries = vec![1; 9_999].into()), Error::Length { .. }));
+    assert!(matches!(refused(&|w| w.directions[0].entries = vec![1; 4_999].into()), Error::Length { .. }));
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::timing::{deadline, last_call};
 use super::{Fault, Rejection, Round, Signed, State};
+use crate::direction::{packed_direction_length, unpack_direction};
 use crate::leak::check_direction;
 use crate::list::{encode_list, list_root};
 use crate::types::{DirectionItem, Promise, Reveal, Stage, commitment};
@@ -86,7 +87,8 @@ impl Round {
         let descriptor = &self.terms.descriptor;
         let promise = self.promises.get(account).ok_or_else(|| refused("reveal", "nothing was promised"))?;
         // Before anything is hashed: entries come from a peer.
-        if entries.len() != descriptor.scale.parameters as usize {
+        let parameters = descriptor.scale.parameters;
+        if entries.len() != packed_direction_length(parameters) {
             return Err(refused("reveal.entries", "not as many as the model has parameters"));
         }
         let opened = commitment(&Promise {
@@ -105,8 +107,8 @@ impl Round {
         if list_root(&[item(account, entries)]) != reveal.directionRoot {
             return Err(refused("reveal.entries", "they have another root"));
         }
-        let signed: Vec<i8> = entries.iter().map(|byte| byte.cast_signed()).collect();
-        let norm_squared = check_direction(&signed, descriptor.scale.parameters)
+        let norm_squared = unpack_direction(entries, parameters)
+            .and_then(|entries| check_direction(&entries, parameters))
             .map_err(|error| refused("reveal.entries", &error.to_string()))?;
         if norm_squared > u64::from(descriptor.scale.directionNorm).pow(2) {
             return Err(refused("reveal.entries", "the norm is above the round's bound"));

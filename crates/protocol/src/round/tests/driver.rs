@@ -7,7 +7,7 @@ use super::super::*;
 use super::world::{D, OPENED, World, posting};
 use crate::list::decode_list;
 use crate::types::*;
-use crate::{Address, B256};
+use crate::{Address, B256, packed_direction_length};
 
 /// Who misbehaves. Members and validators by index.
 #[derive(Clone, Debug, Default)]
@@ -270,7 +270,7 @@ impl Driver {
             }
             Stage::Direction => {
                 let items = read::<DirectionItem>(bytes, root);
-                assert!(items.iter().all(|item| item.entries.len() == D as usize));
+                assert!(items.iter().all(|item| item.entries.len() == packed_direction_length(D)));
                 self.directions = items.len();
             }
             Stage::Audit => drop(read::<VerdictItem>(bytes, root)),

@@ -6,7 +6,7 @@ use super::driver::{Driver, Faults};
 use super::world::{World, posting};
 use crate::round::*;
 use crate::types::{Contribution, Stage};
-use crate::{B256, Bytes};
+use crate::{B256, Bytes, pack_direction};
 
 /// Feeds an event that must be refused without a trace.
 fn check(driver: &mut Driver, event: Event) -> Rejection {
@@ -144,8 +144,8 @@ fn a_direction_that_is_not_spread_is_not_answered() {
     let opened = driver.queue.remove(0);
     driver.feed(opened).unwrap();
     driver.queue.clear();
-    let narrow: Bytes = (0..16).map(|j| u8::from(j < 3)).collect();
-    let large: Bytes = vec![3; 16].into();
+    let narrow = pack_direction(&(0..16).map(|j| i8::from(j < 3)).collect::<Vec<i8>>());
+    let large = pack_direction(&[3; 16]);
     for event in [driver.world.promise_to(0, &narrow), driver.world.promise_to(1, &large), driver.world.promise(2)] {
         driver.feed(event).unwrap();
     }

@@ -12,7 +12,7 @@ use crate::list::list_root;
 use crate::payout::CumulativeLedger;
 use crate::scale::Scale;
 use crate::types::*;
-use crate::{Address, B256, Bytes, Committee, U256};
+use crate::{Address, B256, Bytes, Committee, U256, pack_direction};
 
 pub(super) const OPENED: u64 = 1_000;
 pub(super) const STAGE_SECONDS: u64 = 1_000;
@@ -108,7 +108,8 @@ impl World {
     // ---- what sites send ------------------------------------------------------------------------
 
     pub(super) fn entries(&self, validator: usize) -> Bytes {
-        (0..D as usize).map(|j| if (j >> validator) & 1 == 0 { 1u8 } else { 0xff }).collect()
+        let entries = (0..D as usize).map(|j| if (j >> validator) & 1 == 0 { 1 } else { -1 });
+        pack_direction(&entries.collect::<Vec<i8>>())
     }
 
     pub(super) fn reveal_of(&self, validator: usize, entries: &Bytes) -> Reveal {

@@ -187,8 +187,7 @@ impl World {
     async fn promise_and_reveal(&mut self, record: &mut RoundRecord) -> Vec<DirectionItem> {
         let mut directions = Vec::new();
         for (v, (validator, _)) in self.validators.iter().enumerate() {
-            let entries: Vec<u8> = Self::direction(v).iter().map(|entry| entry.cast_unsigned()).collect();
-            let item = DirectionItem { validator: validator.account, entries: entries.into() };
+            let item = DirectionItem { validator: validator.account, entries: pack_direction(&Self::direction(v)) };
             let (direction_root, salt) = (list_root(std::slice::from_ref(&item)), B256::repeat_byte(v as u8));
             let commitment = commitment(&Promise {
                 chain_id: 31_337,
@@ -212,8 +211,8 @@ impl World {
     }
 
     fn scores(&self, d: &Descriptor, uploads: &[Upload], directions: &[DirectionItem]) -> Vec<ScoreItem> {
-        let entries: Vec<Vec<i8>> =
-            directions.iter().map(|item| item.entries.iter().map(|b| b.cast_signed()).collect()).collect();
+        let unpack = |item: &DirectionItem| unpack_direction(&item.entries, PARAMETERS as u32).unwrap();
+        let entries: Vec<Vec<i8>> = directions.iter().map(unpack).collect();
         let all: Vec<Direction> = entries.iter().map(|entries| Direction(entries)).collect();
         let forms: Vec<_> = all.iter().map(|direction| linear_form(&self.seed, direction)).collect();
         let norms: Vec<u64> = all.iter().map(Direction::norm2).collect();
