@@ -24,7 +24,6 @@ const AUDIT_RESULT: usize = 33;
 pub(crate) struct RoundFacts {
     pub(crate) parameters: u32,
     pub(crate) epoch_seed: [u8; 32],
-    pub(crate) delta: u64,
     pub(crate) drop_bits: u8,
 }
 

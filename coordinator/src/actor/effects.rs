@@ -12,9 +12,7 @@ use almoner_store::cid_from_bytes;
 
 use super::{Actor, Current};
 use crate::chain::At;
-use crate::model;
-
-use crate::{CoordinatorError, Progress};
+use crate::{CoordinatorError, Progress, model};
 
 impl Actor {
     fn at(&self) -> Result<At, CoordinatorError> {

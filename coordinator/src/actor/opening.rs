@@ -219,7 +219,6 @@ impl Actor {
         let facts = RoundFacts {
             parameters,
             epoch_seed: seed,
-            delta: descriptor.scale.delta,
             drop_bits: descriptor.scale.dropBits,
         };
         let deployment = self.chain.ledger.deployment();
