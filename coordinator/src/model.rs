@@ -10,10 +10,10 @@ use almoner_store::{Cid, CidHasher, Incoming, Layout, Store};
 
 use crate::CoordinatorError;
 use crate::campaign::Base;
-use crate::jobs::{BlockRange, RANGE_BLOCKS};
+use crate::jobs::BlockRange;
 
-/// Weights read at a time: 2 MiB.
-const PIECE: usize = RANGE_BLOCKS as usize * N;
+/// Weights read at a time. Their sums are 1 MiB, as much as a block of a sum's file, which is then read where it lies.
+const PIECE: usize = 64 * N;
 
 /// Keeps a sum: the data sums of all blocks, then the check sums.
 pub(crate) async fn keep_sum(store: &dyn Store, ranges: Vec<(BlockRange, Bytes)>) -> Result<Posting, CoordinatorError> {
@@ -160,6 +160,7 @@ mod tests {
     use almoner_store::MemoryStore;
 
     use super::*;
+    use crate::jobs::RANGE_BLOCKS;
 
     const SEED: [u8; 32] = [9; 32];
     const DELTA: u64 = 1 << 18;

@@ -155,7 +155,9 @@ impl Range {
         {
             return Ok(only.clone());
         }
-        let mut out = BytesMut::new();
+        // No more than was read.
+        let length = self.pieces.iter().map(|(_, piece)| piece.len()).sum();
+        let mut out = BytesMut::with_capacity(length);
         for (_, piece) in &self.pieces {
             out.extend_from_slice(piece);
         }

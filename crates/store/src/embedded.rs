@@ -184,8 +184,11 @@ fn read_block(path: &Path) -> Result<Option<Bytes>, StoreError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(disk("opening", path)(e)),
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_BLOCK as u64 + 1).read_to_end(&mut bytes).map_err(disk("reading", path))?;
+    let most = MAX_BLOCK as u64 + 1;
+    let length = file.metadata().map_err(disk("reading", path))?.len().min(most);
+    // In one go, and a byte more: then the end is seen without asking for more room.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    file.take(most).read_to_end(&mut bytes).map_err(disk("reading", path))?;
     Ok(Some(bytes.into()))
 }
 

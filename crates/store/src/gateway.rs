@@ -2,6 +2,7 @@
 
 mod client;
 mod format;
+mod nodes;
 mod router;
 
 pub use client::GatewayStore;

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, Response, Url, redirect::Policy};
 
-use crate::{StoreError, error::Place};
+use crate::{MAX_BLOCK, StoreError, error::Place};
 
 /// Silence after which a read is given up.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
@@ -65,7 +65,8 @@ pub(crate) enum BodyError {
 
 /// The whole body, at most `max` bytes of it.
 pub(crate) async fn body(response: Response, max: usize) -> Result<Bytes, BodyError> {
-    let mut out = BytesMut::new();
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut out = BytesMut::with_capacity(announced.map_or(0, |length| length.min(max).min(MAX_BLOCK)));
     let mut input = std::pin::pin!(stream(response));
     while let Some(part) = input.try_next().await.map_err(BodyError::Broken)? {
         if part.len() > max - out.len() {

@@ -2,7 +2,7 @@
 //!
 //! A whole file is asked for as one CAR; when a gateway fails in mid-file, the next one (or the
 //! same one, for single blocks) goes on at the very block where it stopped. Ranges and single
-//! blocks are asked for as raw blocks.
+//! blocks are asked for as raw blocks, and the nodes on the way to them once.
 //!
 //! A gateway may still be slow: transfers end after a minute of silence, and a caller that needs
 //! an overall deadline sets one around the call.
@@ -16,6 +16,7 @@ use cid::Cid;
 use reqwest::{Client, Response, StatusCode, Url, header};
 
 use super::format::{CAR_ACCEPT, RAW_TYPE};
+use super::nodes::Nodes;
 use crate::{
     Block, BlockSource, MAX_BLOCK, Refusal, Store, StoreError,
     car::{CarReader, Dups, receive},
@@ -30,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct GatewayStore {
     gateways: Vec<Gateway>,
+    nodes: Nodes,
 }
 
 impl GatewayStore {
@@ -45,7 +47,7 @@ impl GatewayStore {
             return Err(StoreError::Config { place: Place::new("gateways"), detail });
         }
         let gateways = urls.into_iter().map(|url| Gateway::new(url, tls)).collect::<Result<_, _>>()?;
-        Ok(Self { gateways })
+        Ok(Self { gateways, nodes: Nodes::default() })
     }
 
     fn read_only(&self) -> StoreError {
@@ -58,10 +60,16 @@ impl BlockSource for GatewayStore {
     /// The first correct block: a gateway that lies about it is passed over.
     async fn fetch(&self, cid: &Cid) -> Result<Block, StoreError> {
         ids::digest(cid)?;
+        if let Some(known) = self.nodes.get(cid) {
+            return Ok(known);
+        }
         let mut attempts = Vec::new();
         for gateway in &self.gateways {
             match gateway.verified(cid).await {
-                Ok(block) => return Ok(block),
+                Ok(block) => {
+                    self.nodes.keep(cid, &block);
+                    return Ok(block);
+                }
                 Err(error) => note(&mut attempts, error),
             }
         }

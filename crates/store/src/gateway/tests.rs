@@ -181,20 +181,37 @@ async fn a_broken_transfer_goes_on_elsewhere() {
     let leaf = crate::cid_of(&bytes[19_000..], crate::Layout::V1_2025);
     partial.inject(&leaf, Injected::Missing).unwrap();
     let partial = serve_store(Arc::new(partial)).await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
-    let counted = middleware::from_fn(move |request: Request, next: Next| {
-        counter.fetch_add(1, Ordering::Relaxed);
-        next.run(request)
-    });
-    let counted = router_of_proxy(honest).layer(counted);
-    let counted = serve(counted).await;
+    let (counted, asked) = counted(honest).await;
     let both = client(&[&partial, &counted]);
     assert!(both.get(&cid, 20_000).await.unwrap() == bytes);
     assert_eq!(asked.load(Ordering::Relaxed), 1, "one block was asked for elsewhere");
     let error = client(&[&partial]).get(&cid, 20_000).await.unwrap_err();
     assert!(matches!(error, StoreError::Exhausted { .. }), "{error}");
     assert_eq!(error.blame(), Blame::Retry);
+}
+
+#[tokio::test]
+async fn nodes_on_the_way_to_ranges_are_asked_for_once() {
+    // Twenty leaves, four nodes and the root.
+    let (store, cid, bytes) = memory(20_000).await;
+    let (counted, asked) = counted(serve_store(store).await).await;
+    let client = client(&[&counted]);
+    for at in (0..20_000).step_by(1000) {
+        let range = client.range(&cid, at, 1000).await.unwrap();
+        assert!(range == bytes[at as usize..][..1000]);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 25);
+}
+
+/// A gateway before another one, and how often it was asked.
+async fn counted(gateway: Url) -> (Url, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let counted = middleware::from_fn(move |request: Request, next: Next| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        next.run(request)
+    });
+    (serve(router_of_proxy(gateway).layer(counted)).await, asked)
 }
 
 /// Passes every request on to another gateway.
