@@ -194,7 +194,6 @@ impl Actor {
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
             if let Err(error) = self.give_orders_again().await {
-                self.lost |= matches!(error, CoordinatorError::Lost { .. });
                 self.give_up_unopened().await?;
                 return Err(error);
             }
@@ -215,11 +214,19 @@ impl Actor {
 
     async fn give_orders_again(&mut self) -> Result<(), CoordinatorError> {
         let Some(current) = &self.current else { return Ok(()) };
+        let mut all = Ok(());
         for effect in current.round.outstanding() {
-            let events = self.carry_out(effect).await?;
-            for event in events {
-                self.apply(event).await?;
-            }
+            // What cannot be done keeps nothing else back: a round that stands still is ended by one of them.
+            let done = self.obey(effect).await;
+            self.lost |= matches!(done, Err(CoordinatorError::Lost { .. }));
+            all = all.and(done);
+        }
+        all
+    }
+
+    async fn obey(&mut self, effect: almoner_protocol::round::Effect) -> Result<(), CoordinatorError> {
+        for event in self.carry_out(effect).await? {
+            self.apply(event).await?;
         }
         Ok(())
     }

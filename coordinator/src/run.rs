@@ -98,7 +98,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-    // A reveal carries a byte per parameter; the largest model bounds it, the round itself checks the exact length.
+    // A reveal carries half a byte per parameter; the largest model bounds it, the round itself checks the exact length.
     let mut routes = Routes::new(sites_server(sites, almoner_protocol::MAX_PARAMETERS))
         .add_service(researchers_server(researchers))
         .add_service(aggregators_server(aggregators))

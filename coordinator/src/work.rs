@@ -150,7 +150,8 @@ fn word(bytes: &[u8]) -> u64 {
 
 fn inners(look: &Look, results: &[(BlockRange, Bytes)], facts: &RoundFacts) -> Result<Vec<InnerRow>, CoordinatorError> {
     let unpack = |packed: &Bytes| unpack_direction(packed, facts.parameters);
-    let directions: Vec<Vec<i8>> = look.entries.iter().map(unpack).collect::<Result<_, _>>()?;
+    let directions: Result<Vec<Vec<i8>>, _> = look.entries.iter().map(unpack).collect();
+    let directions = directions.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
     let row = |(i, (item, _)): (usize, &(LockItem, u16))| {
         let columns = directions.iter().enumerate().map(|(v, direction)| {
             let at = i * look.row() + AUDIT_RESULT + 8 * v;

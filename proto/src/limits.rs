@@ -43,9 +43,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one short question may take, a slow line and a coordinator's wait for its chain included.
 const ANSWER: Duration = Duration::from_secs(300);
 
-/// Most bytes of one message where the model has `parameters` parameters (a reveal carries one byte of each).
+/// Most bytes of one message where the model has `parameters` parameters (a reveal carries half a byte of each).
 fn message_limit(parameters: u32) -> usize {
-    MAX_MESSAGE.saturating_add(parameters as usize)
+    MAX_MESSAGE.saturating_add(parameters.div_ceil(2) as usize)
 }
 
 /// Leaves of the subtree that a range's root stands for: a full range's, or the whole padded row of a model that

@@ -176,10 +176,11 @@ impl Node {
         reach(self.url.as_ref().expect("it has an address")).await;
     }
 
-    /// As [`Self::restart`], and it has lost the newest `blocks`, with all that is in them. Anvil only.
-    pub(crate) async fn restart_without(&mut self, blocks: u64) {
+    /// As [`Self::restart`], and it has lost `block`, with all that came after it. Anvil only.
+    pub(crate) async fn restart_before(&mut self, block: u64) {
         self.request("evm_setAutomine", json!([false])).await;
-        self.request("anvil_rollback", json!([blocks])).await;
+        let newest = self.provider.get_block_number().await.unwrap();
+        self.request("anvil_rollback", json!([newest + 1 - block])).await;
         self.restart().await;
     }
 

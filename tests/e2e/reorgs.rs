@@ -28,14 +28,23 @@ enum Act {
     /// And lets so many seconds go by before anything is in a block again.
     TakeBackInto(u64, u64),
     Restart,
-    /// And what is in the newest blocks is gone.
-    RestartWithout(u64),
+    /// And this block is gone, with all that came after it.
+    RestartBefore(u64),
+}
+
+/// A federation that has begun.
+struct Told {
+    /// As the node has it.
+    ledger: Ledger,
+    /// As its coordinator has read it.
+    view: Ledger,
+    number: u64,
 }
 
 /// Makes blocks for ever; once there is a first round, `act` says from it and the newest block's number what to do.
 async fn blocks(
     node: &mut Node,
-    mut told: oneshot::Receiver<(Ledger, u64)>,
+    mut told: oneshot::Receiver<Told>,
     mut act: impl FnMut(&RoundRecord, u64) -> Act,
 ) -> Infallible {
     let mut federation = None;
@@ -44,15 +53,24 @@ async fn blocks(
         federation = federation.or_else(|| told.try_recv().ok());
         let round = match &federation {
             // While it goes back, geth has no newest block.
-            Some((ledger, number)) => ledger.round(*number, 1).await.unwrap_or_default().zip(ledger.read_until()),
+            Some(Told { ledger, number, .. }) => {
+                ledger.round(*number, 1).await.unwrap_or_default().zip(ledger.read_until())
+            }
             None => None,
         };
+        let view = federation.as_ref().map(|told| &told.view);
         match round.map_or(Act::Nothing, |(round, head)| act(&round, head)) {
             Act::Nothing => node.mine().await,
             Act::TakeBack(blocks) => node.take_back(blocks).await,
             Act::TakeBackInto(blocks, seconds) => node.take_back_into(blocks, seconds).await,
             Act::Restart => node.restart().await,
-            Act::RestartWithout(blocks) => node.restart_without(blocks).await,
+            Act::RestartBefore(block) => {
+                // Not before it was acted on.
+                while view.and_then(Ledger::read_until) < Some(block) {
+                    tokio::time::sleep(BLOCK).await;
+                }
+                node.restart_before(block).await;
+            }
         }
     }
 }
@@ -65,7 +83,8 @@ async fn loses_one(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundR
     let whole = async {
         let mut federation = founded.found(confirmations, 2).await;
         let (ledger, number) = (federation.ledger(), federation.net.federation);
-        let _ = tell.send((ledger.clone(), number));
+        let view = federation.net.ledger.clone();
+        let _ = tell.send(Told { ledger: ledger.clone(), view, number });
         let (why, faults) = given_up(&mut federation.net, &federation.scenario, async {}).await;
         assert_eq!((why.as_str(), faults.len()), ("round 1 is void: TakenBack", 0), "nobody is to blame for it");
         let reports = federation.settle(1, async {}).await;
@@ -93,7 +112,8 @@ async fn settles(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundRec
     let founded = OnNode::fund(&node).await;
     let whole = async {
         let mut federation = founded.found(confirmations, 1).await;
-        let _ = tell.send((federation.ledger(), federation.net.federation));
+        let view = federation.net.ledger.clone();
+        let _ = tell.send(Told { ledger: federation.ledger(), view, number: federation.net.federation });
         let reports = federation.settle(1, async {}).await;
         let seen = federation.net.ledger.clone();
         let earned = federation.paid_and_sound(&reports).await;
@@ -203,7 +223,10 @@ fn what_an_anvil_loses_when_it_is_started_again_is_sent_again() {
         let Some(node) = Node::anvil().await else { return };
         let mut done = BTreeSet::new();
         let act = |round: &RoundRecord, _| match again(&mut done, round) {
-            Act::Restart => Act::RestartWithout(1),
+            Act::Restart => {
+                let posted = [Stage::Sum, Stage::Promise].into_iter().find_map(|stage| round.stages.get(&stage));
+                Act::RestartBefore(posted.expect("one of them is posted").block)
+            }
             act => act,
         };
         let seen = settles(node, Depth::NONE, act).await;

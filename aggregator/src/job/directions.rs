@@ -31,7 +31,7 @@ pub(super) async fn entries(job: &Job, store: &dyn Store, cid: &Cid) -> Result<V
         let bytes = packed_direction_length(here) as u64;
         let packed = store.range(cid, at + ITEM_HEADER + first / 2, bytes).await?;
         let entries = unpack_direction(&packed, here);
-        let mut entries = entries.map_err(|_| AggregatorError::Directions("something stands behind the last entry"))?;
+        let mut entries = entries.map_err(|_| AggregatorError::Directions("not packed as it should be"))?;
         entries.resize(length, 0);
         all.push(entries);
         at += 4 + item_length;

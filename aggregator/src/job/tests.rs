@@ -19,7 +19,8 @@ use rand_core::SeedableRng;
 
 use super::*;
 
-const D: usize = 260 * N - 100;
+/// Odd: the last byte of a direction is half full.
+const D: usize = 260 * N - 101;
 const DELTA: u64 = 1 << 18;
 const SEED: EpochSeed = EpochSeed([9; 32]);
 const MEMBERS: usize = 4;
@@ -231,5 +232,14 @@ async fn a_direction_of_another_model_is_refused() {
     let round = round().await;
     let cid = post_directions(&round, &[vec![1; 64]]).await;
     let error = round.perform(Some(cid), 0).await.unwrap_err();
+    assert!(matches!(error, AggregatorError::Directions(_)), "{error}");
+
+    // Something behind the last entry is seen by whoever reads there.
+    let mut entries = pack_direction(&direction(0)).to_vec();
+    *entries.last_mut().unwrap() |= 0x10;
+    let item = DirectionItem { validator: Address::repeat_byte(1), entries: entries.into() };
+    let cid: Bytes = round.store.put(encode_list(&[item]).into()).await.unwrap().to_bytes().into();
+    round.perform(Some(cid.clone()), 0).await.unwrap();
+    let error = round.perform(Some(cid), 1).await.unwrap_err();
     assert!(matches!(error, AggregatorError::Directions(_)), "{error}");
 }

@@ -1,11 +1,11 @@
-//! Carrying out what the round orders: transactions, artefacts, jobs. Each may be done twice.
+//! Carrying out what the round orders: transactions, artefacts, jobs, the opening of the sum. Each may be done twice.
 
 use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
 use almoner_crypto::matrix::EpochSeed;
 use almoner_crypto::share::AnswerVec;
 use almoner_crypto::sum::find_secret;
 use almoner_proto::{Signed, words_from_bytes};
-use almoner_protocol::round::{Effect, Event, Posting, State, SumWeight};
+use almoner_protocol::round::{Effect, Event, Posting, State};
 use almoner_protocol::types::{OpenItem, domain, signing_hash};
 use almoner_protocol::{B256, Bytes, Stage, SumOpening};
 use almoner_store::cid_from_bytes;
@@ -101,7 +101,7 @@ impl Actor {
             order @ (Effect::RequestAudit { .. } | Effect::RequestInners { .. } | Effect::RequestSum { .. }) => {
                 self.about_uploads(order).await
             }
-            Effect::RequestOpen { answers, weights, sum } => self.open(answers, &weights, &sum).await,
+            Effect::RequestOpen { answers, sum } => self.open(answers, &sum).await,
             Effect::SignReceipt { receipt } => {
                 let deployment = self.chain.ledger.deployment();
                 let hash = signing_hash(&receipt, &domain(deployment.chain_id, deployment.rounds));
@@ -176,21 +176,18 @@ impl Actor {
     }
 
     /// Finds the t answers whose secret fits the check sums, and opens the blocks with it.
-    async fn open(
-        &mut self,
-        answers: Vec<OpenItem>,
-        weights: &[SumWeight],
-        sum: &Posting,
-    ) -> Result<Vec<Event>, CoordinatorError> {
+    async fn open(&self, answers: Vec<OpenItem>, sum: &Posting) -> Result<Vec<Event>, CoordinatorError> {
         let campaign = self.campaign.as_ref().ok_or(CoordinatorError::NotNow("no federation is served yet"))?;
         let current = self.current.as_ref().ok_or(CoordinatorError::NotNow("no round is running"))?;
         // The check sums are at the end.
         let at = u64::from(current.facts.blocks()) * WIDE_BLOCK_BYTES as u64;
         let check = self.store.range(&cid_from_bytes(&sum.cid)?, at, CHECK_BYTES as u64).await?;
         let descriptor = current.round.descriptor().clone();
-        let admitted = current.round.admission().map(|admitted| admitted.items.clone()).unwrap_or_default();
+        let admitted = current.round.admission();
+        let admitted = admitted.ok_or_else(|| CoordinatorError::Bug("a sum of nobody".into()))?;
+        let norm2 = admitted.set().map(|item| u64::from(item.class).pow(2)).sum();
+        let admitted = admitted.items.clone();
         let seed = EpochSeed(current.facts.epoch_seed);
-        let norm2 = weights.iter().map(|weight| u64::from(weight.class).pow(2)).sum();
         let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
         let found = tokio::task::spawn_blocking(move || {
             let words = words_from_bytes(&check);
@@ -211,6 +208,7 @@ impl Actor {
         let Some((members, opening)) = found else { return Ok(vec![Event::SumNotOpened { members }]) };
         let (model, zeroed_blocks) =
             model::keep_next(self.store.as_ref(), &campaign.spec.model, &campaign.base, &sum.cid, opening).await?;
+        almoner_failpoint::reached(|| "opened".to_owned());
         Ok(vec![Event::SumOpened { members, model, zeroed_blocks }])
     }
 }

@@ -45,7 +45,8 @@ struct Seen {
     seed: Option<EpochSeed>,
     promises: Option<Vec<PromiseItem>>,
     lock: Option<Vec<LockItem>>,
-    directions: Option<Vec<DirectionItem>>,
+    /// The items and their entries.
+    directions: Option<(Vec<DirectionItem>, Arc<Vec<Vec<i8>>>)>,
     audit: Option<Vec<VerdictItem>>,
     scores: Option<Vec<ScoreItem>>,
     /// As posted: this is the set that was summed.

@@ -13,7 +13,7 @@
 //! | Shamir shares of the secret, weighted sums of shares | [`share`] | a participant, the committee |
 //! | X-Wing HPKE around a share | [`seal`] | a participant, the committee |
 //! | one scalar per participant and direction | [`score`] | the committee, the aggregator, auditors |
-//! | the sum over the admitted participants | [`sum`] | the aggregator, auditors |
+//! | the sum over the admitted participants | [`sum`] | the aggregator adds; coordinator, participants and auditors open |
 //!
 //! The crate is pure: no files, clocks or operating-system randomness; seeds and generators are arguments.
 //!

@@ -16,7 +16,8 @@ use crate::{ComputeDevice, Dataset, Model, ModelError, Network};
 
 /// Below any norm that matters; keeps an all-zero gradient from dividing by zero.
 const TINY: f32 = 1e-30;
-/// Tensors of a layer's size that the passes to and fro hold at a time.
+/// Tensors of a layer's size that the passes to and fro hold at a time, as measured: output, leaf, their sum, what the
+/// activation makes of it, and for each its derivative and what the backend keeps of it.
 const KEPT: usize = 12;
 /// Weights of which the gradient is worked out at once.
 const PIECE: usize = 1 << 18;

@@ -68,11 +68,6 @@ impl Admitted {
     pub fn count(&self) -> usize {
         self.set().count()
     }
-
-    /// Σw over U.
-    pub fn weight_total(&self) -> u64 {
-        self.set().map(|item| u64::from(item.class)).sum()
-    }
 }
 
 /// The admission rule.

@@ -49,8 +49,10 @@ pub fn packed_direction_length(parameters: u32) -> usize {
     parameters.div_ceil(2) as usize
 }
 
-/// Two entries a byte, the first of them in the low half, each in two's complement of four bits.
+/// Two entries a byte, the first of them in the low half, each in two's complement of four bits. They must fit that, as
+/// those of a direction do.
 pub fn pack_direction(entries: &[i8]) -> Bytes {
+    debug_assert!(entries.iter().all(|entry| (-8..8).contains(entry)), "no direction");
     let half = |entry: i8| entry.cast_unsigned() & 0xf;
     let mut packed = vec![0; entries.len().div_ceil(2)];
     widest(

@@ -40,7 +40,7 @@ pub enum Error {
     #[error("direction refused: {0}")]
     Direction(&'static str),
     #[error("the sum does not open: {0}")]
-    Sum(#[from] CryptoError),
+    Sum(CryptoError),
 
     #[error("{opened} scalars are open and {more} more are asked for; this site's limit is {limit}")]
     ScalarsSpent { opened: u32, more: u32, limit: u32 },

@@ -64,6 +64,7 @@ pub fn quantise(delta: &[f32], scale: &Scale) -> Result<Update, Error> {
             for (value, delta) in values.iter_mut().zip(delta) {
                 let near = round_i32(limited(f64::from(*delta) * unit, FAR));
                 clipped |= near > bound || near < -bound;
+                // The bound fits 16 bits.
                 *value = near.clamp(-bound, bound) as i16;
             }
             clipped
@@ -129,6 +130,7 @@ fn clip(values: &mut [i16], bound: u64) -> bool {
                 let quotient = f64::from(value.unsigned_abs()) * bound / norm;
                 let near = round_even(quotient);
                 let floor = round_i32(if near > quotient { near - 1.0 } else { near });
+                // No further from zero than it was.
                 *value = if *value < 0 { floor.wrapping_neg() } else { floor } as i16;
             }
         },

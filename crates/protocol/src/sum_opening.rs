@@ -18,6 +18,8 @@ pub struct SumOpening {
     step: ServerStep,
     /// Data blocks so far.
     blocks: u64,
+    /// The last piece filled no whole number of blocks.
+    ended: bool,
     zeroed_blocks: Vec<u32>,
 }
 
@@ -31,7 +33,8 @@ impl SumOpening {
         checks: &[u8],
     ) -> Result<Self, Error> {
         let rule = sum_rule(descriptor, admitted);
-        verify_checks(&seed, &secret, &sum_words(checks, CHECK_BYTES)?, rule.weight_norm2)?;
+        let checks = sum_words(checks, CHECK_BYTES).map_err(Error::Sum)?;
+        verify_checks(&seed, &secret, &checks, rule.weight_norm2).map_err(Error::Sum)?;
         let step = ServerStep {
             frac_bits: descriptor.scale.fracBits,
             update_bits: descriptor.scale.updateBits,
@@ -39,17 +42,19 @@ impl SumOpening {
             lr_den: descriptor.lrDen,
             weight_total: rule.weight,
         };
-        Ok(Self { seed, secret, rule, step, blocks: 0, zeroed_blocks: Vec::new() })
+        Ok(Self { seed, secret, rule, step, blocks: 0, ended: false, zeroed_blocks: Vec::new() })
     }
 
-    /// Opens the next blocks, and has `model`, the base's weights there, become those of the next model.
+    /// Opens the next blocks, and has `model`, the base's weights there, become those of the next model. Only the last piece
+    /// may end within a block. After an error neither this nor `model` is good for anything.
     pub fn take(&mut self, model: &mut [i32], sums: &[u8]) -> Result<(), Error> {
-        if sums.len() != model.len().div_ceil(N) * WIDE_BLOCK_BYTES {
+        if self.ended || sums.len() != model.len().div_ceil(N) * WIDE_BLOCK_BYTES {
             return Err(Error::Length { what: "sum", have: sums.len() / 8, want: model.len().next_multiple_of(N) });
         }
+        self.ended = !model.len().is_multiple_of(N);
         for (model, sums) in model.chunks_mut(N).zip(sums.chunks(WIDE_BLOCK_BYTES)) {
-            let sums = sum_words(sums, WIDE_BLOCK_BYTES)?;
-            let opened = open_block(&self.seed, self.blocks, &self.secret, &sums, &self.rule)?;
+            let sums = sum_words(sums, WIDE_BLOCK_BYTES).map_err(Error::Sum)?;
+            let opened = open_block(&self.seed, self.blocks, &self.secret, &sums, &self.rule).map_err(Error::Sum)?;
             if !opened.ok {
                 // A model has at most 2^26 parameters.
                 self.zeroed_blocks.push(self.blocks as u32);

@@ -46,6 +46,7 @@ const COORDINATOR: &[&str] = &[
     "round:admitted",
     "outbox:settle",
     "round:summed",
+    "opened",
     "round:opened",
     "round:proposed",
     "round:settled",

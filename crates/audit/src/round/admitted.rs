@@ -49,7 +49,7 @@ impl RoundAudit<'_> {
             members: seen.members.as_ref()?,
             validators: seen.validators.as_ref()?,
             promises: seen.promises.as_ref()?,
-            directions: seen.directions.as_ref()?,
+            directions: &seen.directions.as_ref()?.0,
             lock: seen.lock.as_ref()?,
             audit: seen.audit.as_ref()?,
             scores: seen.scores.as_ref()?,

@@ -1,5 +1,7 @@
 //! Stage 3: the directions, which were promised before the uploads and are shown after them.
 
+use std::sync::Arc;
+
 use almoner_chain::{PromiseRecord, RevealRecord, StageRecord};
 use almoner_protocol::types::{DirectionItem, Promise, commitment};
 use almoner_protocol::{check_direction, list_root, unpack_direction};
@@ -21,10 +23,10 @@ impl RoundAudit<'_> {
         let read = self.artefacts().items_within::<DirectionItem>(&posted.cid, most, longest).await;
         let outcome = read.and_then(|items| check_root(&items, posted.root).map(|()| items));
         let Some(items) = self.tally.check(Kind::Direction, place, outcome) else { return };
-        let mut all = true;
+        let mut entries = Vec::new();
         for item in &items {
             let outcome = check_item(item, &record.reveals, d.scale.parameters, d.scale.directionNorm);
-            all &= self.tally.check(Kind::Direction, place.of(item.validator), outcome).is_some();
+            entries.extend(self.tally.check(Kind::Direction, place.of(item.validator), outcome));
         }
         for reveal in &record.reveals {
             if !items.iter().any(|item| item.validator == reveal.validator) {
@@ -32,7 +34,7 @@ impl RoundAudit<'_> {
                 self.tally.note(format!("{} revealed on chain, but its direction is not listed", reveal.validator));
             }
         }
-        self.seen.directions = all.then_some(items);
+        self.seen.directions = (entries.len() == items.len()).then(|| (items, Arc::new(entries)));
     }
 
     /// What the commitment behind a reveal must have been.
@@ -62,16 +64,18 @@ fn check_reveal(
     ensure(found == promise.commitment, || Wrong::new(format!("it opens {found}, promised was {}", promise.commitment)))
 }
 
-/// The direction is the one that was revealed, and one that members may answer.
-fn check_item(item: &DirectionItem, reveals: &[RevealRecord], parameters: u32, norm: u32) -> Checked<()> {
+/// The direction is the one that was revealed, and one that members may answer. Returns its entries.
+fn check_item(item: &DirectionItem, reveals: &[RevealRecord], parameters: u32, norm: u32) -> Checked<Vec<i8>> {
     let reveal = reveals.iter().find(|reveal| reveal.validator == item.validator);
     let reveal = reveal.ok_or_else(|| Wrong::new("it was not revealed on chain"))?;
     let found = list_root(std::slice::from_ref(item));
     ensure(found == reveal.direction_root, || {
         Wrong::new(format!("its root is {found}, revealed was {}", reveal.direction_root))
     })?;
-    let squared = check_direction(&unpack_direction(&item.entries, parameters)?, parameters)?;
-    ensure(squared <= u64::from(norm).pow(2), || Wrong::new("its norm is above the round's bound"))
+    let entries = unpack_direction(&item.entries, parameters)?;
+    let squared = check_direction(&entries, parameters)?;
+    ensure(squared <= u64::from(norm).pow(2), || Wrong::new("its norm is above the round's bound"))?;
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -93,9 +97,15 @@ mod tests {
 
     #[test]
     fn a_direction_is_the_revealed_one_spread_and_small() {
-        let good = item(&[1, -1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let entries = [1, -1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let good = item(&entries);
         let revealed = [reveal(&good)];
-        assert_eq!(check_item(&good, &revealed, 14, 4), Ok(()));
+        assert_eq!(check_item(&good, &revealed, 14, 4), Ok(entries.to_vec()));
+        let mut longer = item(&entries[..13]);
+        assert!(check_item(&longer, &[reveal(&longer)], 13, 4).is_ok());
+        let behind = [&longer.entries[..6], &[0x10]].concat();
+        longer.entries = behind.into();
+        assert!(check_item(&longer, &[reveal(&longer)], 13, 4).is_err());
         assert!(check_item(&good, &[], 14, 4).is_err());
         assert!(check_item(&good, &revealed, 14, 1).is_err());
         let other = item(&[1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

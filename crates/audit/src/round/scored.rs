@@ -5,8 +5,8 @@ use std::sync::Arc;
 use almoner_chain::StageRecord;
 use almoner_crypto::CryptoError;
 use almoner_crypto::score::{Direction, open_score};
-use almoner_protocol::types::{Descriptor, DirectionItem, ScoreItem, VerdictItem};
-use almoner_protocol::{Address, AuditVerdict, ScoreVerdict, unpack_direction};
+use almoner_protocol::types::{Descriptor, ScoreItem, VerdictItem};
+use almoner_protocol::{Address, AuditVerdict, ScoreVerdict};
 
 use super::RoundAudit;
 use crate::tally::{Checked, Place, Wrong, ensure};
@@ -15,12 +15,9 @@ use crate::{AuditError, Kind};
 
 impl RoundAudit<'_> {
     pub(super) async fn scored(&mut self, posted: &StageRecord) -> Result<(), AuditError> {
-        let (Some(audit), Some(directions)) = (&self.seen.audit, &self.seen.directions) else { return Ok(()) };
+        let (Some(audit), Some((_, entries))) = (&self.seen.audit, &self.seen.directions) else { return Ok(()) };
         let valid = valid_set(audit);
-        let unpack = |item: &DirectionItem| unpack_direction(&item.entries, self.record.descriptor.scale.parameters);
-        // They were checked when they were revealed.
-        let Ok(entries) = directions.iter().map(unpack).collect::<Result<Vec<Vec<i8>>, _>>() else { return Ok(()) };
-        let entries = Arc::new(entries);
+        let entries = entries.clone();
         let least = usize::from(self.record.descriptor.minAdmitted);
         let most = self.facts.federation.members.len();
         let rows =

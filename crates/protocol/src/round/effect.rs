@@ -117,9 +117,9 @@ pub enum Effect {
     RequestSum {
         weights: Vec<SumWeight>,
     },
+    /// No job: whoever keeps the sum opens it with t of the answers, and makes the next model of it.
     RequestOpen {
         answers: Vec<OpenItem>,
-        weights: Vec<SumWeight>,
         sum: Posting,
     },
 

@@ -133,11 +133,9 @@ impl Round {
                 directions: self.posts.posting(Stage::Direction)?,
             },
             Order::RequestSum => Effect::RequestSum { weights: self.sum_weights() },
-            Order::RequestOpen { .. } => Effect::RequestOpen {
-                answers: self.sum_answers.items(),
-                weights: self.sum_weights(),
-                sum: self.posts.posting(Stage::Sum)?,
-            },
+            Order::RequestOpen { .. } => {
+                Effect::RequestOpen { answers: self.sum_answers.items(), sum: self.posts.posting(Stage::Sum)? }
+            }
             Order::Finalise => Effect::Finalise,
             Order::Void => match self.end.as_ref()?.cause {
                 Cause::Void(reason) => Effect::VoidRound { reason, faults: self.end.as_ref()?.faults.clone() },
@@ -209,7 +207,7 @@ impl Round {
             Stage::Open => self.sum_answers.artefact(),
             Stage::Settle => self.settle_artefact()?,
             Stage::Payout => self.payout_artefact()?,
-            // The worker that computed them stored them too.
+            // Whoever made them stored them too.
             Stage::Ctx | Stage::Sum | Stage::Model => return None,
         })
     }

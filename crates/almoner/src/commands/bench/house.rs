@@ -13,8 +13,10 @@ use crate::failure::{Failure, Kind};
 /// What the units of docs/operating set: memory that is given back, in pages that are few. Sites keep half as much of it.
 fn tunables(role: &str) -> String {
     let trim = if role == "participant" { 16 << 20 } else { 32 << 20 };
-    let malloc = format!("hugetlb=1:arena_max=1:mmap_threshold=8388608:trim_threshold={trim}");
-    malloc.split(':').map(|tunable| format!("glibc.malloc.{tunable}")).collect::<Vec<_>>().join(":")
+    format!(
+        "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=8388608:\
+         glibc.malloc.trim_threshold={trim}"
+    )
 }
 
 /// A running role; it ends with this value.

@@ -201,7 +201,7 @@ impl Driver {
                 assert!(weights.iter().all(|weight| weight.class > 0));
                 self.queue.push(Event::SumCompleted { sum: posting(Stage::Sum, B256::repeat_byte(0x50)) });
             }
-            Effect::RequestOpen { answers, weights: _, sum: _ } => self.queue.push(self.open(&answers)),
+            Effect::RequestOpen { answers, sum: _ } => self.queue.push(self.open(&answers)),
             Effect::SignReceipt { receipt } => self.queue.push(self.world.receipt(&receipt)),
             Effect::SendReceipt { receipt, signature: _ } => {
                 self.receipts.entry(receipt.participant).or_default().push(receipt);
