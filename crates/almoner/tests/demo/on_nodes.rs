@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::almoner;
 use super::kills::{account, keys};
-use super::processes::{Daemon, HOSPITALS, House, free_port, order};
+use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
 
 const SEED: u64 = 5;
 const ETHER: &str = "0x3635c9adc5dea00000"; // 1000
@@ -192,4 +192,36 @@ fn processes_on_anvil_come_to_what_they_come_to_on_the_embedded_chain() {
 #[test]
 fn processes_on_geth_come_to_what_they_come_to_on_the_embedded_chain() {
     as_on_the_embedded_chain(Node::geth);
+}
+
+#[test]
+fn a_coordinator_whose_federation_the_chain_has_no_more_ends_and_blames_the_node() {
+    let house = House::new();
+    let room = house.room("coordinator");
+    let account = key(&room.join("coordinator.key"));
+    let Some(node) = Node::anvil(&account) else { return };
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n",
+        node.url
+    );
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+    command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&room).env("ALMONER_LOG", "off");
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = process.stderr.take().unwrap();
+    let mut coordinator = Daemon::of(&house, process);
+    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    // The creation, and the bond behind it: what has its nonce now is something else.
+    let other = json!({ "from": account, "to": account });
+    node.call("anvil_impersonateAccount", json!([account])).expect("an account of its own");
+    node.call("anvil_reorg", json!([3, [[other, 0]]])).expect("another chain");
+    let said: Value = serde_json::from_reader(stderr).expect("one JSON document");
+    let message = "the chain took federation 1 back, and sending its creation again did not bring it back: ask who runs the \
+                   node, or found it anew by another key, journal and deployment";
+    assert_eq!(said, json!({ "schema": 1, "error": { "kind": "peer", "message": message } }));
+    assert_eq!(house.children.exit_code(coordinator.id), Some(4));
 }
