@@ -31,7 +31,8 @@ fn an_order_waits_until_it_is_deep_enough_and_readers_do_not_see_it_before() {
         .unwrap();
     let mut said = String::new();
     BufReader::new(create.stderr.take().unwrap()).read_line(&mut said).unwrap();
-    let waits = "the federation is in a block; waiting until that is deep enough (confirmations = 20)\n";
+    let waits =
+        "the federation is in block 5, the newest is 7; waiting until it is deep enough (confirmations = 20)\n";
     assert_eq!(said, waits);
     // Whoever takes a block as it comes sees it; whoever waits like the order does not.
     let status = ["federation", "status", "1", "--coordinator", &url];
