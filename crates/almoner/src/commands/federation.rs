@@ -56,7 +56,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on.
+    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on. The seats are in
+    /// blocks then; no round opens before they are deep enough for the coordinator.
     Launch {
         federation: u64,
         #[arg(long, default_value_t = 1)]
@@ -67,7 +68,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Follow the rounds as they run, until no further one is planned.
+    /// Follow the rounds as they run, until no further one is planned: the coordinator's word, as deep in the chain as it
+    /// waits for itself.
     Watch {
         federation: u64,
         #[command(flatten)]
@@ -77,7 +79,7 @@ enum Order {
     Status(status::Options),
     /// Have an account paid what it is due, through the coordinator; show it before and after, from the chain.
     Claim(claim::Options),
-    /// Finish the round in hand and open no further one.
+    /// Finish the round in hand and open no further one. The coordinator notes it; nothing of it is on chain.
     Stop {
         federation: u64,
         #[command(flatten)]
