@@ -142,17 +142,22 @@ impl Actor {
         }
     }
 
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Ingress>, stop: CancellationToken) {
+    /// Until it is told to stop, or the chain has taken back what all of it rests on.
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Ingress>,
+        stop: CancellationToken,
+    ) -> Result<(), CoordinatorError> {
         let mut tick = tokio::time::interval(self.config.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return Ok(()),
                 message = inbox.recv() => match message {
                     Some(message) => self.receive(message).await,
-                    None => return,
+                    None => return Ok(()),
                 },
-                _ = tick.tick() => self.tick().await,
+                _ = tick.tick() => self.tick().await?,
             }
             self.serve_leases();
         }
@@ -163,9 +168,11 @@ impl Actor {
         (self.clock)().max(self.block_time)
     }
 
-    async fn tick(&mut self) {
-        let looked = self.look_back().await;
-        self.log_failure("looking what the chain took back", looked);
+    async fn tick(&mut self) -> Result<(), CoordinatorError> {
+        match self.look_back().await {
+            Err(error @ CoordinatorError::TakenBack { .. }) => return Err(error),
+            looked => self.log_failure("looking what the chain took back", looked),
+        }
         match self.maybe_open().await {
             Ok(()) => {}
             Err(error @ CoordinatorError::NotNow(_)) => tracing::debug!(%error, "the next round is not opened yet"),
@@ -174,11 +181,12 @@ impl Actor {
         if self.current.is_none() {
             let ended = self.end_stray().await;
             self.log_failure("ending a round of an earlier life", ended);
-            return;
+            return Ok(());
         }
         let result = self.look().await;
         self.log_failure("tick", result);
         self.say_what_is_waited_for();
+        Ok(())
     }
 
     /// Time passed: deadlines, posts of others, orders that failed.

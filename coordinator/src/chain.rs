@@ -56,6 +56,12 @@ impl Chain {
         Ok(self.sender.recover().await?)
     }
 
+    /// Whether the newest blocks were read as far as there was ever a transaction of ours: a node that is behind has not
+    /// said that anything is gone.
+    pub(crate) fn is_read(&self) -> bool {
+        self.shallow.read_until().unwrap_or(0) >= self.included.load(Ordering::Relaxed)
+    }
+
     /// Newest block that we know of.
     pub(crate) fn newest(&self) -> u64 {
         self.ledger.read_until().unwrap_or(0).max(self.included.load(Ordering::Relaxed))

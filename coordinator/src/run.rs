@@ -16,6 +16,7 @@ use axum::extract::Request;
 use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinError;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -64,7 +65,7 @@ impl std::fmt::Debug for Parts {
     }
 }
 
-/// Serves until `shutdown`. Returns an error only if serving itself fails.
+/// Serves until `shutdown`. Returns an error only if serving itself fails, or if the chain took the federation back.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
     let Parts { listener, door, accounts, store, ledger, sender, key, journal, clock, progress, enrolment, beside } =
         parts;
@@ -122,7 +123,13 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let stop = shutdown.clone();
     // They end with this call, however that ends: two loops on one journal would be two coordinators.
     // Whoever started it hears what it logs.
-    let actor = async move { actor.run(inbox, stop).await }.with_current_subscriber();
+    // Without the one that decides there is nothing to serve.
+    let stops = shutdown.clone().drop_guard();
+    let actor = async move {
+        let _stops = stops;
+        actor.run(inbox, stop).await
+    };
+    let actor = actor.with_current_subscriber();
     let actor = AbortOnDropHandle::new(tokio::spawn(actor));
     let relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let served = server()
@@ -132,8 +139,9 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         .await;
     shutdown.cancel();
     // A panic of either loop is a bug; it must not look like an orderly stop.
-    for task in [actor, relay] {
-        task.await.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-    }
-    served.map_err(|error| CoordinatorError::Listen(error.to_string()))
+    let bug = |error: JoinError| CoordinatorError::Bug(error.to_string());
+    let acted = actor.await.map_err(bug)?;
+    relay.await.map_err(bug)?;
+    served.map_err(|error| CoordinatorError::Listen(error.to_string()))?;
+    acted
 }

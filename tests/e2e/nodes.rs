@@ -166,6 +166,15 @@ impl Node {
         self.request("evm_setAutomine", json!([true])).await;
     }
 
+    /// As [`Self::take_back`], and in their place another transaction of the account has the nonce of the first that it had
+    /// there. Anvil only.
+    pub(crate) async fn displace(&self, account: Address, blocks: u64) {
+        self.request("anvil_impersonateAccount", json!([account])).await;
+        let other = json!({"from": account, "to": account});
+        self.request("anvil_reorg", json!([blocks, [[other, 0]]])).await;
+        self.request("anvil_stopImpersonatingAccount", json!([account])).await;
+    }
+
     /// Ends the node's process and starts it again.
     pub(crate) async fn restart(&mut self) {
         if self.funding == Funding::AnvilSetBalance {

@@ -6,7 +6,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use almoner_chain::{Depth, Ledger, RoundRecord, RoundStatus};
+use almoner_coordinator::{CoordinatorError, Progress};
 use almoner_protocol::Stage;
+use almoner_protocol::round::State;
 use almoner_protocol::spec::DeadlineSpec;
 use tokio::sync::oneshot;
 
@@ -204,6 +206,33 @@ fn a_round_that_the_chain_has_otherwise_is_ended_and_the_next_one_runs() {
         let mut done = false;
         let act = |round: &RoundRecord, head| too_late(&mut done, DEPTH, round, head);
         assert_eq!(loses_one(node, Depth::Blocks(DEPTH), act).await, 1, "it is seen, and said");
+    });
+}
+
+#[test]
+fn a_coordinator_whose_federation_is_gone_for_good_ends_and_says_so() {
+    run(async {
+        let Some(node) = Node::anvil().await else { return };
+        let mut federation = OnNode::fund(&node).await.found(Depth::NONE, 1).await;
+        let net = &mut federation.net;
+        let mut progress = net.progress.subscribe();
+        net.launch(1).await.unwrap();
+        while !matches!(progress.recv().await.unwrap(), Progress::State { state: State::Training, .. }) {}
+        let created = net.ledger.federation(net.federation).await.unwrap().expect("it was created").block;
+        let head = net.ledger.read_until().expect("it was read");
+        // Nothing that the coordinator has signed can found it now.
+        node.displace(net.chain.key.address(), head + 1 - created).await;
+        // Started again it does not begin to serve a federation that is not there, either.
+        for restart in [false, true] {
+            if restart {
+                net.coordinator.kill_and_restart().await.unwrap();
+            }
+            let failure = net.coordinator.ended().await.expect_err("it has nothing to go on with");
+            let error = failure.error.downcast_ref::<CoordinatorError>();
+            assert!(matches!(error, Some(CoordinatorError::TakenBack { federation: 1 })), "{failure}");
+        }
+        assert_eq!(net.ledger.federation_count().await.unwrap(), 0);
+        federation.net.stop().await.unwrap();
     });
 }
 

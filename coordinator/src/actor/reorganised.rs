@@ -1,8 +1,9 @@
 //! When the chain takes back what was acted on already. What we sent is sent again, byte by byte, and then as a rule the
 //! chain says what it said before. Where it does not, the round in hand cannot go on: it is ended, and everything is
-//! taken over from the chain, as after a restart from a copy.
+//! taken over from the chain, as after a restart from a copy. A coordinator whose very federation is gone ends: nothing it
+//! sends could have an effect.
 
-use almoner_chain::RoundStatus;
+use almoner_chain::{FederationRecord, RoundStatus};
 use almoner_journal::Batch;
 use almoner_protocol::Stage;
 use almoner_protocol::round::Posted;
@@ -25,18 +26,35 @@ impl Actor {
         }
         let Some(federation) = self.campaign.as_ref().map(|campaign| campaign.number) else { return Ok(()) };
         // Only who reads sees it.
-        self.chain.ledger.federation(federation).await?;
+        let record = self.chain.ledger.federation(federation).await?;
+        if !self.is_ours(record.as_ref())? && self.is_taken_back(federation).await? {
+            return Err(CoordinatorError::TakenBack { federation });
+        }
         let Some(reorganised) = self.chain.ledger.reorganised(count) else { return Ok(()) };
         tracing::error!(%reorganised, "deeper than what is waited for");
         self.chain.recover().await?;
-        if self.chain.shallow.federation(federation).await?.is_none() {
-            return Err(CoordinatorError::TakenBack { federation });
-        }
         if let Some(at) = self.lost(federation).await? {
             self.end_lost(at).await?;
         }
         self.looked_back.1 = reorganised.count;
         Ok(())
+    }
+
+    /// Whether the newest blocks have the federation no more, and there is nothing to send that could bring it back.
+    async fn is_taken_back(&self, federation: u64) -> Result<bool, CoordinatorError> {
+        // A chain that was taken back between the two questions is sent to again.
+        Ok(self.is_missing(federation).await? && !self.chain.recover().await? && self.is_missing(federation).await?)
+    }
+
+    async fn is_missing(&self, federation: u64) -> Result<bool, CoordinatorError> {
+        let record = self.chain.shallow.federation(federation).await?;
+        Ok(!self.is_ours(record.as_ref())? && self.chain.is_read())
+    }
+
+    /// In another chain the number may be that of somebody else's federation.
+    fn is_ours(&self, record: Option<&FederationRecord>) -> Result<bool, CoordinatorError> {
+        let (Some(campaign), Some(record)) = (&self.campaign, record) else { return Ok(false) };
+        Ok(record.params.coordinator == self.key.address() && record.params.specHash == campaign.spec.hash()?)
     }
 
     /// The last round of ours, if the chain has it otherwise than we do.

@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::channel::{TlsOptions, dial, refused};
-use super::depth::{Confirmations, until_block};
+use super::depth::{Awaited, Confirmations, until_block};
 use super::reach::Reached;
 use super::renew;
 use super::vault::account_of;
@@ -113,7 +113,7 @@ async fn send(
         .await
         .map_err(|status| refused(tls, coordinator.as_str(), status))?;
     let ClaimReply { block } = reply.into_inner().into();
-    until_block(&reached.ledger, (!options.json).then_some("the claim"), block).await?;
+    until_block(&reached.ledger, Awaited { what: "the claim", json: options.json }, block).await?;
     let head = reached.ledger.head().await.blame(Kind::Peer, "the chain")?;
     let after = Standing::after(&reached.ledger, options.federation, claim.account).await;
     let after = after.blame(Kind::Peer, "the chain")?;

@@ -222,6 +222,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         | CoordinatorError::Lost { .. }
         | CoordinatorError::Stale { .. }
         | CoordinatorError::Enrolment(EnrolmentError::OtherSecrets) => Failure::new(Kind::You, error),
+        // Whose chain it is that forgot the federation.
+        CoordinatorError::TakenBack { .. } => Failure::new(Kind::Peer, error),
         error => error.into(),
     })
 }

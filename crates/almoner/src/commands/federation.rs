@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use almoner_chain::{Ledger, LedgerError};
+use almoner_chain::{FederationRecord, Ledger};
 use almoner_model::initial_weights;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{
@@ -20,7 +20,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::channel::{TlsOptions, dial, refused};
-use super::depth::{Confirmations, until};
+use super::depth::{Awaited, Confirmations, until};
 use super::files::read_text;
 use super::reach::Reached;
 use super::source::{fetch_deployment, join};
@@ -56,7 +56,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on.
+    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on. The seats are in
+    /// blocks then; no round opens before they are deep enough for the coordinator.
     Launch {
         federation: u64,
         #[arg(long, default_value_t = 1)]
@@ -67,7 +68,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Follow the rounds as they run, until no further one is planned.
+    /// Follow the rounds as they run, until no further one is planned: the coordinator's word, as deep in the chain as it
+    /// waits for itself.
     Watch {
         federation: u64,
         #[command(flatten)]
@@ -77,7 +79,7 @@ enum Order {
     Status(status::Options),
     /// Have an account paid what it is due, through the coordinator; show it before and after, from the chain.
     Claim(claim::Options),
-    /// Finish the round in hand and open no further one.
+    /// Finish the round in hand and open no further one. The coordinator notes it; nothing of it is on chain.
     Stop {
         federation: u64,
         #[command(flatten)]
@@ -119,18 +121,20 @@ impl At {
         order(&mut client).await.map(Response::into_inner).map_err(|status| refused(&tls, url.as_str(), status))
     }
 
-    /// Until what an order asked for is as deep in the chain as it takes to be believed.
+    /// Until what an order asked for is as deep in the chain as it takes to be believed; `block_of` finds it.
     async fn wait(
         &self,
         depth: &Confirmations,
+        federation: u64,
         what: &str,
-        mut stands: impl AsyncFnMut(&Ledger) -> Result<bool, LedgerError>,
+        block_of: impl Fn(&FederationRecord) -> Option<u64>,
     ) -> Result<(), Failure> {
         let (url, tls) = (self.tls.trust().coordinator(self.coordinator.as_ref())?, self.tls.trust().client()?);
         let rpc = join(&url, "rpc").to_string();
         let ledger = Ledger::trusting(&rpc, fetch_deployment(&url, &tls).await?, &tls).blame(Kind::You, rpc.clone())?;
-        until(&depth.of(&ledger), (!self.json).then_some(what), async |ledger| {
-            stands(ledger).await.blame(Kind::Peer, rpc.clone())
+        until(&depth.of(&ledger), Awaited { what, json: self.json }, async |ledger| {
+            let record = ledger.federation(federation).await.blame(Kind::Peer, rpc.clone())?;
+            Ok(record.as_ref().and_then(&block_of))
         })
         .await
     }
@@ -145,18 +149,13 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             let initial = first_model(&parsed)?;
             let request = wire::CreateRequest::from(CreateRequest { spec, initial });
             let federation = at.ask(async |coordinator| coordinator.create(request).await).await?.federation;
-            let stands = async |chain: &Ledger| Ok(chain.federation(federation).await?.is_some());
-            at.wait(&depth, "the federation", stands).await?;
+            at.wait(&depth, federation, "the federation", |record| Some(record.block)).await?;
             say(at.json, federation, "created", format!("federation {federation} is open"));
         }
         Order::Fund { federation, amount, depth, at } => {
             let request = wire::FundRequest::from(FundRequest { federation, amount });
             at.ask(async |coordinator| coordinator.fund(request).await).await?;
-            let stands = async |chain: &Ledger| {
-                let record = chain.federation(federation).await?;
-                Ok(record.is_some_and(|record| record.funded.iter().map(|one| one.amount).sum::<u128>() >= amount))
-            };
-            at.wait(&depth, "the money", stands).await?;
+            at.wait(&depth, federation, "the money", |record| given_in(record, amount)).await?;
             say(at.json, federation, "funded", format!("federation {federation} was given {amount} base units in all"));
         }
         Order::Launch { federation, rounds, file, at } => {
@@ -177,6 +176,20 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Order::Claim(options) => claim::run(options).await?,
     }
     Ok(())
+}
+
+/// The block in which a federation had been given so much in all.
+fn given_in(record: &FederationRecord, amount: u128) -> Option<u64> {
+    let mut missing = amount;
+    let mut block = record.block;
+    for funding in &record.funded {
+        if missing == 0 {
+            break;
+        }
+        missing = missing.saturating_sub(funding.amount);
+        block = funding.block;
+    }
+    (missing == 0).then_some(block)
 }
 
 /// Where training starts. A network of several layers would stay at zero for ever: every gradient there is zero. One

@@ -65,8 +65,8 @@ impl CoordinatorHost {
         Ok(())
     }
 
-    /// Waits for the last one, after the shutdown.
-    pub(super) async fn stopped(&self) -> Result<(), Failure> {
+    /// Waits for the last one: until the shutdown, or until it cannot go on.
+    pub async fn ended(&self) -> Result<(), Failure> {
         match self.inner.running.lock().await.take() {
             Some(mut last) => (&mut last.ended).await?,
             None => Ok(()),

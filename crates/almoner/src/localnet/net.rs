@@ -189,7 +189,7 @@ impl Localnet {
         while let Some(done) = self.tasks.join_next().await {
             done??;
         }
-        self.coordinator.stopped().await
+        self.coordinator.ended().await
     }
 }
 

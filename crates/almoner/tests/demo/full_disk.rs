@@ -2,16 +2,20 @@
 //! once there is room it goes on as if nothing had been. The disk is a small one of its own, in a mount namespace; where
 //! the system gives none to ordinary users the test says so.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
 use serde_json::Value;
 
-use super::almoner;
+use super::kills::{account, keys};
+use super::on_nodes::{SEED, outcome, played, seated};
 use super::processes::{Daemon, House, csv, key, order};
+use super::{Server, almoner};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
@@ -104,6 +108,84 @@ fn a_full_disk_loses_nothing() {
     let audit = almoner(&["audit", &url, "--json"]);
     let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
     assert!(audit.status.success(), "{said}");
+}
+
+/// Starts an aggregator that stands still once it has leased the opening of a sum; it says so on stderr then.
+fn stops_before_the_model(room: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+    command.args(["aggregator", "--config", "settings.toml"]).current_dir(room);
+    command.env("ALMONER_LOG", "error").env(almoner_failpoint::STOP_AT, "leased:open");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The first complaint with these words in it.
+fn complaint(complaints: &Receiver<String>, words: &str) -> Value {
+    let line = complaints.iter().find(|line| line.contains(words)).expect("the process goes on");
+    serde_json::from_str(&line).expect("a JSON document a line")
+}
+
+/// What is in the store whole, by name.
+fn blocks(disk: &Path) -> BTreeMap<OsString, u64> {
+    let blocks = fs::read_dir(disk.join("store").join("blocks")).unwrap().map(Result::unwrap);
+    blocks.map(|block| (block.file_name(), block.metadata().unwrap().len())).collect()
+}
+
+#[test]
+fn what_aggregators_finish_while_the_disk_is_full_is_done_again() {
+    if !namespaces() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let keys = keys(home.path());
+    let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
+    let mut house = House::new();
+    house.seed = Some(SEED);
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
+    let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+    let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
+    fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
+    // What arrives is still written down: the store alone has no room.
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"disk/store\"\ndeployment = \"deployment.json\"\nbeaconless = true\nready_wait_s = 600\nlease_s = 1\n"
+    );
+    fs::write(rooms[1].join("settings.toml"), settings).unwrap();
+    let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
+    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+    let mut sites = seated(&house, &keys, &url);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    order(&url, &["launch", "1", "--rounds", "1"]);
+    watch.until("revealed");
+
+    // Verdicts and scores are taken, the sum beside them has no place: it is asked for once more.
+    fill(&disk);
+    let before = blocks(&disk);
+    fs::write(rooms[2].join("settings.toml"), format!("coordinator = \"{url}\"\n")).unwrap();
+    let mut aggregator = stops_before_the_model(&rooms[2]);
+    let said = BufReader::new(aggregator.stderr.take().unwrap()).lines();
+    let aggregator = Server(aggregator);
+    let told = complaint(&complaints, "keeping the sum");
+    assert!(told["error"].as_str().unwrap().contains("No space left on device"), "{told}");
+    assert_eq!(blocks(&disk), before, "whole or not at all");
+    fs::remove_file(disk.join("filler")).unwrap();
+
+    // Now the model that follows from the opened sum.
+    let stopped = said.map_while(Result::ok).find(|line| line.starts_with(almoner_failpoint::STOPPED));
+    assert_eq!(stopped.as_deref(), Some("stopped at leased:open"));
+    drop(aggregator);
+    fill(&disk);
+    let before = blocks(&disk);
+    let _aggregator = house.start(&rooms[2], &["aggregator", "--config", "settings.toml"]);
+    let told = complaint(&complaints, "request failed");
+    assert!(told["error"].as_str().unwrap().contains("No space left on device"), "{told}");
+    assert_eq!(blocks(&disk), before, "whole or not at all");
+    fs::remove_file(disk.join("filler")).unwrap();
+
+    assert_eq!(outcome(&mut sites, &url, None), undisturbed);
+    let own = fs::read_dir(disk.join("store").join("tmp")).unwrap().map(|own| own.unwrap().path());
+    let left: Vec<PathBuf> = own.flat_map(|own| fs::read_dir(own).unwrap()).map(|file| file.unwrap().path()).collect();
+    assert_eq!(left, Vec::<PathBuf>::new(), "nothing of what was tried remains");
 }
 
 #[test]

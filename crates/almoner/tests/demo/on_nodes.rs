@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 
 use super::almoner;
 use super::kills::{account, keys};
-use super::processes::{Daemon, HOSPITALS, House, free_port, order};
+use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
 
-const SEED: u64 = 5;
+pub(super) const SEED: u64 = 5;
 const ETHER: &str = "0x3635c9adc5dea00000"; // 1000
 
 /// A node of somebody's own; it ends with the test.
 pub(super) struct Node {
     name: &'static str,
-    url: String,
+    pub(super) url: String,
     process: Child,
     _data: tempfile::TempDir,
 }
@@ -64,7 +64,7 @@ impl Node {
         panic!("{name} does not answer");
     }
 
-    fn anvil(account: &str) -> Option<Self> {
+    pub(super) fn anvil(account: &str) -> Option<Self> {
         let binary = binary("anvil", "ALMONER_ANVIL")?;
         let port = free_port();
         let arguments = ["--port", &port.to_string(), "--hardfork", "osaka", "--silent", "--accounts", "0"];
@@ -126,7 +126,6 @@ pub(super) fn played(
     more: &str,
     meanwhile: impl FnOnce(&House, &str),
 ) -> Played {
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
     house.seed = Some(SEED);
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
@@ -140,32 +139,45 @@ pub(super) fn played(
     );
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    let mut sites = seated(&house, keys, &url);
+    order(&url, &["launch", "1", "--rounds", "1"]);
+    meanwhile(&house, &url);
+    let outcome = outcome(&mut sites, &url, node.map(|node| node.url.as_str()));
+    Played { house, coordinator: coordinator.id, url, outcome }
+}
+
+/// A federation of one round with these keys, and its sites.
+pub(super) fn seated(house: &House, keys: &BTreeMap<String, PathBuf>, url: &str) -> Vec<(String, Daemon)> {
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
     let file = house.home.path().join("federation.toml");
     let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
     assert!(sample.contains("challenge_window_s = 3600"));
     fs::write(&file, sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")).unwrap();
-    order(&url, &["create", file.to_str().unwrap()]);
-    order(&url, &["fund", "1", "1000000000000000000000"]);
+    order(url, &["create", file.to_str().unwrap()]);
+    order(url, &["fund", "1", "1000000000000000000000"]);
     let mut sites: Vec<(String, Daemon)> = Vec::new();
     let hospitals = scenario.hospitals.iter().take(HOSPITALS).map(|holder| ("participant", holder));
     for (index, (section, holder)) in hospitals.chain([("validator", &scenario.validators[0])]).enumerate() {
         let name = if section == "validator" { section.to_owned() } else { format!("hospital-{}", index + 1) };
         fs::copy(&keys[&name], house.room(&name).join("site.key")).unwrap();
-        let site = house.site_with(&name, section, &url, holder, "");
+        let site = house.site_with(&name, section, url, holder, "");
         sites.push((name, site));
     }
-    order(&url, &["launch", "1", "--rounds", "1"]);
-    meanwhile(&house, &url);
+    sites
+}
+
+/// Once everybody is paid; the audit finds nothing wrong.
+pub(super) fn outcome(sites: &mut [(String, Daemon)], url: &str, rpc: Option<&str>) -> Outcome {
     let mut paid = |(name, site): &mut (String, Daemon)| {
         (name.clone(), site.until("paid")["paid"].as_str().expect("an amount").to_owned())
     };
     let paid = sites.iter_mut().map(&mut paid).collect();
-    sound(&url, node.map(|node| node.url.as_str()));
-    let status = order(&url, &["status", "1"]);
+    sound(url, rpc);
+    let status = order(url, &["status", "1"]);
     let round = &status["rounds"][0];
     assert_eq!(status["paid"], status["claimed"], "{status}");
     let (model_root, settle_root) = (round["model_root"].clone(), round["settle_root"].clone());
-    Played { house, coordinator: coordinator.id, url, outcome: Outcome { model_root, settle_root, paid } }
+    Outcome { model_root, settle_root, paid }
 }
 
 fn sound(url: &str, rpc: Option<&str>) {
@@ -192,4 +204,36 @@ fn processes_on_anvil_come_to_what_they_come_to_on_the_embedded_chain() {
 #[test]
 fn processes_on_geth_come_to_what_they_come_to_on_the_embedded_chain() {
     as_on_the_embedded_chain(Node::geth);
+}
+
+#[test]
+fn a_coordinator_whose_federation_the_chain_has_no_more_ends_and_blames_the_node() {
+    let house = House::new();
+    let room = house.room("coordinator");
+    let account = key(&room.join("coordinator.key"));
+    let Some(node) = Node::anvil(&account) else { return };
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nrpc = \"{}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n",
+        node.url
+    );
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+    command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&room).env("ALMONER_LOG", "off");
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = process.stderr.take().unwrap();
+    let mut coordinator = Daemon::of(&house, process);
+    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    // The creation, and the bond behind it: what has its nonce now is something else.
+    let other = json!({ "from": account, "to": account });
+    node.call("anvil_impersonateAccount", json!([account])).expect("an account of its own");
+    node.call("anvil_reorg", json!([3, [[other, 0]]])).expect("another chain");
+    let said: Value = serde_json::from_reader(stderr).expect("one JSON document");
+    let message = "the chain took federation 1 back, and sending its creation again did not bring it back: ask who runs the \
+                   node, or found it anew by another key, journal and deployment";
+    assert_eq!(said, json!({ "schema": 1, "error": { "kind": "peer", "message": message } }));
+    assert_eq!(house.children.exit_code(coordinator.id), Some(4));
 }

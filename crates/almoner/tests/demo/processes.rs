@@ -43,6 +43,13 @@ impl Children {
         child.is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// What it ends with.
+    pub(super) fn exit_code(&self, id: u32) -> Option<i32> {
+        let mut children = self.0.lock().unwrap();
+        let child = children.iter_mut().find(|child| child.id() == id).unwrap();
+        child.wait().unwrap().code()
+    }
+
     /// SIGKILL, and gone.
     pub(super) fn kill(&self, id: u32) {
         let mut children = self.0.lock().unwrap();

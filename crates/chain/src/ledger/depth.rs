@@ -6,7 +6,7 @@ use std::str::FromStr;
 use alloy::eips::BlockNumberOrTag;
 use alloy::primitives::B256;
 use alloy::providers::{DynProvider, Provider};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::LedgerError;
@@ -19,7 +19,7 @@ const USUAL: u64 = 12;
 const EXPECTED: &str = "a number of blocks, \"safe\" or \"finalized\"";
 
 /// `confirmations` of a settings file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged, expecting = "a number of blocks, \"safe\" or \"finalized\"")]
 pub enum Depth {
     /// Blocks on top of the one that is acted on.
@@ -28,7 +28,7 @@ pub enum Depth {
 }
 
 /// What a node of a chain with proof of stake calls its blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DepthTag {
     Safe,

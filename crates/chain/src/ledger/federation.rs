@@ -89,7 +89,8 @@ fn extend(record: &mut FederationRecord, log: &ChainLog) {
             _ => record.validators.push(seat),
         }
     } else if let Some(e) = log.decode::<F::Funded>().filter(|e| e.federation == number) {
-        record.funded.push(FundingRecord { from: e.from, amount: e.amount, time: log.time, tx: log.tx });
+        let (time, block, tx) = (log.time, log.block, log.tx);
+        record.funded.push(FundingRecord { from: e.from, amount: e.amount, time, block, tx });
     } else if log.decode::<F::FederationClosed>().is_some_and(|e| e.federation == number) {
         record.closed = true;
     }

@@ -40,6 +40,7 @@ pub struct FundingRecord {
     pub from: Address,
     pub amount: u128,
     pub time: u64,
+    pub block: u64,
     pub tx: B256,
 }
 
