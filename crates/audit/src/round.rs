@@ -33,6 +33,9 @@ use crate::tally::{Checked, Place, Tally, Wrong, ensure};
 use crate::uploads::Weighted;
 use crate::{AuditError, ChainFacts, Kind, Progress};
 
+/// Directions as they are listed, and their entries.
+type Directions = (Vec<DirectionItem>, Arc<Vec<Vec<i8>>>);
+
 /// What was read and found right so far. A stage that needs something that was not is passed over: what is missing
 /// has been named already.
 #[derive(Debug, Default)]
@@ -45,8 +48,7 @@ struct Seen {
     seed: Option<EpochSeed>,
     promises: Option<Vec<PromiseItem>>,
     lock: Option<Vec<LockItem>>,
-    /// The items and their entries.
-    directions: Option<(Vec<DirectionItem>, Arc<Vec<Vec<i8>>>)>,
+    directions: Option<Directions>,
     audit: Option<Vec<VerdictItem>>,
     scores: Option<Vec<ScoreItem>>,
     /// As posted: this is the set that was summed.
