@@ -7,15 +7,15 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
 use serde_json::Value;
 
+use super::almoner;
 use super::kills::{account, keys};
 use super::on_nodes::{SEED, outcome, played, seated};
 use super::processes::{Daemon, House, csv, key, order};
-use super::{Server, almoner};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
@@ -110,14 +110,6 @@ fn a_full_disk_loses_nothing() {
     assert!(audit.status.success(), "{said}");
 }
 
-/// Starts an aggregator that stands still once it has leased the opening of a sum; it says so on stderr then.
-fn stops_before_the_model(room: &Path) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-    command.args(["aggregator", "--config", "settings.toml"]).current_dir(room);
-    command.env("ALMONER_LOG", "error").env(almoner_failpoint::STOP_AT, "leased:open");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
 /// The first complaint with these words in it.
 fn complaint(complaints: &Receiver<String>, words: &str) -> Value {
     let line = complaints.iter().find(|line| line.contains(words)).expect("the process goes on");
@@ -131,7 +123,7 @@ fn blocks(disk: &Path) -> BTreeMap<OsString, u64> {
 }
 
 #[test]
-fn what_aggregators_finish_while_the_disk_is_full_is_done_again() {
+fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     if !namespaces() {
         return;
     }
@@ -162,22 +154,8 @@ fn what_aggregators_finish_while_the_disk_is_full_is_done_again() {
     fill(&disk);
     let before = blocks(&disk);
     fs::write(rooms[2].join("settings.toml"), format!("coordinator = \"{url}\"\n")).unwrap();
-    let mut aggregator = stops_before_the_model(&rooms[2]);
-    let said = BufReader::new(aggregator.stderr.take().unwrap()).lines();
-    let aggregator = Server(aggregator);
-    let told = complaint(&complaints, "keeping the sum");
-    assert!(told["error"].as_str().unwrap().contains("No space left on device"), "{told}");
-    assert_eq!(blocks(&disk), before, "whole or not at all");
-    fs::remove_file(disk.join("filler")).unwrap();
-
-    // Now the model that follows from the opened sum.
-    let stopped = said.map_while(Result::ok).find(|line| line.starts_with(almoner_failpoint::STOPPED));
-    assert_eq!(stopped.as_deref(), Some("stopped at leased:open"));
-    drop(aggregator);
-    fill(&disk);
-    let before = blocks(&disk);
     let _aggregator = house.start(&rooms[2], &["aggregator", "--config", "settings.toml"]);
-    let told = complaint(&complaints, "request failed");
+    let told = complaint(&complaints, "keeping the sum");
     assert!(told["error"].as_str().unwrap().contains("No space left on device"), "{told}");
     assert_eq!(blocks(&disk), before, "whole or not at all");
     fs::remove_file(disk.join("filler")).unwrap();
