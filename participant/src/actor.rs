@@ -35,6 +35,8 @@ use round::Work;
 
 /// A notice may be missed, so the chain is looked at this often without one.
 const POLL: Duration = Duration::from_secs(2);
+/// How long a coordinator may take to say that it will send notices.
+const SUBSCRIBING: Duration = Duration::from_secs(10);
 /// After a failure that says nothing of when to come back.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
@@ -109,6 +111,8 @@ struct Site {
     from: Sources,
     entropy: Arc<dyn Entropy>,
     device: ComputeDevice,
+    /// Notices are subscribed to: until their stream ends, the coordinator knows what it was told.
+    listening: bool,
     training: Option<Arc<Dataset>>,
     evaluation: Option<Arc<Dataset>>,
     progress: broadcast::Sender<SiteProgress>,
@@ -160,6 +164,7 @@ impl Site {
             config,
             from: Sources { ledger: parts.ledger, store: parts.store, memory, identity },
             entropy: parts.entropy,
+            listening: false,
             training: parts.training.map(Arc::new),
             evaluation: parts.evaluation.map(Arc::new),
             progress: parts.progress,
@@ -184,13 +189,15 @@ impl Site {
         // Up to which block there is news, if somebody said so; without a word everything is asked for.
         let mut news = None;
         loop {
+            self.listening = stream.is_some();
             let wait = self.turns(&notice, news.take()).await;
             if let Some(error) = self.outside.take() {
                 return Err(SiteError::NotJoined(error));
             }
+            let wait = if self.listening { wait } else { SUBSCRIBING };
             let woken = tokio::time::timeout(wait, self.wake(&mut stream)).await;
             match woken {
-                Ok(Ok(latest)) => {
+                Ok(Ok(Some(latest))) => {
                     back(&mut self.deaf, "notices");
                     news = Some(latest.block).filter(|block| *block > 0);
                     notice = latest;
@@ -202,23 +209,24 @@ impl Site {
                     let wait = pause(&mut self.deaf, self.entropy.as_ref(), &error);
                     tokio::time::sleep(wait).await;
                 }
-                Err(_) => {}
+                Ok(Ok(None)) | Err(_) => {}
             }
         }
     }
 
-    /// Waits for the next notice, subscribing first where that has to be done.
-    async fn wake(&mut self, stream: &mut Option<Streaming<wire::RoundNotice>>) -> Result<RoundNotice, SiteError> {
-        let open = match stream {
-            Some(open) => open,
-            None => {
-                let request = WatchRequest { federation: self.config.federation };
-                stream.insert(self.client.watch(wire::WatchRequest::from(request)).await?.into_inner())
-            }
+    /// Waits for the next notice; or subscribes to notices, where that has to be done first, and has none yet.
+    async fn wake(
+        &mut self,
+        stream: &mut Option<Streaming<wire::RoundNotice>>,
+    ) -> Result<Option<RoundNotice>, SiteError> {
+        let Some(open) = stream else {
+            let request = WatchRequest { federation: self.config.federation };
+            *stream = Some(self.client.watch(wire::WatchRequest::from(request)).await?.into_inner());
+            return Ok(None);
         };
         let ended = || tonic::Status::unavailable("the coordinator closed the stream");
         let notice = open.next().await.unwrap_or_else(|| Err(ended()))?;
-        Ok(notice.try_into()?)
+        Ok(Some(notice.try_into()?))
     }
 
     /// Does all that is due; returns how long to wait for a notice.
@@ -245,11 +253,16 @@ impl Site {
         // A coordinator that names an old block delays this site until it looks by itself, as one that is silent does.
         let ledger = self.from.ledger.until(news);
         let Some(federation) = ledger.federation(number).await? else { return Ok(()) };
-        self.join(&federation).await?;
+        // Whoever hears no notices would not hear either that the coordinator forgot what it was told.
+        if self.listening {
+            self.join(&federation).await?;
+        }
         let rounds = ledger.rounds(number).await?;
         self.look_again(&ledger);
         self.forgotten_until(&federation, &rounds).await?;
-        self.offer(notice, &federation, &rounds).await?;
+        if self.listening {
+            self.offer(notice, &federation, &rounds).await?;
+        }
         let Some(round) = rounds.last() else { return Ok(()) };
         match round.status {
             RoundStatus::Running | RoundStatus::Proposed => self.take_part(&federation, &rounds, round).await,

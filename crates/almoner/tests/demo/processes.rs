@@ -89,11 +89,13 @@ impl Daemon {
         Self { id, lines }
     }
 
+    #[track_caller]
     pub(super) fn next(&mut self) -> Value {
         let line = self.lines.next().expect("the process goes on").expect("text");
         serde_json::from_str(&line).expect("a JSON document a line")
     }
 
+    #[track_caller]
     pub(super) fn until(&mut self, event: &str) -> Value {
         loop {
             let said = self.next();
