@@ -111,8 +111,8 @@ struct Site {
     from: Sources,
     entropy: Arc<dyn Entropy>,
     device: ComputeDevice,
-    /// Notices are subscribed to: until their stream ends, the coordinator knows what it was told.
-    listening: bool,
+    /// Notices are subscribed to: the end of their stream tells that the coordinator may forget what it is told now.
+    may_ask: bool,
     training: Option<Arc<Dataset>>,
     evaluation: Option<Arc<Dataset>>,
     progress: broadcast::Sender<SiteProgress>,
@@ -164,7 +164,7 @@ impl Site {
             config,
             from: Sources { ledger: parts.ledger, store: parts.store, memory, identity },
             entropy: parts.entropy,
-            listening: false,
+            may_ask: false,
             training: parts.training.map(Arc::new),
             evaluation: parts.evaluation.map(Arc::new),
             progress: parts.progress,
@@ -186,15 +186,16 @@ impl Site {
     async fn live(&mut self) -> Result<(), SiteError> {
         let mut notice = RoundNotice::default();
         let mut stream = None;
+        let mut refused = false;
         // Up to which block there is news, if somebody said so; without a word everything is asked for.
         let mut news = None;
         loop {
-            self.listening = stream.is_some();
+            self.may_ask = stream.is_some() || refused;
             let wait = self.turns(&notice, news.take()).await;
             if let Some(error) = self.outside.take() {
                 return Err(SiteError::NotJoined(error));
             }
-            let wait = if self.listening { wait } else { SUBSCRIBING };
+            let wait = if stream.is_some() { wait } else { SUBSCRIBING };
             let woken = tokio::time::timeout(wait, self.wake(&mut stream)).await;
             match woken {
                 Ok(Ok(Some(latest))) => {
@@ -204,6 +205,8 @@ impl Site {
                 }
                 Ok(Err(error)) => {
                     stream = None;
+                    // Whoever refuses notices refuses the seat as well; that is told the operator.
+                    refused = !matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal);
                     // It may have restarted and forgotten what it had not written down.
                     (self.offered, self.asked) = Default::default();
                     let wait = pause(&mut self.deaf, self.entropy.as_ref(), &error);
@@ -253,14 +256,13 @@ impl Site {
         // A coordinator that names an old block delays this site until it looks by itself, as one that is silent does.
         let ledger = self.from.ledger.until(news);
         let Some(federation) = ledger.federation(number).await? else { return Ok(()) };
-        // Whoever hears no notices would not hear either that the coordinator forgot what it was told.
-        if self.listening {
+        if self.may_ask {
             self.join(&federation).await?;
         }
         let rounds = ledger.rounds(number).await?;
         self.look_again(&ledger);
         self.forgotten_until(&federation, &rounds).await?;
-        if self.listening {
+        if self.may_ask {
             self.offer(notice, &federation, &rounds).await?;
         }
         let Some(round) = rounds.last() else { return Ok(()) };
