@@ -147,16 +147,17 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use almoner_crypto::CryptoError;
     use almoner_crypto::encrypt::{
         CHECK_BYTES, DATA_BLOCK_BYTES, Params, Secret, encrypt_update, noise_rng, update_digest,
     };
     use almoner_crypto::matrix::EpochSeed;
-    use almoner_crypto::share::{AnswerVec, deal, weighted_sum};
+    use almoner_crypto::share::{deal, weighted_sum};
     use almoner_crypto::sum::{CheckSum, SumBlock};
     use almoner_crypto::tree::vector_root;
     use almoner_protocol::spec::LayerSpec;
-    use almoner_protocol::types::{AdmitItem, Descriptor};
-    use almoner_protocol::{AdmitVerdict, ServerStep, decode_model, encode_model, model_root, next_model};
+    use almoner_protocol::types::{AdmitItem, Descriptor, OpenItem};
+    use almoner_protocol::{AdmitVerdict, Error, ServerStep, decode_model, encode_model, model_root, next_model};
     use almoner_store::MemoryStore;
 
     use super::*;
@@ -189,8 +190,8 @@ mod tests {
         assert!(store.get(&cid, 1 << 30).await.unwrap() == expected);
     }
 
-    /// The data sums of one upload of weight 3 and its check sums, and the secret that opens them.
-    fn summed(update: &[i32]) -> (Vec<u8>, AnswerVec) {
+    /// The data sums of one upload of weight 3 and its check sums, and the answer that opens them.
+    fn summed(update: &[i32]) -> (Vec<u8>, OpenItem) {
         let (os, ctx, digest) = ([1; 32], [2; 32], update_digest(update));
         let mut rng = noise_rng(&os, &ctx, &digest);
         let secret = Secret::draw(&os, &ctx, &digest);
@@ -205,7 +206,8 @@ mod tests {
             sum.words().to_vec()
         });
         let words = blocks.chain(check.words().to_vec());
-        (words.flat_map(u64::to_be_bytes).collect(), weighted_sum(&[(3, &share[0])]))
+        let answer = OpenItem { member: 0, words: weighted_sum(&[(3, &share[0])]).to_bytes().into() };
+        (words.flat_map(u64::to_be_bytes).collect(), answer)
     }
 
     #[tokio::test]
@@ -219,25 +221,27 @@ mod tests {
         assert!(is_base(&store, &spec, &base).await.unwrap());
 
         let update: Vec<i32> = (0..parameters as i32).map(|i| i.wrapping_mul(31) % 500).collect();
-        let (mut sum, secret) = summed(&update);
+        let (mut sum, answer) = summed(&update);
         // A block that is no sum of anything.
         sum[17 * WIDE_BLOCK_BYTES..][..WIDE_BLOCK_BYTES].fill(1);
-        let mut descriptor = Descriptor { lrNum: 1, lrDen: 1, ..Descriptor::default() };
+        let mut descriptor = Descriptor { lrNum: 1, lrDen: 1, threshold: 1, ..Descriptor::default() };
         descriptor.scale.delta = DELTA;
         descriptor.scale.updateMax = UPDATE_MAX;
         (descriptor.scale.fracBits, descriptor.scale.updateBits) = (24, 15);
         let admitted = [AdmitItem { class: 3, verdict: AdmitVerdict::Admitted.number(), ..AdmitItem::default() }];
-        let opening = |secret, checks| SumOpening::new(&descriptor, EpochSeed(SEED), &admitted, secret, checks);
+        let opening = |answer, checks| SumOpening::find(&descriptor, EpochSeed(SEED), &admitted, &[answer], checks);
         let check = &sum[300 * WIDE_BLOCK_BYTES..];
-        let none = AnswerVec::from_bytes(&[0; WIDE_BLOCK_BYTES]).unwrap();
-        assert!(opening(none, check).is_err());
+        let none = OpenItem { words: vec![0; answer.words.len()].into(), ..answer.clone() };
+        assert!(matches!(opening(none, check), Err(Error::Sum(CryptoError::NoSubset { tried: 1 }))));
 
         let sums = update.iter().map(|value| 3 * i64::from(*value)).enumerate();
         let sums: Vec<i64> = sums.map(|(at, value)| if at / N == 17 { 0 } else { value }).collect();
         let step = ServerStep { frac_bits: 24, update_bits: 15, lr_num: 1, lr_den: 1, weight_total: 3 };
         let expected = next_model(&values, &sums, step).unwrap();
         let cid = store.put(sum.clone().into()).await.unwrap().to_bytes();
-        let opened = keep_next(&store, &spec, &base, &cid, opening(secret, check).unwrap()).await.unwrap();
+        let (members, opening) = opening(answer, check).unwrap();
+        assert_eq!(members, [0]);
+        let opened = keep_next(&store, &spec, &base, &cid, opening).await.unwrap();
         assert_eq!(opened.1, [17]);
         assert_eq!(opened.0.root, model_root(&expected));
         let cid = almoner_store::cid_from_bytes(&opened.0.cid).unwrap();

@@ -1,13 +1,12 @@
 //! Carrying out what the round orders: transactions, artefacts, jobs, the opening of the sum. Each may be done twice.
 
+use almoner_crypto::CryptoError;
 use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
 use almoner_crypto::matrix::EpochSeed;
-use almoner_crypto::share::AnswerVec;
-use almoner_crypto::sum::find_secret;
-use almoner_proto::{Signed, words_from_bytes};
+use almoner_proto::Signed;
 use almoner_protocol::round::{Effect, Event, Posting, State};
 use almoner_protocol::types::{OpenItem, domain, signing_hash};
-use almoner_protocol::{B256, Bytes, Stage, SumOpening};
+use almoner_protocol::{B256, Bytes, Error, Stage, SumOpening};
 use almoner_store::cid_from_bytes;
 
 use super::{Actor, Current};
@@ -185,27 +184,21 @@ impl Actor {
         let descriptor = current.round.descriptor().clone();
         let admitted = current.round.admission();
         let admitted = admitted.ok_or_else(|| CoordinatorError::Bug("a sum of nobody".into()))?;
-        let norm2 = admitted.set().map(|item| u64::from(item.class).pow(2)).sum();
         let admitted = admitted.items.clone();
         let seed = EpochSeed(current.facts.epoch_seed);
-        let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
         let found = tokio::task::spawn_blocking(move || {
-            let words = words_from_bytes(&check);
-            let words = words.ok_or_else(|| CoordinatorError::Bug("a sum of broken words".into()))?;
-            let answers: Result<Vec<_>, _> = answers
-                .iter()
-                .map(|item| AnswerVec::from_bytes(&item.words).map(|words| (item.member, words)))
-                .collect();
-            let answers = answers.map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-            let borrowed: Vec<(u16, &AnswerVec)> = answers.iter().map(|(member, words)| (*member, words)).collect();
-            let threshold = usize::from(descriptor.threshold);
-            let Ok((members, secret)) = find_secret(&seed, &borrowed, threshold, &words, norm2) else {
-                return Ok(None);
-            };
-            Ok::<_, CoordinatorError>(Some((members, SumOpening::new(&descriptor, seed, &admitted, secret, &check)?)))
+            let members: Vec<u16> = answers.iter().map(|item| item.member).collect();
+            match SumOpening::find(&descriptor, seed, &admitted, &answers, &check) {
+                Ok(found) => Ok(Ok(found)),
+                Err(Error::Sum(CryptoError::NoSubset { .. })) => Ok(Err(members)),
+                Err(error) => Err(error),
+            }
         });
         let found = found.await.map_err(|error| CoordinatorError::Bug(error.to_string()))??;
-        let Some((members, opening)) = found else { return Ok(vec![Event::SumNotOpened { members }]) };
+        let (members, opening) = match found {
+            Ok(found) => found,
+            Err(members) => return Ok(vec![Event::SumNotOpened { members }]),
+        };
         let (model, zeroed_blocks) =
             model::keep_next(self.store.as_ref(), &campaign.spec.model, &campaign.base, &sum.cid, opening).await?;
         almoner_failpoint::reached(|| "opened".to_owned());

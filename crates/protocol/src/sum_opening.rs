@@ -5,9 +5,9 @@ use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
 use almoner_crypto::matrix::EpochSeed;
 use almoner_crypto::ring::N;
 use almoner_crypto::share::AnswerVec;
-use almoner_crypto::sum::{SumRule, open_block, verify_checks};
+use almoner_crypto::sum::{SumRule, find_secret, open_block};
 
-use crate::types::{AdmitItem, Descriptor};
+use crate::types::{AdmitItem, Descriptor, OpenItem};
 use crate::{AdmitVerdict, Error, ServerStep, step_model};
 
 /// A sum on its way to become a model.
@@ -24,17 +24,23 @@ pub struct SumOpening {
 }
 
 impl SumOpening {
-    /// Refuses a secret that does not fit the check sums: without them one could be made that opens the data to anything.
-    pub fn new(
+    /// By the secret of the first of these answers, ascending by member, that open the check sums, a threshold of them;
+    /// and who gave those. A secret that does not fit the check sums could be one that opens the data to anything.
+    pub fn find(
         descriptor: &Descriptor,
         seed: EpochSeed,
         admitted: &[AdmitItem],
-        secret: AnswerVec,
+        answers: &[OpenItem],
         checks: &[u8],
-    ) -> Result<Self, Error> {
+    ) -> Result<(Vec<u16>, Self), Error> {
         let rule = sum_rule(descriptor, admitted);
         let checks = sum_words(checks, CHECK_BYTES).map_err(Error::Sum)?;
-        verify_checks(&seed, &secret, &checks, rule.weight_norm2).map_err(Error::Sum)?;
+        let words = answers.iter().map(|item| AnswerVec::from_bytes(&item.words));
+        let words: Vec<AnswerVec> = words.collect::<Result<_, _>>().map_err(Error::Sum)?;
+        let answers: Vec<(u16, &AnswerVec)> = answers.iter().map(|item| item.member).zip(&words).collect();
+        let threshold = usize::from(descriptor.threshold);
+        let (members, secret) =
+            find_secret(&seed, &answers, threshold, &checks, rule.weight_norm2).map_err(Error::Sum)?;
         let step = ServerStep {
             frac_bits: descriptor.scale.fracBits,
             update_bits: descriptor.scale.updateBits,
@@ -42,7 +48,7 @@ impl SumOpening {
             lr_den: descriptor.lrDen,
             weight_total: rule.weight,
         };
-        Ok(Self { seed, secret, rule, step, blocks: 0, ended: false, zeroed_blocks: Vec::new() })
+        Ok((members, Self { seed, secret, rule, step, blocks: 0, ended: false, zeroed_blocks: Vec::new() }))
     }
 
     /// Opens the next blocks, and has `model`, the base's weights there, become those of the next model. Only the last piece

@@ -4,7 +4,6 @@
 //! The sum is read in pieces, and the model changes in its place: neither is held twice.
 
 use almoner_crypto::matrix::EpochSeed;
-use almoner_crypto::share::{AnswerVec, interpolate};
 use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind};
 use almoner_protocol::types::{AdmitItem, Descriptor, OpenItem};
 use almoner_protocol::{B256, SumOpening};
@@ -28,7 +27,13 @@ impl Opening {
         open: &[OpenItem],
         checks: Vec<u8>,
     ) -> Result<Self, SiteError> {
-        let sum = SumOpening::new(descriptor, seed, admitted, secret(descriptor, open)?, &checks)
+        if open.iter().any(|item| item.member >= descriptor.members) {
+            return Err(SiteError::Opening("an answer of somebody outside the committee"));
+        }
+        if open.len() != usize::from(descriptor.threshold) {
+            return Err(SiteError::Opening("not one answer for each of the threshold"));
+        }
+        let (_, sum) = SumOpening::find(descriptor, seed, admitted, open, &checks)
             .map_err(|_| SiteError::Opening("the answers do not open the check blocks"))?;
         Ok(Self { sum, checks, tree: TreeHasher::new(kind::SUM) })
     }
@@ -53,16 +58,4 @@ impl Opening {
     fn hash(&mut self, sums: &[u8]) {
         sums.chunks(8 * LEAF_WORDS).for_each(|leaf| self.tree.push(leaf));
     }
-}
-
-/// S from exactly t answers.
-fn secret(descriptor: &Descriptor, open: &[OpenItem]) -> Result<AnswerVec, SiteError> {
-    let threshold = usize::from(descriptor.threshold);
-    if open.iter().any(|item| item.member >= descriptor.members) {
-        return Err(SiteError::Opening("an answer of somebody outside the committee"));
-    }
-    let answers = open.iter().map(|item| Ok((item.member, AnswerVec::from_bytes(&item.words)?)));
-    let answers: Vec<(u16, AnswerVec)> = answers.collect::<Result<_, almoner_crypto::CryptoError>>()?;
-    let rows: Vec<(u16, &AnswerVec)> = answers.iter().map(|(member, answer)| (*member, answer)).collect();
-    Ok(interpolate(&rows, threshold)?)
 }
