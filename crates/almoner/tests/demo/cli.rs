@@ -11,7 +11,7 @@ use almoner::localnet::{ModelChoice, Scenario, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::outputs::{golden, transcript};
-use super::processes::{Daemon, HOSPITALS, House, csv, free_port, key, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, free_port, key, order};
 use super::{almoner, amount, demo};
 
 /// Runs a command in a folder: settings name their files from where they are.
@@ -193,11 +193,7 @@ impl Running {
         let funded = format!("[[funded]]\naccount = \"{account}\"\nether = 1000\n");
         let (chain, rpc) =
             house.daemon(&rooms[0], "devnet", &format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}"));
-        let settings = format!(
-            "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-             store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n",
-            free_port()
-        );
+        let settings = coordinator_settings(free_port(), &rpc, "");
         let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
         let (aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
         let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use super::on_nodes::Node;
-use super::processes::{House, key, order};
+use super::processes::{House, coordinator_settings, key, order};
 use super::refused;
 use almoner_chain::{advance_time, connect};
 use serde_json::{Value, json};
@@ -39,10 +39,7 @@ impl Scene {
     }
 
     fn on(house: House, rpc: String, node: Option<Node>) -> Self {
-        let settings = format!(
-            "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-             store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n"
-        );
+        let settings = coordinator_settings(0, &rpc, "");
         let (_, url) = house.daemon(&house.room("coordinator"), "coordinator", &settings);
         Self { house, url, rpc, _node: node }
     }

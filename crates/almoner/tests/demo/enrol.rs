@@ -12,7 +12,7 @@ use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::cli::{refused, said};
-use super::processes::{Daemon, HOSPITALS, House, csv, free_port, key, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, free_port, key, order};
 
 const PASSWORD: &str = "a password for the test";
 
@@ -38,12 +38,7 @@ fn place() -> Place {
         "listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\ncontrol = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n"
     );
     let (chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
-    let settings = format!(
-        "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
-         enrolment = \"enrolment.key\"\n",
-        free_port()
-    );
+    let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\nenrolment = \"enrolment.key\"\n");
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let [_, coordinator_room, _] = rooms;

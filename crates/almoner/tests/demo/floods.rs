@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, key, order};
 
 /// More than a coordinator holds of callers without a certificate.
 const CONNECTIONS: usize = 4300;
@@ -140,11 +140,7 @@ fn a_round_is_run_in_a_flood_and_memory_stays_bounded() {
     let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
     let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
     let metrics = free_port();
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
-         metrics = \"127.0.0.1:{metrics}\"\n"
-    );
+    let settings = coordinator_settings(0, &rpc, &format!("time_travel = true\nmetrics = \"127.0.0.1:{metrics}\"\n"));
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let _floods = [Flood::on(&url, CONNECTIONS), Flood::on(&format!("http://127.0.0.1:{metrics}"), CONNECTIONS / 10)];
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::almoner;
 use super::kills::{account, keys};
 use super::on_nodes::{SEED, outcome, played, seated};
-use super::processes::{Daemon, House, csv, key, order};
+use super::processes::{Daemon, House, coordinator_settings, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
@@ -70,10 +70,8 @@ fn a_full_disk_loses_nothing() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"disk/coordinator.db\"\n\
-         store = \"disk/store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n"
-    );
+    let settings = coordinator_settings(0, &rpc, "time_travel = true\n");
+    let settings = settings.replace("\"coordinator.db", "\"disk/coordinator.db").replace("\"store", "\"disk/store");
     fs::write(rooms[1].join("settings.toml"), settings).unwrap();
     let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
     let url = coordinator.next()["url"].as_str().unwrap().to_owned();
@@ -138,10 +136,8 @@ fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
     fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
     // What arrives is still written down: the store alone has no room.
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"disk/store\"\ndeployment = \"deployment.json\"\nbeaconless = true\nready_wait_s = 600\nlease_s = 1\n"
-    );
+    let settings = coordinator_settings(0, &rpc, "ready_wait_s = 600\nlease_s = 1\n");
+    let settings = settings.replace("\"store", "\"disk/store");
     fs::write(rooms[1].join("settings.toml"), settings).unwrap();
     let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
     let url = coordinator.next()["url"].as_str().unwrap().to_owned();
@@ -174,10 +170,7 @@ fn a_full_disk_at_a_site_is_waited_for() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator", "hospital-1"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nready_wait_s = 600\n"
-    );
+    let settings = coordinator_settings(0, &rpc, "time_travel = true\nready_wait_s = 600\n");
     let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let scenario = house.federation(&url);

@@ -19,7 +19,7 @@ use almoner::localnet::{Holder, ModelChoice, Scenario, Seeds, breast_cancer_scen
 use serde_json::{Value, json};
 
 use super::almoner;
-use super::processes::{HOSPITALS, csv, free_port, key, order};
+use super::processes::{HOSPITALS, coordinator_settings, csv, free_port, key, order};
 
 const SEED: u64 = 5;
 /// More than the points need: some are only reached by a member that is not the slowest of its round.
@@ -299,14 +299,11 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, deadly: bool) -
     cast.start("devnet", "devnet", &chain, points(DEVNET));
     cast.wait_for("devnet", |said| said["role"] == "devnet", "the chain");
 
-    let url = format!("http://127.0.0.1:{}", free_port());
-    let listen = url.trim_start_matches("http://");
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
     let room = cast.room("coordinator");
     fs::copy(&keys["coordinator"], room.join("coordinator.key")).unwrap();
-    let settings = format!(
-        "listen = \"{listen}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\nstore = \"store\"\n\
-         deployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nlease_s = 1\nready_wait_s = 600\n"
-    );
+    let settings = coordinator_settings(port, &rpc, "time_travel = true\nlease_s = 1\nready_wait_s = 600\n");
     cast.start("coordinator", "coordinator", &settings, points(COORDINATOR));
     cast.wait_for("coordinator", |said| said["role"] == "coordinator", "the coordinator");
     cast.start("aggregator", "aggregator", &format!("coordinator = \"{url}\"\n"), points(AGGREGATOR));

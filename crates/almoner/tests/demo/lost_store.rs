@@ -2,23 +2,18 @@
 //! it, the next one goes on from what the coordinator can publish again, and an audit names what is missing.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{House, free_port, order};
+use super::processes::{House, coordinator_settings, free_port, order};
 
 #[test]
 fn a_store_that_is_removed_costs_the_round_in_hand() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
-    let settings = format!(
-        "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\nlease_s = 1\n",
-        free_port()
-    );
+    let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\nlease_s = 1\n");
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let scenario = house.federation(&url);
     let mut sites = house.sites(&url, &scenario, 0);
@@ -51,12 +46,7 @@ fn a_store_that_is_removed_costs_the_round_in_hand() {
     house.children.kill(coordinator.id);
     fs::remove_dir_all(&blocks).unwrap();
     fs::remove_file(rooms[1].join("coordinator.db.base")).unwrap();
-    let refused = Command::new(env!("CARGO_BIN_EXE_almoner"))
-        .args(["coordinator", "--config", "settings.toml", "--json"])
-        .current_dir(&rooms[1])
-        .env("ALMONER_LOG", "off")
-        .output()
-        .unwrap();
+    let refused = house.ended(&rooms[1], &["coordinator", "--config", "settings.toml", "--json"]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(3), "{said}");
     assert!(said.contains("is gone from embedded store store: put the folder's blocks/ back from a copy"), "{said}");

@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::cli;
 use super::floods::{Flood, open_files, peak_mib};
 use super::outputs::{golden, transcript};
-use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, key, order};
 use super::{almoner, refused};
 
 /// A name of the coordinator that no resolver knows.
@@ -102,13 +102,12 @@ impl Running {
         let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
         let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
         let (chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
-        let settings = format!(
-            "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-             store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
-             enrolment = \"enrolment.key\"\nauthority = \"../authority\"\n\
+        let settings = coordinator_settings(
+            free_port(),
+            &rpc,
+            "time_travel = true\nenrolment = \"enrolment.key\"\nauthority = \"../authority\"\n\
              [tls]\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\nclients_ca = \"tls/ca.pem\"\n\
              sites_ca = \"../hospitals/ca.pem\"\nrevoked = \"../authority/revoked.pem\"\n",
-            free_port()
         );
         let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
         Self { house, authority, hospitals, url, roles: [chain, coordinator] }
@@ -356,12 +355,7 @@ fn a_site_speaks_for_its_own_account() {
         running.url
     );
     fs::write(room.join("settings.toml"), settings).unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_almoner"))
-        .args(["participant", "--config", "settings.toml"])
-        .current_dir(&room)
-        .env("ALMONER_LOG", "off")
-        .output()
-        .unwrap();
+    let output = running.house.ended(&room, &["participant", "--config", "settings.toml"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("name the key of the certificate's account"), "{said}");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::almoner;
 use super::kills::{account, keys};
-use super::processes::{Daemon, HOSPITALS, House, free_port, key, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, key, order};
 
 pub(super) const SEED: u64 = 5;
 const ETHER: &str = "0x3635c9adc5dea00000"; // 1000
@@ -133,10 +133,7 @@ pub(super) fn played(
     let devnet = node.is_none().then(|| house.daemon(&rooms[0], "devnet", &devnet).1);
     let rpc = node.map_or_else(|| devnet.expect("a chain"), |node| node.url.clone());
     fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\nready_wait_s = 600\n{more}"
-    );
+    let settings = coordinator_settings(0, &rpc, &format!("ready_wait_s = 600\n{more}"));
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let mut sites = seated(&house, keys, &url);
@@ -212,11 +209,7 @@ fn a_coordinator_whose_federation_the_chain_has_no_more_ends_and_blames_the_node
     let room = house.room("coordinator");
     let account = key(&room.join("coordinator.key"));
     let Some(node) = Node::anvil(&account) else { return };
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n",
-        node.url
-    );
+    let settings = coordinator_settings(0, &node.url, "");
     fs::write(room.join("settings.toml"), settings).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
     command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&room).env("ALMONER_LOG", "off");
@@ -235,5 +228,5 @@ fn a_coordinator_whose_federation_the_chain_has_no_more_ends_and_blames_the_node
     let message = "the chain took federation 1 back, and sending its creation again did not bring it back: ask who runs the \
                    node, or found it anew by another key, journal and deployment";
     assert_eq!(said, json!({ "schema": 1, "error": { "kind": "peer", "message": message } }));
-    assert_eq!(house.children.exit_code(coordinator.id), Some(4));
+    assert_eq!(house.children.status(coordinator.id).code(), Some(4));
 }

@@ -11,7 +11,7 @@ use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{Daemon, HOSPITALS, House, free_port, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, order};
 
 const POT: &str = "1000000000000000000000";
 const TWO_POTS: &str = "2000000000000000000000";
@@ -102,13 +102,10 @@ fn what_is_ordered_again_after_a_kill_is_done_once() {
     let house = House::new();
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
-    let listen = format!("127.0.0.1:{}", free_port());
-    let settings = format!(
-        "listen = \"{listen}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n"
-    );
+    let port = free_port();
+    let settings = coordinator_settings(port, &rpc, "time_travel = true\n");
     std::fs::write(rooms[1].join("settings.toml"), settings).unwrap();
-    let coordinator = Coordinator { room: rooms[1].clone(), url: format!("http://{listen}") };
+    let coordinator = Coordinator { room: rooms[1].clone(), url: format!("http://127.0.0.1:{port}") };
     let url = coordinator.url.as_str();
     let nothing = || {};
 

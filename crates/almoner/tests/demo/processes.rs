@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,10 +44,10 @@ impl Children {
     }
 
     /// What it ends with.
-    pub(super) fn exit_code(&self, id: u32) -> Option<i32> {
+    pub(super) fn status(&self, id: u32) -> ExitStatus {
         let mut children = self.0.lock().unwrap();
         let child = children.iter_mut().find(|child| child.id() == id).unwrap();
-        child.wait().unwrap().code()
+        child.wait().unwrap()
     }
 
     /// SIGKILL, and gone.
@@ -175,6 +175,21 @@ impl House {
         Daemon::of(self, child)
     }
 
+    /// What a role says that ends by itself; one that goes on ends with the house.
+    pub(super) fn ended(&self, room: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+        command.args(arguments).current_dir(room).env("ALMONER_LOG", "off").stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut out, mut err, id) = (child.stdout.take().unwrap(), child.stderr.take().unwrap(), child.id());
+        self.children.0.lock().unwrap().push(child);
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| out.read_to_end(&mut stdout).unwrap());
+            err.read_to_end(&mut stderr).unwrap();
+        });
+        Output { status: self.children.status(id), stdout, stderr }
+    }
+
     pub(super) fn daemon(&self, room: &Path, role: &str, settings: &str) -> (Daemon, String) {
         let file = room.join("settings.toml");
         fs::write(&file, settings).unwrap();
@@ -244,20 +259,24 @@ pub(super) fn order(coordinator: &str, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The settings of a coordinator at this port, or at any with 0; its files lie in its room. What is `more` comes last.
+pub(super) fn coordinator_settings(port: u16, rpc: &str, more: &str) -> String {
+    format!(
+        "listen = \"127.0.0.1:{port}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
+         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n{more}"
+    )
+}
+
 /// A port nobody listens at now: a coordinator that is started again must be where it was.
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Two coordinators on one journal would promise different things with one key.
-fn a_second_one_is_refused(room: &Path, settings: &str) {
+fn a_second_one_is_refused(house: &House, room: &Path, settings: &str) {
     fs::write(room.join("second.toml"), settings.replace(settings.lines().next().unwrap(), "listen = \"127.0.0.1:0\""))
         .unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_almoner"))
-        .args(["coordinator", "--config", "second.toml"])
-        .current_dir(room)
-        .output()
-        .unwrap();
+    let output = house.ended(room, &["coordinator", "--config", "second.toml"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("coordinator.db") && said.contains("in use by another process"), "{said}");
@@ -269,11 +288,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     house.log = EVERYTHING;
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
-    let settings = format!(
-        "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n",
-        free_port()
-    );
+    let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\n");
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
 
@@ -286,7 +301,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     house.children.kill(coordinator.id);
     let (_coordinator, again) = house.daemon(&rooms[1], "coordinator", &settings);
     assert_eq!(again, url);
-    a_second_one_is_refused(&rooms[1], &settings);
+    a_second_one_is_refused(&house, &rooms[1], &settings);
 
     // Everybody who earned something says so once it is paid.
     let paid: Vec<u128> =
@@ -380,12 +395,7 @@ fn rows_refused(house: &House, coordinator: &str, rows: &str) -> String {
          [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
     );
     fs::write(room.join("settings.toml"), settings).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_almoner"))
-        .args(["participant", "--config", "settings.toml"])
-        .current_dir(&room)
-        .env("ALMONER_LOG", "off")
-        .output()
-        .unwrap();
+    let output = house.ended(&room, &["participant", "--config", "settings.toml"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");
     said
@@ -399,10 +409,7 @@ fn rows_that_a_site_cannot_use_are_named_by_file_line_and_column() {
     let funded = format!("[[funded]]\naccount = \"{account}\"\nether = 1000\n");
     let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
     let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\n"
-    );
+    let settings = coordinator_settings(0, &rpc, "");
     let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let file = house.home.path().join("federation.toml");
     fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::almoner;
 use super::kubo::{StandIn, named};
-use super::processes::{HOSPITALS, House, order};
+use super::processes::{HOSPITALS, House, coordinator_settings, order};
 
 #[test]
 fn uploads_of_old_rounds_are_forgotten_and_the_rest_stays() {
@@ -14,12 +14,9 @@ fn uploads_of_old_rounds_are_forgotten_and_the_rest_stays() {
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let kubo = StandIn::start(FakeKubo::default());
-    let settings = format!(
-        "listen = \"127.0.0.1:0\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n\
-         [retention]\nkeep_rounds = 1\nquota_mib = 64\n[kubo]\nurl = \"{}\"\n",
-        kubo.url()
-    );
+    let kept = "[retention]\nkeep_rounds = 1\nquota_mib = 64\n";
+    let more = format!("time_travel = true\n{kept}[kubo]\nurl = \"{}\"\n", kubo.url());
+    let settings = coordinator_settings(0, &rpc, &more);
     let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let scenario = house.federation(&url);

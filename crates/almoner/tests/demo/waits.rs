@@ -7,7 +7,7 @@ use std::time::Duration;
 use almoner_chain::SigningKey;
 use serde_json::Value;
 
-use super::processes::{Daemon, House, LOG, free_port, order};
+use super::processes::{Daemon, House, LOG, coordinator_settings, free_port, order};
 
 /// The first entry with this message; as long as the process lives there may be one.
 fn entry(house: &House, daemon: &Daemon, log: &Path, message: &str) -> Value {
@@ -31,11 +31,7 @@ fn a_round_that_waits_for_a_site_names_it() {
     house.log = "info";
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
-    let settings = format!(
-        "listen = \"127.0.0.1:{}\"\nrpc = \"{rpc}\"\nkey = \"coordinator.key\"\nstate = \"coordinator.db\"\n\
-         store = \"store\"\ndeployment = \"deployment.json\"\nbeaconless = true\ntime_travel = true\n",
-        free_port()
-    );
+    let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\n");
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let scenario = house.federation(&url);

@@ -37,12 +37,7 @@ fn a_site_an_hour_from_its_coordinator_does_not_start() {
          [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
     );
     fs::write(room.join("settings.toml"), settings).unwrap();
-    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_almoner"))
-        .args(["participant", "--config", "settings.toml"])
-        .current_dir(&room)
-        .env("ALMONER_LOG", "off")
-        .output()
-        .unwrap();
+    let ended = house.ended(&room, &["participant", "--config", "settings.toml"]);
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(3), "{said}");
     for part in ["clock", &url, "s ahead of the coordinator's", "synchronise the clock (NTP)"] {
