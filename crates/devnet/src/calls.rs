@@ -36,7 +36,9 @@ impl Chain {
             Some(BlockId::Number(Tag::Number(number))) if number == tip.number => Ok(At::Latest),
             Some(BlockId::Number(Tag::Earliest)) if tip.number == 0 => Ok(At::Latest),
             Some(BlockId::Hash(hash)) if hash.block_hash == tip.hash() => Ok(At::Latest),
-            Some(_) => Err(RpcError::server("historical state is not kept")),
+            Some(_) => Err(RpcError::server(
+                "historical state is not kept here; ask of the newest block, as with confirmations = 0",
+            )),
         }
     }
 

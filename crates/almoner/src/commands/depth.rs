@@ -37,29 +37,60 @@ pub(super) struct Awaited<'a> {
     pub(super) json: bool,
 }
 
+impl Awaited<'_> {
+    fn unanswered(&self, failure: &Failure) -> String {
+        match self.json {
+            true => json!({ "schema": 1, "waiting_for": self.what, "no_answer": failure.to_string() }).to_string(),
+            false => format!("{}: no answer ({failure}); asking again", self.what),
+        }
+    }
+}
+
 /// Waits until what was asked for stands deep enough; `block_of` says in which block it stands, if it does. What is waited
-/// for is said at once and every minute. It ends only with a chain that stands still: a slow one is not given up.
+/// for is said at once and every minute. It ends only with a chain that stands still: a slow one is not given up, nor is a
+/// node that has answered and does not for a while.
 pub(super) async fn until(
     ledger: &Ledger,
     awaited: Awaited<'_>,
     mut block_of: impl AsyncFnMut(&Ledger) -> Result<Option<u64>, Failure>,
 ) -> Result<(), Failure> {
-    let pause = ledger.poll_interval().max(LEAST_PAUSE);
     let shallow = ledger.at(Depth::NONE);
-    let mut waits = Waits::default();
-    while block_of(ledger).await?.is_none() {
+    let look = async || {
+        if block_of(ledger).await?.is_some() {
+            return Ok(None);
+        }
         let block = block_of(&shallow).await?;
         let newest = shallow.head().await.blame(Kind::Peer, "the chain")?;
-        let stands = Stands { block, newest, depth: ledger.depth() };
-        match waits.after(newest, Instant::now()) {
-            Step::Nothing => {}
-            Step::Say if awaited.json => eprintln!("{}", stands.document(&awaited)),
-            Step::Say => eprintln!("{}", stands.text(&awaited)),
-            Step::GiveUp => return Err(stands.stuck(&awaited)),
+        Ok(Some(Stands { block, newest, depth: ledger.depth() }))
+    };
+    wait(&awaited, ledger.poll_interval().max(LEAST_PAUSE), look).await
+}
+
+/// Looks again and again until there is nothing that stands to be waited for.
+async fn wait(
+    awaited: &Awaited<'_>,
+    pause: Duration,
+    mut look: impl AsyncFnMut() -> Result<Option<Stands>, Failure>,
+) -> Result<(), Failure> {
+    let mut waits = Waits::default();
+    loop {
+        match look().await {
+            Ok(None) => return Ok(()),
+            Ok(Some(stands)) => match waits.after(stands.newest, Instant::now()) {
+                Step::Nothing => {}
+                Step::Say if awaited.json => eprintln!("{}", stands.document(awaited)),
+                Step::Say => eprintln!("{}", stands.text(awaited)),
+                Step::GiveUp => return Err(stands.stuck(awaited)),
+            },
+            Err(failure) if failure.kind != Kind::Peer => return Err(failure),
+            Err(failure) => match waits.unanswered(Instant::now()) {
+                Step::Nothing => {}
+                Step::Say => eprintln!("{}", awaited.unanswered(&failure)),
+                Step::GiveUp => return Err(failure),
+            },
         }
         tokio::time::sleep(pause).await;
     }
-    Ok(())
 }
 
 /// As [`until`], for what is known to be in this block.
@@ -126,6 +157,15 @@ impl Waits {
     fn after(&mut self, newest: u64, now: Instant) -> Step {
         let since = self.newest.filter(|(number, _)| *number == newest).map_or(now, |(_, since)| since);
         self.newest = Some((newest, since));
+        self.since(since, now)
+    }
+
+    /// Whoever never answered is not waited for.
+    fn unanswered(&mut self, now: Instant) -> Step {
+        self.newest.map_or(Step::GiveUp, |(_, since)| self.since(since, now))
+    }
+
+    fn since(&mut self, since: Instant, now: Instant) -> Step {
         if now.duration_since(since) >= STANDSTILL {
             return Step::GiveUp;
         }
@@ -161,6 +201,35 @@ mod tests {
         let last = start + slow * 99;
         assert_ne!(waits.after(99, last + slow), Step::GiveUp);
         assert_eq!(waits.after(99, last + STANDSTILL), Step::GiveUp);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_has_answered_is_asked_again() {
+        let awaited = Awaited { what: "the money", json: true };
+        let stands = || Ok(Some(Stands { block: Some(17), newest: 20, depth: Depth::Blocks(12) }));
+        let away = || Err(Failure::peer("connection refused"));
+        let looked = async |looks: Vec<Result<Option<Stands>, Failure>>| {
+            let mut looks = looks.into_iter();
+            let ended =
+                wait(&awaited, Duration::ZERO, async || looks.next().expect("it was looked often enough")).await;
+            assert!(looks.next().is_none(), "it is looked again after a word that ends it");
+            ended.map_err(|failure| failure.to_string())
+        };
+        assert_eq!(looked(vec![stands(), away(), away(), stands(), Ok(None)]).await, Ok(()));
+        assert_eq!(looked(vec![away()]).await, Err("connection refused".to_owned()));
+        let ours = Err(Failure::new(Kind::You, anyhow::anyhow!("no such federation")));
+        assert_eq!(looked(vec![stands(), ours]).await, Err("no such federation".to_owned()));
+    }
+
+    #[test]
+    fn a_node_that_stays_away_is_given_up() {
+        let (mut waits, start) = (Waits::default(), Instant::now());
+        assert_eq!(waits.unanswered(start), Step::GiveUp);
+        waits.after(20, start);
+        let steps = (1..=600_u32).map(|second| waits.unanswered(start + SECOND * second));
+        let steps: Vec<Step> = steps.collect();
+        assert!(steps[..599].iter().all(|step| *step != Step::GiveUp) && steps[599] == Step::GiveUp);
+        assert_eq!(steps.iter().filter(|step| **step == Step::Say).count(), 9);
     }
 
     #[test]
