@@ -213,7 +213,7 @@ impl Actor {
             self.lost |= matches!(checked, Err(CoordinatorError::Lost { .. }));
             self.log_failure("a job", checked);
         }
-        if std::mem::take(&mut self.lost) {
+        if std::mem::take(&mut self.lost) && self.current.is_some() {
             // Once a set is acknowledged there is no way back: then its deadline ends the round.
             self.apply(Event::StopRequested).await?;
         }

@@ -2,11 +2,14 @@
 //! it, the next one goes on from what the coordinator can publish again, and an audit names what is missing.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::almoner;
-use super::processes::{House, coordinator_settings, free_port, order};
+use super::on_nodes::call;
+use super::processes::{Daemon, House, coordinator_settings, free_port, order};
 
 #[test]
 fn a_store_that_is_removed_costs_the_round_in_hand() {
@@ -50,4 +53,40 @@ fn a_store_that_is_removed_costs_the_round_in_hand() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(3), "{said}");
     assert!(said.contains("is gone from embedded store store: put the folder's blocks/ back from a copy"), "{said}");
+}
+
+/// Nobody makes a sum again once it is on chain: where it is lost before it is opened, and the deadline goes by meanwhile,
+/// the round expires and the next one begins.
+#[test]
+fn a_sum_that_is_lost_before_it_is_opened_costs_the_round() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
+    let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\n");
+    fs::write(rooms[1].join("settings.toml"), settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+    command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&rooms[1]);
+    command.env("ALMONER_LOG", "error").env(almoner_failpoint::STOP_AT, "opened").stdin(Stdio::null());
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut logged = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut coordinator = Daemon::of(&house, process);
+    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    let scenario = house.federation(&url);
+    let mut sites = house.sites(&url, &scenario, 0);
+    order(&url, &["launch", "1", "--rounds", "2"]);
+    assert!(logged.any(|line| line.starts_with(almoner_failpoint::STOPPED)), "its model is there and not written down");
+    house.children.kill(coordinator.id);
+    fs::remove_dir_all(rooms[1].join("store/blocks")).unwrap();
+    let ten_days = 10 * 24 * 3600;
+    call(&rpc, "evm_increaseTime", json!([ten_days])).expect("the chain obeys");
+    call(&rpc, "evm_mine", json!([])).expect("the chain obeys");
+
+    let coordinator = house.start(&rooms[1], &["coordinator", "--config", "settings.toml"]);
+    let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
+    assert_eq!(paid.sum::<u128>(), 1_000_000_000_000_000_000_000, "the second round alone");
+    let status = order(&url, &["status", "1"]);
+    let states = [0, 1].map(|round: usize| &status["rounds"][round]["status"]);
+    assert_eq!(states, ["expired", "final"], "{status}");
+    assert!(house.children.lives(coordinator.id));
 }

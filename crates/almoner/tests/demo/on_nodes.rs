@@ -88,17 +88,21 @@ impl Node {
         Some(node)
     }
 
-    /// What it answers, if it does.
     fn call(&self, method: &str, params: Value) -> Option<Value> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
-            let request = client.post(&self.url).header("content-type", "application/json").body(body);
-            let answer: Value = serde_json::from_str(&request.send().await.ok()?.text().await.ok()?).ok()?;
-            answer.get("result").cloned()
-        })
+        call(&self.url, method, params)
     }
+}
+
+/// What the node there answers, if it does.
+pub(super) fn call(url: &str, method: &str, params: Value) -> Option<Value> {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
+        let request = client.post(url).header("content-type", "application/json").body(body);
+        let answer: Value = serde_json::from_str(&request.send().await.ok()?.text().await.ok()?).ok()?;
+        answer.get("result").cloned()
+    })
 }
 
 /// What a round comes to: the roots of its model and of its settlement, and what everybody was paid.
