@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use almoner::localnet::{RoundReport, Seeds};
@@ -13,6 +13,7 @@ use almoner_proto::endpoint;
 use almoner_protocol::round::State;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::transport::Endpoint;
+use tracing::Dispatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -121,6 +122,10 @@ fn logged<F: Future>(test: F) -> (F::Output, String) {
     let writer = lines.clone();
     let filter = EnvFilter::try_from_env("ALMONER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(move || writer.clone());
+    // While there is one listener only, whatever another test's thread logs first is taken for something that nobody
+    // listens to, here too.
+    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
     let log = log.finish();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let heard = log.set_default();

@@ -5,9 +5,10 @@
 //! sum. So a site that has verified a model before recomputes every model since from its own copy, and a newcomer
 //! takes only what the parent round posted as its result.
 
-use almoner_chain::{RoundRecord, StageRecord};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
+use almoner_chain::{RoundRecord, StageRecord};
 use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
 use almoner_crypto::matrix::EpochSeed;
 use almoner_crypto::ring::N;
@@ -163,12 +164,20 @@ pub async fn result_of(
     let open = artefact::list(store, &open.cid, MAX_COMMITTEE, OPEN_ITEM, open.root).await?;
     let blocks = base.len().div_ceil(N);
     let sums = Sums { store, cid: cid_from_bytes(&sum.cid)? };
-    let checks = sums.read(blocks, CHECK_BYTES / WIDE_BLOCK_BYTES).await?;
+    // The check sums stand behind the data: with the last piece, so that no block of the file is fetched twice.
+    let last = blocks.saturating_sub(1) / PIECE * PIECE;
+    let mut tail = sums.read(last, blocks - last + CHECK_BYTES / WIDE_BLOCK_BYTES).await?;
+    let checks = tail.split_off((blocks - last) * WIDE_BLOCK_BYTES);
+    let read = async |first: usize| match first.cmp(&last) {
+        Ordering::Less => sums.read(first, PIECE).await,
+        Ordering::Equal => Ok(tail.clone()),
+        Ordering::Greater => Ok(Bytes::new()),
+    };
     let begin = move || Opening::new(&descriptor, seed, &admitted, &open, checks.into());
     let mut opening = blocking(begin).await?;
     let mut names = Names::new(model)?;
     let mut values = base;
-    let mut piece = sums.read(0, PIECE.min(blocks)).await?;
+    let mut piece = read(0).await?;
     for first in (0..blocks).step_by(PIECE) {
         let next = (first + PIECE).min(blocks);
         let work = blocking(move || {
@@ -179,7 +188,7 @@ pub async fn result_of(
             Ok((opening, names, values))
         });
         // The next piece arrives while this one is opened.
-        let (worked, ahead) = tokio::join!(work, sums.read(next, PIECE.min(blocks - next)));
+        let (worked, ahead) = tokio::join!(work, read(next));
         (opening, names, values) = worked?;
         piece = ahead?;
     }
