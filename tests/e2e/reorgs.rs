@@ -259,7 +259,8 @@ fn what_an_anvil_loses_when_it_is_started_again_is_sent_again() {
             act => act,
         };
         let seen = settles(node, Depth::NONE, act).await;
-        assert_eq!((done.len(), seen), (2, 2), "it is seen, and said");
+        // Two losses between two looks at the chain are seen as one.
+        assert!(done.len() == 2 && (1..=2).contains(&seen), "it is seen, and said: {done:?}, {seen}");
     });
 }
 
