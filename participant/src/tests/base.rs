@@ -1,9 +1,12 @@
 //! Which base model a site accepts.
 
+use std::path::Path;
+use std::sync::Mutex;
+
 use almoner_chain::RoundRecord;
 use almoner_protocol::types::OpenItem;
 use almoner_protocol::{B256, Bytes, Stage, encode_list, encode_model, list_root, model_root};
-use almoner_store::{Layout, MemoryStore, Store, cid_of};
+use almoner_store::{Block, BlockSource, Cid, Layout, MemoryStore, Place, Store, StoreError, cid_from_bytes, cid_of};
 
 use super::scene::{Scene, post, posted};
 use crate::SiteError;
@@ -66,10 +69,40 @@ fn a_newcomer_takes_what_the_parent_round_resulted_in() {
     assert!(matches!(check_parent(&rounds, &rounds[3]), Err(SiteError::TrapModel { .. })));
 }
 
+/// Knows which blocks were fetched.
+#[derive(Debug, Default)]
+struct Counting {
+    inner: MemoryStore,
+    fetched: Mutex<Vec<Cid>>,
+}
+
+#[tonic::async_trait]
+impl BlockSource for Counting {
+    async fn fetch(&self, cid: &Cid) -> Result<Block, StoreError> {
+        self.fetched.lock().unwrap().push(*cid);
+        self.inner.fetch(cid).await
+    }
+
+    fn place(&self) -> Place {
+        self.inner.place()
+    }
+}
+
+#[tonic::async_trait]
+impl Store for Counting {
+    async fn put(&self, bytes: almoner_store::Bytes) -> Result<Cid, StoreError> {
+        self.inner.put(bytes).await
+    }
+
+    async fn put_file(&self, path: &Path) -> Result<Cid, StoreError> {
+        self.inner.put_file(path).await
+    }
+}
+
 #[tokio::test]
 async fn the_next_model_is_recomputed_from_the_store() {
     let mut scene = Scene::new();
-    let store = MemoryStore::new();
+    let store = Counting::default();
     let judged = scene.judged(&scene.answers());
     let admitted = recompute_admission(&scene.terms, &scene.revealed, &judged, None).unwrap().items;
     let answer =
@@ -88,6 +121,11 @@ async fn the_next_model_is_recomputed_from_the_store() {
     let base = scene.terms.base.to_vec();
     let model = scene.terms.spec.model.clone();
     let next = result_of(&store, scene.terms.seed, &model, &scene.round, base.clone()).await.unwrap();
+    let mut fetched = std::mem::take(&mut *store.fetched.lock().unwrap());
+    fetched.sort();
+    let mut each: Vec<Cid> = put.iter().map(|cid| cid_from_bytes(cid).unwrap()).collect();
+    each.sort();
+    assert_eq!(fetched, each, "every file has one block, which is fetched once");
     assert_ne!(next.values, base);
     assert_eq!(next.root, model_root(&next.values));
     assert_eq!(next.cid, cid_of(&encode_model(&model, &next.values).unwrap(), Layout::V1_2025));
