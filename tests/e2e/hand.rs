@@ -143,7 +143,7 @@ impl Hand {
         let mut notices = self.notices().await;
         while next(&mut notices).await.next_round != round {}
         let seed = self.draw("member-key", &round.to_be_bytes());
-        let key = MemberKey::from_seed(&seed).public().unwrap();
+        let key = MemberKey::from_seed(&seed).public();
         let (federation, member) = (self.federation, self.account());
         let ready = Ready { federation, round, member, keyHash: alloy_primitives::keccak256(key) };
         let request = ReadyRequest { ready: self.identity.sign(ready).unwrap(), key: key.to_vec().into() };

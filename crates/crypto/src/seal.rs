@@ -16,7 +16,7 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::XWing;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::{CryptoError, Result, expect_len};
 use crate::share::{SALT_BYTES, SHARE_BYTES, ShareVec, salted};
@@ -32,37 +32,37 @@ pub const SEALED_BYTES: usize = ENCAPSULATED_BYTES + SALT_BYTES + SHARE_BYTES + 
 const TAG_BYTES: usize = 16;
 const INFO_LABEL: &[u8] = b"almoner/share/v0";
 
-/// A committee member's key pair of one round, kept as its 32-byte X-Wing seed. Wiped on drop, never printed.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct MemberKey(Box<[u8; 32]>);
+/// A committee member's key pair of one round. Its 32-byte X-Wing seed is wiped on drop and never printed; what follows
+/// from the seed is worked out once, which costs as much as opening an envelope.
+pub struct MemberKey(Box<<XWing as Kem>::PrivateKey>);
 
 impl MemberKey {
     /// A fresh key pair.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        let mut seed = Box::new([0; 32]);
+        let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(seed.as_mut_slice());
-        Self(seed)
+        Self::from_seed(&seed)
     }
 
     /// The key pair of a stored seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(Box::new(*seed))
+        let key = Deserializable::from_bytes(seed);
+        // Cannot fail: any 32 bytes are a seed.
+        Self(Box::new(key.expect("32 bytes")))
     }
 
     /// The seed, for the member's own journal.
     pub fn to_seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(*self.0)
+        let mut seed = Zeroizing::new([0; 32]);
+        self.0.write_exact(seed.as_mut_slice());
+        seed
     }
 
     /// The public key, as it stands in the committee list.
-    pub fn public(&self) -> Result<[u8; PUBLIC_KEY_BYTES]> {
+    pub fn public(&self) -> [u8; PUBLIC_KEY_BYTES] {
         let mut bytes = [0; PUBLIC_KEY_BYTES];
-        XWing::sk_to_pk(&self.private()?).write_exact(&mut bytes);
-        Ok(bytes)
-    }
-
-    fn private(&self) -> Result<<XWing as Kem>::PrivateKey> {
-        Deserializable::from_bytes(self.0.as_slice()).map_err(|_| CryptoError::Key)
+        XWing::sk_to_pk(&self.0).write_exact(&mut bytes);
+        bytes
     }
 }
 
@@ -133,11 +133,10 @@ pub fn open_share(
     let (encapsulated, body) = sealed.split_at(ENCAPSULATED_BYTES);
     let encapsulated = <XWing as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| CryptoError::Unseal)?;
     let mode = OpModeR::Base;
-    let plain =
-        setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(&mode, &key.private()?, &encapsulated, &info(ctx))
-            .and_then(|mut context| context.open(body, &aad.to_bytes()))
-            .map(Zeroizing::new)
-            .map_err(|_| CryptoError::Unseal)?;
+    let plain = setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(&mode, &key.0, &encapsulated, &info(ctx))
+        .and_then(|mut context| context.open(body, &aad.to_bytes()))
+        .map(Zeroizing::new)
+        .map_err(|_| CryptoError::Unseal)?;
     let (head, words) = plain.split_at(SALT_BYTES);
     let mut salt = Zeroizing::new([0; SALT_BYTES]);
     salt.copy_from_slice(head);

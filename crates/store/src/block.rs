@@ -53,7 +53,7 @@ impl Block {
         self.bytes.len()
     }
 
-    /// The bytes whatever they are: for making them wrong on purpose.
+    /// The bytes whatever they are: for whoever passes them on, or makes them wrong on purpose.
     pub(crate) fn into_unchecked(self) -> Bytes {
         self.bytes
     }

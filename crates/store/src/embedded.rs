@@ -14,18 +14,20 @@
 //! the object again uses them.
 //! `blocks/` is one flat directory so that one sync covers an object.
 //!
-//! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes.
+//! **Read:** every block is hashed, so damage on the disk is an error, never wrong bytes; one that is passed on
+//! ([`Store::block`]) is hashed the first time only, for whoever gets it does the same.
 //! Storing an object again replaces its damaged blocks.
 
 mod bounded;
 mod write;
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -54,8 +56,44 @@ pub struct EmbeddedStore {
 pub(crate) struct Inner {
     dirs: Dirs,
     place: Place,
+    /// Blocks that were found right when they were passed on.
+    passed_on: Mutex<HashSet<Digest32>>,
     /// Of `dirs.tmp`, held for the store's lifetime: says that what is in there is somebody's.
     _lock: File,
+}
+
+impl Inner {
+    /// How many are known to have been found right: 2 MiB of digests. With more than that all are forgotten.
+    const PASSED_ON: usize = 1 << 16;
+
+    fn read(&self, cid: &Cid, digest: &Digest32) -> Result<(Block, PathBuf), StoreError> {
+        let path = self.dirs.block(digest);
+        match read_block(&path)? {
+            Some(bytes) => Ok((bytes.into(), path)),
+            None => Err(StoreError::Missing { cid: (*cid).into(), place: self.place.clone() }),
+        }
+    }
+
+    /// Checked here, because only here is the file known that damage must be blamed on.
+    fn verified(&self, cid: &Cid, digest: &Digest32) -> Result<Block, StoreError> {
+        let (block, path) = self.read(cid, digest)?;
+        block.check(cid, &self.place).map_err(|_| StoreError::Corrupt { cid: (*cid).into(), path })
+    }
+
+    fn pass_on(&self, cid: &Cid, digest: &Digest32) -> Result<Bytes, StoreError> {
+        // Replaced whole, so a panic elsewhere leaves a usable value.
+        let passed_on = || self.passed_on.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed_on().contains(digest) {
+            return self.read(cid, digest).map(|(block, _)| block.into_unchecked());
+        }
+        let bytes = self.verified(cid, digest)?.into_unchecked();
+        let mut known = passed_on();
+        if known.len() >= Self::PASSED_ON {
+            known.clear();
+        }
+        known.insert(*digest);
+        Ok(bytes)
+    }
 }
 
 impl Drop for Inner {
@@ -113,7 +151,7 @@ impl EmbeddedStore {
         let dirs = Dirs { blocks, tmp };
         sync_dir(dir)?;
         let place = Place::new(format!("embedded store {}", dir.display()));
-        Ok(Self { inner: Arc::new(Inner { dirs, place, _lock: lock }) })
+        Ok(Self { inner: Arc::new(Inner { dirs, place, passed_on: Mutex::default(), _lock: lock }) })
     }
 
     async fn with_batch<T: Send + 'static>(
@@ -194,20 +232,10 @@ fn read_block(path: &Path) -> Result<Option<Bytes>, StoreError> {
 
 #[async_trait]
 impl BlockSource for EmbeddedStore {
-    /// Checked here, because only here is the file known that damage must be blamed on.
     async fn fetch(&self, cid: &Cid) -> Result<Block, StoreError> {
         let digest = ids::digest(cid)?;
         let (inner, cid) = (Arc::clone(&self.inner), *cid);
-        blocking(move || {
-            let path = inner.dirs.block(&digest);
-            match read_block(&path)? {
-                Some(bytes) => Block::from(bytes)
-                    .check(&cid, &inner.place)
-                    .map_err(|_| StoreError::Corrupt { cid: cid.into(), path }),
-                None => Err(StoreError::Missing { cid: cid.into(), place: inner.place.clone() }),
-            }
-        })
-        .await
+        blocking(move || inner.verified(&cid, &digest)).await
     }
 
     fn place(&self) -> Place {
@@ -233,6 +261,15 @@ impl Store for EmbeddedStore {
 
     async fn put_all(&self, objects: Vec<Bytes>) -> Result<Vec<Cid>, StoreError> {
         self.with_batch(move |batch| objects.iter().map(|o| batch.object(o)).collect()).await
+    }
+
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        let digest = ids::digest(cid)?;
+        let (inner, cid) = (Arc::clone(&self.inner), *cid);
+        match blocking(move || inner.pass_on(&cid, &digest)).await {
+            Err(error) if error.is_missing() => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     /// What arrived lies in `tmp/`, and is gone when it is dropped or the store is opened anew.

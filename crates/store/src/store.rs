@@ -89,7 +89,8 @@ pub trait Store: BlockSource {
         dag::range(self, cid, offset, len).await
     }
 
-    /// One block, verified; `None` if it is not here.
+    /// One block for somebody who will hold it against its CID, as whoever asks a gateway does; `None` if it is not
+    /// here. It is verified; a store that has done so since it was opened may leave it at that.
     async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         dag::block(self, cid).await
     }

@@ -101,7 +101,7 @@ impl Site {
         let entropy = self.entropy.clone();
         let draw = move || entropy.draw("member-key", &next.to_be_bytes());
         let seed = self.from.memory.member_key(next, draw).await?;
-        let key = MemberKey::from_seed(&seed).public()?;
+        let key = MemberKey::from_seed(&seed).public();
         let ready = self.from.identity.sign(Ready {
             federation: federation.number,
             round: next,

@@ -5,9 +5,9 @@ use almoner_crypto::share::AnswerVec;
 use almoner_crypto::tree;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_protocol::types::{OpenItem, StageAck};
-use almoner_protocol::{AdmitVerdict, B256, ServerStep, Stage, next_model};
+use almoner_protocol::{AdmitVerdict, B256, Stage};
 
-use super::scene::{CLASSES, D, Scene, THRESHOLD};
+use super::scene::{D, Scene, THRESHOLD};
 use crate::SiteError;
 use crate::committee::{answer_sum, check_acknowledgements, recompute_admission};
 use crate::contribute::{build_contribution, check_receipt, train_update};
@@ -46,18 +46,7 @@ fn an_honest_round_opens_to_the_scores_and_the_sum() {
         opening.take(&mut model, data)?;
         opening.finish(root).map(|()| model)
     };
-    let sums: Vec<i64> = (0..D)
-        .map(|j| scene.updates.iter().zip(CLASSES).map(|(u, w)| i64::from(u.values()[j]) * i64::from(w)).sum())
-        .collect();
-    let scale = &scene.terms.descriptor.scale;
-    let step = ServerStep {
-        frac_bits: scale.fracBits,
-        update_bits: scale.updateBits,
-        lr_num: 1,
-        lr_den: 1,
-        weight_total: CLASSES.iter().map(|class| u64::from(*class)).sum(),
-    };
-    let expected = next_model(&scene.terms.base, &sums, step).unwrap();
+    let expected = scene.next();
     assert_eq!(next(&sum, &open(&[0, 1, 2])).unwrap(), expected);
     assert_eq!(next(&sum, &open(&[0, 2, 3])).unwrap(), expected);
 

@@ -19,8 +19,8 @@ use almoner_protocol::types::{
     VerdictItem, transcript,
 };
 use almoner_protocol::{
-    Address, B256, Bytes, RoundFacts, SealedShares, SolStruct, Stage, Update, build_descriptor, decode_list, list_root,
-    model_root, quantise, quantise_direction, unpack_direction,
+    Address, B256, Bytes, RoundFacts, SealedShares, ServerStep, SolStruct, Stage, Update, build_descriptor,
+    decode_list, list_root, model_root, next_model, quantise, quantise_direction, unpack_direction,
 };
 
 use crate::Identity;
@@ -30,6 +30,7 @@ use crate::fetch::Terms;
 use crate::memory::Promised;
 use crate::validate::{direction_item, signed_promise, signed_reveal};
 
+/// Parameters of the model where a test does not ask for another one.
 pub(super) const D: usize = 513;
 pub(super) const CLASSES: [u16; 4] = [127, 96, 64, 32];
 pub(super) const THRESHOLD: usize = 3;
@@ -38,7 +39,7 @@ const OPENED_AT: u64 = 1_000_000;
 const SPEC: &str = r#"
 name = "four hospitals"
 [model]
-layers = [{ type = "linear", inputs = 30, outputs = 16 }, { type = "relu" }, { type = "linear", inputs = 16, outputs = 1 }]
+layers = [{ type = "linear", inputs = 30, outputs = HIDDEN }, { type = "relu" }, { type = "linear", inputs = HIDDEN, outputs = 1 }]
 [data]
 features = 30
 [training]
@@ -105,9 +106,14 @@ pub(super) fn post(round: &mut RoundRecord, stage: Stage, root: B256, cid: Bytes
 
 impl Scene {
     pub(super) fn new() -> Self {
+        Self::of(16)
+    }
+
+    /// With a model of `32 · hidden + 1` parameters.
+    pub(super) fn of(hidden: usize) -> Self {
         let (hospitals, validators, coordinator) = (identities(1..5), identities(5..8), identity(9));
         let keys: Vec<MemberKey> = (0..4).map(|k| MemberKey::from_seed(&[k + 1; 32])).collect();
-        let terms = terms(&hospitals, &validators, &keys, coordinator.account());
+        let terms = terms(&hospitals, &validators, &keys, coordinator.account(), hidden);
         let updates: Vec<Update> = (0..4).map(|i| update(&terms, i)).collect();
         let contribute = |(i, update): (usize, &Update)| {
             build_contribution(&terms, hospitals[i].account(), update, &[i as u8 + 1; 32]).unwrap()
@@ -122,10 +128,14 @@ impl Scene {
         scene
     }
 
+    fn parameters(&self) -> u32 {
+        self.terms.descriptor.scale.parameters
+    }
+
     /// Promises and reveals of all validators, on chain and in the lists.
     fn reveal(&mut self) {
         for (v, validator) in self.validators.iter().enumerate() {
-            let entries = quantise_direction(&noise(v as u64 + 100, D)).unwrap();
+            let entries = quantise_direction(&noise(v as u64 + 100, self.terms.base.len())).unwrap();
             let promised = Promised { salt: B256::repeat_byte(v as u8), entries };
             let promise = signed_promise(validator, &self.terms, &promised).unwrap().message;
             let reveal = signed_reveal(validator, &self.terms, &promised).unwrap().reveal.message;
@@ -172,12 +182,12 @@ impl Scene {
     /// What each member answers.
     pub(super) fn answers(&self) -> Vec<Vec<u64>> {
         let (forms, valid) =
-            (forms(&self.terms.seed, &self.revealed.directions, D as u32).unwrap(), valid_set(&self.audit()));
+            (forms(&self.terms.seed, &self.revealed.directions, self.parameters()).unwrap(), valid_set(&self.audit()));
         (0..4).map(|k| answer_scores(&self.held(k), &valid, &forms)).collect()
     }
 
     pub(super) fn directions(&self) -> Vec<Vec<i8>> {
-        let signed = |item: &DirectionItem| unpack_direction(&item.entries, D as u32).unwrap();
+        let signed = |item: &DirectionItem| unpack_direction(&item.entries, self.parameters()).unwrap();
         self.revealed.directions.iter().map(signed).collect()
     }
 
@@ -206,12 +216,34 @@ impl Scene {
 
     /// Data sums, then check sums, of everybody.
     pub(super) fn sum(&self) -> Vec<u8> {
-        let (mut data, mut check) = (SumBlock::new(), CheckSum::new());
-        for (contributed, member) in self.contributed.iter().zip(&self.terms.members) {
-            data.add(&contributed.ciphertext, member.class).unwrap();
-            check.add(&contributed.check, member.class).unwrap();
-        }
-        [words_to_bytes(data.words()), words_to_bytes(check.words())].concat()
+        let weighted = || self.contributed.iter().zip(&self.terms.members);
+        let mut check = CheckSum::new();
+        weighted().for_each(|(contributed, member)| check.add(&contributed.check, member.class).unwrap());
+        let block = |first: usize| {
+            let mut sum = SumBlock::new();
+            for (contributed, member) in weighted() {
+                sum.add(&contributed.ciphertext[first..][..DATA_BLOCK_BYTES], member.class).unwrap();
+            }
+            words_to_bytes(sum.words())
+        };
+        let data = (0..self.contributed[0].ciphertext.len()).step_by(DATA_BLOCK_BYTES).flat_map(block);
+        data.chain(words_to_bytes(check.words())).collect()
+    }
+
+    /// The model that follows from the updates as they were before anybody encrypted them.
+    pub(super) fn next(&self) -> Vec<i32> {
+        let weighted = || self.updates.iter().zip(CLASSES);
+        let sum = |j: usize| weighted().map(|(update, class)| i64::from(update.values()[j]) * i64::from(class)).sum();
+        let sums: Vec<i64> = (0..self.terms.base.len()).map(sum).collect();
+        let scale = &self.terms.descriptor.scale;
+        let step = ServerStep {
+            frac_bits: scale.fracBits,
+            update_bits: scale.updateBits,
+            lr_num: 1,
+            lr_den: 1,
+            weight_total: CLASSES.iter().map(|class| u64::from(*class)).sum(),
+        };
+        next_model(&self.terms.base, &sums, step).unwrap()
     }
 }
 
@@ -222,13 +254,20 @@ fn inner(ciphertext: &[u8], direction: &[i8]) -> u64 {
 }
 
 fn update(terms: &Terms, i: usize) -> Update {
-    let delta: Vec<f32> = noise(i as u64, D).iter().map(|x| x * 0.02).collect();
+    let delta: Vec<f32> = noise(i as u64, terms.base.len()).iter().map(|x| x * 0.02).collect();
     quantise(&delta, &terms.scale()).unwrap()
 }
 
-fn terms(hospitals: &[Identity], validators: &[Identity], keys: &[MemberKey], coordinator: Address) -> Terms {
-    let spec = FederationSpec::parse(SPEC).unwrap();
-    let base: Vec<i32> = (0..D as i32).map(|j| j * 1000 - 250_000).collect();
+fn terms(
+    hospitals: &[Identity],
+    validators: &[Identity],
+    keys: &[MemberKey],
+    coordinator: Address,
+    hidden: usize,
+) -> Terms {
+    let spec = FederationSpec::parse(&SPEC.replace("HIDDEN", &hidden.to_string())).unwrap();
+    let parameters = spec.model.parameters().unwrap() as i32;
+    let base: Vec<i32> = (0..parameters).map(|j| j * 1000 - 250_000).collect();
     let entity = |who: &Identity| who.account().into_word();
     let members: Vec<Member> = hospitals
         .iter()
@@ -238,7 +277,7 @@ fn terms(hospitals: &[Identity], validators: &[Identity], keys: &[MemberKey], co
     let committee: Vec<CommitteeMember> = hospitals
         .iter()
         .zip(keys)
-        .map(|(who, key)| CommitteeMember { account: who.account(), key: key.public().unwrap().to_vec().into() })
+        .map(|(who, key)| CommitteeMember { account: who.account(), key: key.public().to_vec().into() })
         .collect();
     let validators: Vec<Validator> =
         validators.iter().map(|who| Validator { account: who.account(), entity: entity(who), stake: 1 }).collect();

@@ -214,37 +214,6 @@ fn a_password_is_changed_and_a_lost_one_replaced() {
     refused(&room, &["participant", "--config", "settings.toml"], 3, wrong);
 }
 
-/// A process that stops at a point, and is killed there.
-struct Doomed(Child);
-
-impl Drop for Doomed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Doomed {
-    fn start(room: &Path, arguments: &[&str], point: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-        command.args(arguments).arg("--json").current_dir(room).env(almoner_failpoint::STOP_AT, point);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Self(child)
-    }
-
-    fn is_up(&mut self) {
-        let mut said = String::new();
-        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        assert!(said.contains("\"role\""), "{said}");
-    }
-
-    fn killed_there(mut self) {
-        let said = BufReader::new(self.0.stderr.take().unwrap());
-        let stopped = said.lines().map_while(Result::ok).any(|line| line.starts_with(almoner_failpoint::STOPPED));
-        assert!(stopped, "it ended before it came there");
-    }
-}
-
 /// Neither end's death between two writes leaves a site with a password that opens nothing.
 #[test]
 fn a_change_of_password_can_be_killed_on_either_side() {
@@ -260,7 +229,9 @@ fn a_change_of_password_can_be_killed_on_either_side() {
     let change = ["participant", "password", "--config", "settings.toml", "--new", "new"];
 
     // The site, when its vault is ready and the coordinator knows of nothing.
-    Doomed::start(&room, &change, "vault:both").killed_there();
+    let (doomed, mut logged) = place.house.overheard(&room, &change, Some("vault:both"));
+    logged.stopped("vault:both");
+    place.house.children.kill(doomed.id);
     assert_eq!(said(&room, &login)["account"], enrolled["account"]);
     place.settle(&room, "new");
     refused(&room, &login, 3, "wrong password");
@@ -268,13 +239,15 @@ fn a_change_of_password_can_be_killed_on_either_side() {
 
     // The coordinator, when it has the new password and has not said so.
     place.house.children.kill(place.daemons[0].id);
-    let mut doomed = Doomed::start(&place.coordinator, &["coordinator", "--config", "settings.toml"], "enrolled");
-    doomed.is_up();
+    let line = ["coordinator", "--config", "settings.toml"];
+    let (mut doomed, mut logged) = place.house.overheard(&place.coordinator, &line, Some("enrolled"));
+    assert_eq!(doomed.next()["role"], "coordinator");
     let site = std::thread::spawn({
         let room = room.clone();
         move || super::cli::at(&room, &change)
     });
-    doomed.killed_there();
+    logged.stopped("enrolled");
+    place.house.children.kill(doomed.id);
     let output = site.join().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     let settings = fs::read_to_string(place.coordinator.join("settings.toml")).unwrap();

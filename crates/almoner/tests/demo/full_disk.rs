@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::almoner;
 use super::kills::{account, keys};
 use super::on_nodes::{SEED, outcome, played, seated};
-use super::processes::{Daemon, House, coordinator_settings, csv, key, order};
+use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
 
@@ -120,6 +120,37 @@ fn blocks(disk: &Path) -> BTreeMap<OsString, u64> {
     blocks.map(|block| (block.file_name(), block.metadata().unwrap().len())).collect()
 }
 
+struct Cramped {
+    house: House,
+    _coordinator: Daemon,
+    url: String,
+    disk: PathBuf,
+    complaints: Receiver<String>,
+}
+
+/// A chain and a coordinator whose store lies on a small disk. Its journal does not: what arrives is still written down.
+fn cramped_store(keys: &BTreeMap<String, PathBuf>) -> Cramped {
+    let mut house = House::new();
+    house.seed = Some(SEED);
+    let rooms = ["chain", "coordinator"].map(|name| house.room(name));
+    let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
+    let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+    let (_, rpc) = house.daemon(&rooms[0], "devnet", &chain);
+    fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
+    let settings = coordinator_settings(0, &rpc, "ready_wait_s = 600\nlease_s = 1\n");
+    fs::write(rooms[1].join("settings.toml"), settings.replace("\"store", "\"disk/store")).unwrap();
+    let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
+    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+    Cramped { house, _coordinator: coordinator, url, disk, complaints }
+}
+
+/// It waits for nothing: while there is no room its coordinator has other things to say.
+fn start_aggregator(house: &House, url: &str) {
+    let room = house.room("aggregator");
+    fs::write(room.join("settings.toml"), format!("coordinator = \"{url}\"\n")).unwrap();
+    house.start(&room, &["aggregator", "--config", "settings.toml"]);
+}
+
 #[test]
 fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     if !namespaces() {
@@ -128,19 +159,7 @@ fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     let home = tempfile::tempdir().unwrap();
     let keys = keys(home.path());
     let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
-    let mut house = House::new();
-    house.seed = Some(SEED);
-    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
-    let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
-    let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
-    let (_chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
-    fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
-    // What arrives is still written down: the store alone has no room.
-    let settings = coordinator_settings(0, &rpc, "ready_wait_s = 600\nlease_s = 1\n");
-    let settings = settings.replace("\"store", "\"disk/store");
-    fs::write(rooms[1].join("settings.toml"), settings).unwrap();
-    let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
-    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+    let Cramped { house, _coordinator, url, disk, complaints } = cramped_store(&keys);
     let mut sites = seated(&house, &keys, &url);
     let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "1"]);
@@ -149,8 +168,7 @@ fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     // Verdicts and scores are taken, the sum beside them has no place: it is asked for once more.
     fill(&disk);
     let before = blocks(&disk);
-    fs::write(rooms[2].join("settings.toml"), format!("coordinator = \"{url}\"\n")).unwrap();
-    let _aggregator = house.start(&rooms[2], &["aggregator", "--config", "settings.toml"]);
+    start_aggregator(&house, &url);
     let told = complaint(&complaints, "keeping the sum");
     assert!(told["error"].as_str().unwrap().contains("No space left on device"), "{told}");
     assert_eq!(blocks(&disk), before, "whole or not at all");
@@ -160,6 +178,47 @@ fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     let own = fs::read_dir(disk.join("store").join("tmp")).unwrap().map(|own| own.unwrap().path());
     let left: Vec<PathBuf> = own.flat_map(|own| fs::read_dir(own).unwrap()).map(|file| file.unwrap().path()).collect();
     assert_eq!(left, Vec::<PathBuf>::new(), "nothing of what was tried remains");
+}
+
+/// The members whose answers would open the sum have written them down and are killed before they say them: so the disk
+/// can be filled between the sum, which is on chain, and the model.
+#[test]
+fn a_model_that_finds_no_room_is_filed_once_there_is_some() {
+    if !namespaces() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let keys = keys(home.path());
+    let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
+    let Cramped { house, _coordinator, url, disk, complaints } = cramped_store(&keys);
+    start_aggregator(&house, &url);
+    let mut sites = seated(&house, &keys, &url);
+
+    let line = ["participant", "--config", "settings.toml"];
+    let point = "once:answer:8";
+    let mut standing: Vec<_> = sites[1..HOSPITALS]
+        .iter_mut()
+        .map(|(name, site)| {
+            house.children.kill(site.id);
+            let (mut again, logged) = house.overheard(&house.room(name), &line, Some(point));
+            again.until("joined");
+            *site = again;
+            logged
+        })
+        .collect();
+    order(&url, &["launch", "1", "--rounds", "1"]);
+    standing.iter_mut().for_each(|logged| logged.stopped(point));
+    fill(&disk);
+    let before = blocks(&disk);
+    for (name, site) in &mut sites[1..HOSPITALS] {
+        house.children.kill(site.id);
+        *site = house.start(&house.room(name), &line);
+    }
+    let told = complaint(&complaints, "opening the sum");
+    assert!(told["error"].as_str().unwrap().contains("No space left on device"), "{told}");
+    assert_eq!(blocks(&disk), before, "whole or not at all");
+    fs::remove_file(disk.join("filler")).unwrap();
+    assert_eq!(outcome(&mut sites, &url, None), undisturbed);
 }
 
 #[test]

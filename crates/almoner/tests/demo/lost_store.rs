@@ -2,14 +2,12 @@
 //! it, the next one goes on from what the coordinator can publish again, and an audit names what is missing.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::almoner;
 use super::on_nodes::call;
-use super::processes::{Daemon, House, coordinator_settings, free_port, order};
+use super::processes::{House, coordinator_settings, free_port, order};
 
 #[test]
 fn a_store_that_is_removed_costs_the_round_in_hand() {
@@ -64,25 +62,22 @@ fn a_sum_that_is_lost_before_it_is_opened_costs_the_round() {
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\n");
     fs::write(rooms[1].join("settings.toml"), settings).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-    command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&rooms[1]);
-    command.env("ALMONER_LOG", "error").env(almoner_failpoint::STOP_AT, "opened").stdin(Stdio::null());
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut logged = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut coordinator = Daemon::of(&house, process);
+    let line = ["coordinator", "--config", "settings.toml"];
+    let (mut coordinator, mut logged) = house.overheard(&rooms[1], &line, Some("opened"));
     let url = coordinator.next()["url"].as_str().unwrap().to_owned();
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     let scenario = house.federation(&url);
     let mut sites = house.sites(&url, &scenario, 0);
     order(&url, &["launch", "1", "--rounds", "2"]);
-    assert!(logged.any(|line| line.starts_with(almoner_failpoint::STOPPED)), "its model is there and not written down");
+    // Its model is there, and not written down.
+    logged.stopped("opened");
     house.children.kill(coordinator.id);
     fs::remove_dir_all(rooms[1].join("store/blocks")).unwrap();
     let ten_days = 10 * 24 * 3600;
     call(&rpc, "evm_increaseTime", json!([ten_days])).expect("the chain obeys");
     call(&rpc, "evm_mine", json!([])).expect("the chain obeys");
 
-    let coordinator = house.start(&rooms[1], &["coordinator", "--config", "settings.toml"]);
+    let coordinator = house.start(&rooms[1], &line);
     let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
     assert_eq!(paid.sum::<u128>(), 1_000_000_000_000_000_000_000, "the second round alone");
     let status = order(&url, &["status", "1"]);

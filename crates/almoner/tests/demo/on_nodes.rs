@@ -215,11 +215,7 @@ fn a_coordinator_whose_federation_the_chain_has_no_more_ends_and_blames_the_node
     let Some(node) = Node::anvil(&account) else { return };
     let settings = coordinator_settings(0, &node.url, "");
     fs::write(room.join("settings.toml"), settings).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-    command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&room).env("ALMONER_LOG", "off");
-    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let stderr = process.stderr.take().unwrap();
-    let mut coordinator = Daemon::of(&house, process);
+    let (mut coordinator, logged) = house.overheard(&room, &["coordinator", "--config", "settings.toml"], None);
     let url = coordinator.next()["url"].as_str().unwrap().to_owned();
     let file = house.home.path().join("federation.toml");
     fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
@@ -228,7 +224,7 @@ fn a_coordinator_whose_federation_the_chain_has_no_more_ends_and_blames_the_node
     let other = json!({ "from": account, "to": account });
     node.call("anvil_impersonateAccount", json!([account])).expect("an account of its own");
     node.call("anvil_reorg", json!([3, [[other, 0]]])).expect("another chain");
-    let said: Value = serde_json::from_reader(stderr).expect("one JSON document");
+    let said: Value = serde_json::from_str(&logged.last()).expect("one JSON document");
     let message = "the chain took federation 1 back, and sending its creation again did not bring it back: ask who runs the \
                    node, or found it anew by another key, journal and deployment";
     assert_eq!(said, json!({ "schema": 1, "error": { "kind": "peer", "message": message } }));

@@ -1,99 +1,59 @@
 //! A coordinator that is killed while it deploys, founds, funds and launches: whoever asked asks again, and everything
 //! has been done once.
 
-use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
-use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, order};
+use super::processes::{Daemon, HOSPITALS, House, Logged, coordinator_settings, free_port, order};
 
 const POT: &str = "1000000000000000000000";
 const TWO_POTS: &str = "2000000000000000000000";
 
-struct Coordinator {
+const LINE: [&str; 3] = ["coordinator", "--config", "settings.toml"];
+
+struct Coordinator<'a> {
+    house: &'a House,
     room: PathBuf,
     url: String,
 }
 
-/// One of its lives; it ends with the test.
-struct Life {
-    process: Arc<Mutex<Child>>,
-    said: Lines<BufReader<ChildStdout>>,
-    logged: Lines<BufReader<ChildStderr>>,
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        end(&self.process);
-    }
-}
-
-fn end(process: &Mutex<Child>) {
-    let mut process = process.lock().unwrap();
-    let _ = process.kill();
-    let _ = process.wait();
-}
-
-impl Coordinator {
-    /// Started, and up; with a point it may not come so far.
-    fn live(&self, point: Option<&str>) -> Life {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-        command.args(["coordinator", "--config", "settings.toml", "--json"]).current_dir(&self.room);
-        command.env("ALMONER_LOG", "error").envs(point.map(|point| (almoner_failpoint::STOP_AT, point)));
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap()).lines();
-        let logged = BufReader::new(process.stderr.take().unwrap()).lines();
-        Life { process: Arc::new(Mutex::new(process)), said, logged }
-    }
-
-    fn up(&self, point: Option<&str>) -> Life {
-        let mut life = self.live(point);
-        let said: Value = serde_json::from_str(&life.said.next().expect("it starts").unwrap()).unwrap();
-        assert_eq!(said["role"], "coordinator");
-        life
+impl Coordinator<'_> {
+    /// Started, and up.
+    fn up(&self, point: Option<&str>) -> (u32, Logged) {
+        let (mut daemon, logged) = self.house.overheard(&self.room, &LINE, point);
+        assert_eq!(daemon.next()["role"], "coordinator");
+        (daemon.id, logged)
     }
 
     /// Killed at `point` while it starts.
     fn killed_starting(&self, point: &str) {
-        self.live(Some(point)).stopped(point);
+        let (daemon, mut logged) = self.house.overheard(&self.room, &LINE, Some(point));
+        logged.stopped(point);
+        self.house.children.kill(daemon.id);
     }
 
     /// Lives until it stands at `point` with an order, and is killed there: whoever gave the order has no answer.
     fn killed_at(&self, point: &str, before: impl FnOnce(), arguments: &[&str]) {
-        let mut life = self.up(Some(point));
+        let (id, mut logged) = self.up(Some(point));
         before();
         let arguments = [&["federation"], arguments, &["--coordinator", &self.url, "--json"]].concat();
         let mut asking = Command::new(env!("CARGO_BIN_EXE_almoner"));
         let mut asking = asking.args(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let process = life.process.clone();
+        let children = self.house.children.clone();
         let asked = std::thread::spawn(move || {
             let answered = asking.wait().unwrap();
             // Answered before the point: then it is not reached.
-            end(&process);
+            children.kill(id);
             answered
         });
-        life.stopped(point);
-        drop(life);
+        logged.stopped(point);
+        self.house.children.kill(id);
         assert_eq!(asked.join().unwrap().code(), Some(4), "{arguments:?} has no answer");
-    }
-}
-
-impl Life {
-    fn stopped(&mut self, point: &str) {
-        let mut said = Vec::new();
-        for line in self.logged.by_ref().map_while(Result::ok) {
-            if line.starts_with(almoner_failpoint::STOPPED) {
-                return;
-            }
-            said.push(line);
-        }
-        panic!("{point} was not reached: {said:#?}");
     }
 }
 
@@ -105,7 +65,7 @@ fn what_is_ordered_again_after_a_kill_is_done_once() {
     let port = free_port();
     let settings = coordinator_settings(port, &rpc, "time_travel = true\n");
     std::fs::write(rooms[1].join("settings.toml"), settings).unwrap();
-    let coordinator = Coordinator { room: rooms[1].clone(), url: format!("http://127.0.0.1:{port}") };
+    let coordinator = Coordinator { house: &house, room: rooms[1].clone(), url: format!("http://127.0.0.1:{port}") };
     let url = coordinator.url.as_str();
     let nothing = || {};
 
@@ -122,21 +82,21 @@ fn what_is_ordered_again_after_a_kill_is_done_once() {
     let fund = ["fund", "1", POT];
     // Written down and never sent by this life.
     coordinator.killed_at("outbox:insert#2", nothing, &fund);
-    let life = coordinator.up(None);
+    let (life, _logged) = coordinator.up(None);
     assert_eq!(order(url, &create)["federation"], 1);
     order(url, &fund);
-    drop(life);
+    house.children.kill(life);
     coordinator.killed_at("outbox:settle#2", nothing, &["fund", "1", TWO_POTS]);
 
     let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
-    let life = coordinator.up(None);
+    let (life, _logged) = coordinator.up(None);
     order(url, &["fund", "1", TWO_POTS]);
     let mut sites: Vec<Daemon> = Vec::new();
     for (index, holder) in scenario.hospitals.iter().take(HOSPITALS).enumerate() {
         sites.push(house.site(&format!("hospital-{}", index + 1), "participant", url, holder));
     }
     sites.push(house.site("validator", "validator", url, &scenario.validators[0]));
-    drop(life);
+    house.children.kill(life);
     let launch = ["launch", "1", "--rounds", "1"];
     // Sites say again that they would join, until the seats are fixed.
     let joined = || sites.iter_mut().for_each(|site| drop(site.until("joined")));
@@ -145,7 +105,7 @@ fn what_is_ordered_again_after_a_kill_is_done_once() {
         // Some are seated; all are; the round is ordered.
         coordinator.killed_at(point, nothing, &launch);
     }
-    let _life = coordinator.up(None);
+    let _up = coordinator.up(None);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
     order(url, &launch);
 

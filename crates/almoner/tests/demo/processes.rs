@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -107,6 +107,30 @@ impl Daemon {
     }
 }
 
+/// What a role logs, a line each.
+pub(super) struct Logged(Lines<BufReader<ChildStderr>>);
+
+impl Logged {
+    /// Waits until the role stands still at this point; it may end instead, which fails the test.
+    #[track_caller]
+    pub(super) fn stopped(&mut self, point: &str) {
+        let mut said = Vec::new();
+        for line in self.0.by_ref().map_while(Result::ok) {
+            if line.strip_prefix(almoner_failpoint::STOPPED).is_some_and(|at| point.split('#').next() == Some(at)) {
+                return;
+            }
+            said.push(line);
+        }
+        panic!("{point} was not reached: {said:#?}");
+    }
+
+    /// The last line, once the role has ended.
+    #[track_caller]
+    pub(super) fn last(self) -> String {
+        self.0.map_while(Result::ok).last().expect("a word at the end")
+    }
+}
+
 impl House {
     pub(super) fn new() -> Self {
         let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: ERRORS, seed: None };
@@ -152,27 +176,29 @@ impl House {
 
     /// Starts a role in its room.
     pub(super) fn start(&self, room: &Path, arguments: &[&str]) -> Daemon {
-        self.start_until(room, arguments, None)
+        let log = match self.log {
+            ERRORS => Stdio::inherit(),
+            _ => fs::File::options().create(true).append(true).open(room.join(LOG)).unwrap().into(),
+        };
+        Daemon::of(self, self.command(room, arguments).stderr(log).spawn().unwrap())
     }
 
-    /// As [`Self::start`]; at this point it stands still.
-    pub(super) fn start_until(&self, room: &Path, arguments: &[&str], point: Option<&str>) -> Daemon {
-        let child = Command::new(env!("CARGO_BIN_EXE_almoner"))
-            .args(arguments)
-            .arg("--json")
-            .current_dir(room)
-            .env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()))
-            .envs(point.map(|point| (almoner_failpoint::STOP_AT, point)))
-            .envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(match self.log {
-                ERRORS => Stdio::inherit(),
-                _ => fs::File::options().create(true).append(true).open(room.join(LOG)).unwrap().into(),
-            })
-            .spawn()
-            .unwrap();
-        Daemon::of(self, child)
+    /// As [`Self::start`], and what it logs; at the point it stands still.
+    pub(super) fn overheard(&self, room: &Path, arguments: &[&str], point: Option<&str>) -> (Daemon, Logged) {
+        let mut command = self.command(room, arguments);
+        let points = point.map(|point| (almoner_failpoint::STOP_AT, point));
+        let mut child = command.envs(points).stderr(Stdio::piped()).spawn().unwrap();
+        let logged = Logged(BufReader::new(child.stderr.take().unwrap()).lines());
+        (Daemon::of(self, child), logged)
+    }
+
+    fn command(&self, room: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+        command.args(arguments).arg("--json").current_dir(room);
+        command.env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()));
+        command.envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
     }
 
     /// What a role says that ends by itself; one that goes on ends with the house.

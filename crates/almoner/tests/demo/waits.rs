@@ -39,9 +39,10 @@ fn a_round_that_waits_for_a_site_names_it() {
     let late = house.room("hospital-1");
     house.children.kill(sites.remove(0).id);
     let line = ["participant", "--config", "settings.toml"];
-    let mut standing = house.start_until(&late, &line, Some("state:upload-seed"));
+    let (mut standing, mut logged) = house.overheard(&late, &line, Some("state:upload-seed"));
     assert_eq!(standing.next()["role"], "participant");
     order(&url, &["launch", "1", "--rounds", "1"]);
+    logged.stopped("state:upload-seed");
 
     let waits = entry(&house, &coordinator, &rooms[1].join(LOG), "the round waits");
     assert_eq!((&waits["level"], &waits["round"], &waits["state"]), (&"INFO".into(), &1.into(), &"training".into()));

@@ -26,7 +26,7 @@ fn sent() -> Sent {
         check_root: [5; 32],
         share_root: [6; 32],
     };
-    let sealed = seal_share(&key.public().unwrap(), &CTX, &aad, &SALT, &share, &mut rng).unwrap();
+    let sealed = seal_share(&key.public(), &CTX, &aad, &SALT, &share, &mut rng).unwrap();
     Sent { key, aad, share, sealed }
 }
 
@@ -81,7 +81,7 @@ fn truncated_extended_and_flipped_envelopes_are_refused() {
 #[test]
 fn malformed_keys_are_refused() {
     let s = sent();
-    let public = s.key.public().unwrap();
+    let public = s.key.public();
     let seal = |key: &[u8]| seal_share(key, &CTX, &s.aad, &SALT, &s.share, &mut rng(1));
     assert_eq!(seal(&public[1..]).unwrap_err(), CryptoError::Key);
     assert_eq!(seal(&[]).unwrap_err(), CryptoError::Key);

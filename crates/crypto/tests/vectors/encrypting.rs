@@ -97,7 +97,7 @@ pub(crate) fn seal(v: &Value) -> Result<Value> {
     let key = MemberKey::from_seed(&array(&v["member_seed"]));
     let share = ShareVec::from_bytes(&pack(&*sparse(&v["words"]), 8))?;
     let (ctx, salt) = (array(&v["ctx"]), array(&v["salt"]));
-    let public = key.public()?;
+    let public = key.public();
     let mut rng = generator(&v["chacha20"]);
     let mut sealed = seal_share(&public, &ctx, &aad(&v["aad"]), &salt, &share, &mut rng)?;
     let sha256 = Sha256::digest(&sealed);

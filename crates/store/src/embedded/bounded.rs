@@ -132,6 +132,10 @@ impl Store for BoundedStore {
         self.store.put_all(objects).await
     }
 
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.store.block(cid).await
+    }
+
     fn incoming(&self) -> Incoming {
         self.store.incoming()
     }

@@ -85,6 +85,28 @@ async fn damage_is_found_and_mended() {
     }
 }
 
+/// Whoever is passed a block holds it against its CID himself, so it is hashed here once; what is read here always is.
+#[tokio::test]
+async fn a_block_that_is_passed_on_is_hashed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).await.unwrap();
+    let bytes = content("passed on", 9);
+    let cid = store.put(bytes.clone()).await.unwrap();
+    let path = blocks(dir.path()).remove(0);
+    fs::write(&path, b"damage").unwrap();
+    let error = store.block(&cid).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    store.put(bytes.clone()).await.unwrap();
+    assert_eq!(store.block(&cid).await.unwrap().unwrap(), bytes);
+    fs::write(&path, b"damage").unwrap();
+    assert_eq!(store.block(&cid).await.unwrap().unwrap(), "damage");
+    assert!(matches!(store.get(&cid, 9).await.unwrap_err(), StoreError::Corrupt { .. }));
+    let again = EmbeddedStore::open(dir.path()).await.unwrap();
+    assert!(matches!(again.block(&cid).await.unwrap_err(), StoreError::Corrupt { .. }));
+    fs::remove_file(&path).unwrap();
+    assert!(store.block(&cid).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn what_a_crash_left_is_swept_and_nobody_else_s() {
     let dir = tempfile::tempdir().unwrap();
