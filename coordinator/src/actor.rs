@@ -2,6 +2,7 @@
 //! effects carried out; what follows from what is the round's business.
 
 mod effects;
+mod events;
 mod finishing;
 mod follow;
 mod kept;
@@ -51,13 +52,6 @@ struct Current {
     locked: Vec<LockItem>,
 }
 
-/// An event of the round in hand as it is written down: stepping through them again gives the same round.
-#[derive(Debug, Serialize, Deserialize)]
-struct Happened {
-    now: u64,
-    event: Event,
-}
-
 impl Current {
     fn at(&self) -> At {
         let Descriptor { federation, round, .. } = *self.round.descriptor();
@@ -67,6 +61,9 @@ impl Current {
 
 /// How often the chain is read where no transaction of ours says that there is something new.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
+/// Messages taken at once: what came of them in the round is written down together.
+const TOGETHER: usize = 64;
 
 pub(crate) struct Actor {
     config: CoordinatorConfig,
@@ -150,12 +147,13 @@ impl Actor {
     ) -> Result<(), CoordinatorError> {
         let mut tick = tokio::time::interval(self.config.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = Vec::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                message = inbox.recv() => match message {
-                    Some(message) => self.receive(message).await,
-                    None => return Ok(()),
+                received = inbox.recv_many(&mut messages, TOGETHER) => match received {
+                    0 => return Ok(()),
+                    _ => self.receive_all(messages.drain(..)).await,
                 },
                 _ = tick.tick() => self.tick().await?,
             }
@@ -218,78 +216,6 @@ impl Actor {
             self.apply(Event::StopRequested).await?;
         }
         Ok(())
-    }
-
-    async fn give_orders_again(&mut self) -> Result<(), CoordinatorError> {
-        let Some(current) = &self.current else { return Ok(()) };
-        let mut all = Ok(());
-        for effect in current.round.outstanding() {
-            // What cannot be done keeps nothing else back: a round that stands still is ended by one of them.
-            let done = self.obey(effect).await;
-            self.lost |= matches!(done, Err(CoordinatorError::Lost { .. }));
-            all = all.and(done);
-        }
-        all
-    }
-
-    async fn obey(&mut self, effect: almoner_protocol::round::Effect) -> Result<(), CoordinatorError> {
-        for event in self.carry_out(effect).await? {
-            self.apply(event).await?;
-        }
-        Ok(())
-    }
-
-    /// Feeds the round one event and everything that follows from it. An error is the event's own; what goes wrong
-    /// further down is ours, and is tried again.
-    async fn apply(&mut self, event: Event) -> Result<(), CoordinatorError> {
-        let effects = self.step(event)?;
-        let mut pending: VecDeque<_> = effects.into();
-        while let Some(effect) = pending.pop_front() {
-            match self.carry_out(effect).await {
-                Ok(events) => {
-                    for event in events {
-                        match self.step(event) {
-                            Ok(effects) => pending.extend(effects),
-                            Err(error) => self.log_failure("own event", Err(error)),
-                        }
-                    }
-                }
-                Err(error) => {
-                    self.try_again_soon();
-                    self.lost |= matches!(error, CoordinatorError::Lost { .. });
-                    self.log_failure("order", Err(error));
-                }
-            }
-        }
-        self.finish_round().await
-    }
-
-    fn step(&mut self, event: Event) -> Result<Vec<almoner_protocol::round::Effect>, CoordinatorError> {
-        let now = self.now();
-        let Some(current) = &self.current else {
-            return Err(CoordinatorError::NotNow("no round is running"));
-        };
-        let passing = matches!(event, Event::TimePassed);
-        let happened = Happened { now, event };
-        let written = resume::encode(&happened)?;
-        let mut round = current.round.clone();
-        let effects = round.step(happened.event, now).map_err(CoordinatorError::Rejected)?;
-        if passing && effects.is_empty() {
-            return Ok(effects);
-        }
-        // Durable before anything that follows is sent or acknowledged; what could not be written did not happen.
-        if let Err(error) = self.journal.append(&written) {
-            // Nobody but us repeats what is our own: the order that it answers is given again.
-            self.try_again_soon();
-            return Err(error.into());
-        }
-        if let Some(current) = &mut self.current {
-            current.round = round;
-        }
-        almoner_failpoint::reached(|| {
-            self.current.as_ref().map_or("".into(), |c| format!("round:{}", c.round.state()))
-        });
-        Ok(effects)
     }
 
     /// Changes the notice and wakes everybody.

@@ -18,6 +18,17 @@ pub(crate) struct UploadSizes {
     pub(crate) shares: u64,
 }
 
+/// What happens in the round in hand.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Promises, reveals, answers.
+    Event { event: Box<Event>, reply: Reply<()> },
+    /// The files are in the store under the manifest's CIDs.
+    Contribution { manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>> },
+    /// An acknowledgement; who signed it follows from its signature.
+    Ack { ack: Signed<StageAck>, reply: Reply<()> },
+}
+
 #[derive(Debug)]
 pub(crate) enum Ingress {
     // Sites.
@@ -39,21 +50,7 @@ pub(crate) enum Ingress {
         manifest: Signed<Contribution>,
         reply: Reply<UploadSizes>,
     },
-    /// The files are in the store under the manifest's CIDs.
-    Contribution {
-        manifest: Signed<Contribution>,
-        reply: Reply<Signed<Receipt>>,
-    },
-    /// Promises, reveals, acknowledgements, answers.
-    Round {
-        event: Box<Event>,
-        reply: Reply<()>,
-    },
-    /// An acknowledgement; who signed it follows from its signature.
-    Ack {
-        ack: Signed<StageAck>,
-        reply: Reply<()>,
-    },
+    Told(Told),
     Acknowledgements {
         ctx: B256,
         stage: Stage,

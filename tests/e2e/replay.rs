@@ -30,6 +30,12 @@ fn the_last_round_cannot_be_replayed() {
             let reply = replayer.client.acknowledgements(wire::AcknowledgementsRequest::from(request)).await;
             let reply = AcknowledgementsReply::try_from(reply.unwrap().into_inner()).unwrap();
             assert!(reply.acks.len() >= 3);
+            // Said again it is taken and changes nothing; nor is it written down again.
+            let (before, again) = (net.commits().0, 20 * reply.acks.len() as u64);
+            for ack in (0..20).flat_map(|_| &reply.acks) {
+                replayer.client.acknowledge(wire::StageAckMessage::from(ack.clone())).await.unwrap();
+            }
+            assert!(net.commits().0 - before < again / 2, "the round stands still, and {again} times it was said so");
             worker.finish(&job, |_| {}).await;
 
             // So does the second round.

@@ -9,7 +9,7 @@ use super::Actor;
 use crate::CoordinatorError;
 use crate::campaign::{Campaign, MEMBER, VALIDATOR};
 use crate::chain::At;
-use crate::ingress::{Ingress, Reply, UploadSizes};
+use crate::ingress::{Ingress, Reply, Told, UploadSizes};
 use crate::work::was_examined;
 
 /// The largest sealed blob, with its length word.
@@ -20,8 +20,74 @@ fn answer<T>(reply: Reply<T>, result: Result<T, CoordinatorError>) {
     let _ = reply.send(result);
 }
 
+/// Who waits for what becomes of an event.
+enum Asker {
+    Plain(Reply<()>),
+    /// Of the acknowledgement of a stage.
+    Ack(Reply<()>, Stage),
+    /// It waits for a receipt, which is sent once it is signed.
+    Uploader(Address),
+}
+
 impl Actor {
-    pub(super) async fn receive(&mut self, message: Ingress) {
+    /// What happens in the round is taken together; what comes between, in its turn.
+    pub(super) async fn receive_all(&mut self, messages: impl Iterator<Item = Ingress>) {
+        let mut told = Vec::new();
+        for message in messages {
+            match message {
+                Ingress::Told(happened) => told.push(happened),
+                other => {
+                    self.happen(std::mem::take(&mut told)).await;
+                    self.receive(other).await;
+                }
+            }
+        }
+        self.happen(told).await;
+    }
+
+    fn event(&mut self, told: Told) -> Option<(Event, Asker)> {
+        match told {
+            Told::Event { event, reply } => Some((*event, Asker::Plain(reply))),
+            Told::Contribution { manifest, reply } => Some(self.contribution(manifest, reply)),
+            Told::Ack { ack, reply } => match self.acknowledgement(ack) {
+                Ok((event, stage)) => Some((event, Asker::Ack(reply, stage))),
+                Err(error) => {
+                    answer(reply, Err(error));
+                    None
+                }
+            },
+        }
+    }
+
+    /// Applies events and answers who told of them.
+    async fn happen(&mut self, told: Vec<Told>) {
+        let (events, askers): (Vec<Event>, Vec<Asker>) = told.into_iter().filter_map(|told| self.event(told)).unzip();
+        if events.is_empty() {
+            return;
+        }
+        let mut acked: Vec<Stage> = askers.iter().filter_map(Asker::acknowledges).collect();
+        acked.retain(|stage| !self.certified(*stage));
+        for (result, asker) in self.apply_all(events).await.into_iter().zip(askers) {
+            match asker {
+                Asker::Plain(reply) | Asker::Ack(reply, _) => answer(reply, result),
+                Asker::Uploader(account) => self.refuse_receipt(account, result),
+            }
+        }
+        // Whoever waits for a certificate waits for t of them.
+        if acked.into_iter().any(|stage| self.certified(stage)) {
+            self.notify(|_| {});
+        }
+    }
+
+    /// Whether enough members have acknowledged a stage of the round in hand.
+    fn certified(&self, stage: Stage) -> bool {
+        let enough = |current: &super::Current| {
+            current.round.acks(stage).len() >= usize::from(current.round.descriptor().threshold)
+        };
+        self.current.as_ref().is_some_and(enough)
+    }
+
+    async fn receive(&mut self, message: Ingress) {
         match message {
             Ingress::Join { request, reply } => {
                 let result = self.check_join(&request).and_then(|()| self.campaign_mut()?.join(request));
@@ -36,15 +102,7 @@ impl Actor {
             }
             Ingress::Task { federation, round, reply } => answer(reply, self.task(federation, round)),
             Ingress::UploadSizes { manifest, reply } => answer(reply, self.upload_sizes(&manifest)),
-            Ingress::Contribution { manifest, reply } => self.contribution(manifest, reply).await,
-            Ingress::Round { event, reply } => {
-                let result = self.apply(*event).await;
-                answer(reply, result);
-            }
-            Ingress::Ack { ack, reply } => {
-                let result = self.acknowledge(ack).await;
-                answer(reply, result);
-            }
+            Ingress::Told(told) => self.happen(vec![told]).await,
             Ingress::Acknowledgements { ctx, stage, reply } => answer(reply, self.acknowledgements(ctx, stage)),
             Ingress::ShareBundles { ctx, reply } => answer(reply, self.share_bundles(ctx).await),
             Ingress::Lease { reply } => self.lease_waiters.push_back(reply),
@@ -147,35 +205,29 @@ impl Actor {
         Ok(sizes)
     }
 
-    async fn contribution(&mut self, manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>>) {
+    fn contribution(&mut self, manifest: Signed<Contribution>, reply: Reply<Signed<Receipt>>) -> (Event, Asker) {
         let account = manifest.message.participant;
         self.receipt_waiters.entry(account).or_default().push(reply);
         let signature = Bytes::copy_from_slice(&manifest.signature);
         let event = Event::ContributionReceived { manifest: manifest.message, signature, bodies: Bodies::Stored };
-        if let Err(error) = self.apply(event).await {
-            // Only the latest can be the one that failed: earlier ones of this account have their receipt.
-            if let Some(reply) = self.receipt_waiters.get_mut(&account).and_then(Vec::pop) {
-                answer(reply, Err(error));
-            }
+        (event, Asker::Uploader(account))
+    }
+
+    fn refuse_receipt(&mut self, account: Address, result: Result<(), CoordinatorError>) {
+        let Err(error) = result else { return };
+        // Only the latest can be the one that failed: earlier ones of this account have their receipt.
+        if let Some(reply) = self.receipt_waiters.get_mut(&account).and_then(Vec::pop) {
+            answer(reply, Err(error));
         }
     }
 
-    async fn acknowledge(&mut self, ack: Signed<StageAck>) -> Result<(), CoordinatorError> {
+    fn acknowledgement(&self, ack: Signed<StageAck>) -> Result<(Event, Stage), CoordinatorError> {
         let deployment = self.chain.ledger.deployment();
         let hash = signing_hash(&ack.message, &domain(deployment.chain_id, deployment.rounds));
         let member = recover(hash, &ack.signature)?;
         let signature = Bytes::copy_from_slice(&ack.signature);
-        let stage = ack.message.stage;
-        self.apply(Event::StageAckReceived { member, ack: ack.message, signature }).await?;
-        // Whoever waits for a certificate waits for t of them.
-        let certified = |current: &super::Current| {
-            let collected = Stage::try_from(stage).map_or(0, |stage| current.round.acks(stage).len());
-            collected == usize::from(current.round.descriptor().threshold)
-        };
-        if self.current.as_ref().is_some_and(certified) {
-            self.notify(|_| {});
-        }
-        Ok(())
+        let stage = Stage::try_from(ack.message.stage)?;
+        Ok((Event::StageAckReceived { member, ack: ack.message, signature }, stage))
     }
 
     fn acknowledgements(&self, ctx: B256, stage: Stage) -> Result<Vec<Signed<StageAck>>, CoordinatorError> {
@@ -218,10 +270,16 @@ impl Actor {
             self.lost |= matches!(error, CoordinatorError::Lost { .. });
             self.try_again_soon();
         })?;
-        for event in events {
-            self.apply(event).await?;
+        self.apply_all(events).await.into_iter().collect()
+    }
+}
+
+impl Asker {
+    fn acknowledges(&self) -> Option<Stage> {
+        match self {
+            Self::Ack(_, stage) => Some(*stage),
+            Self::Plain(_) | Self::Uploader(_) => None,
         }
-        Ok(())
     }
 }
 

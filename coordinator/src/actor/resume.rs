@@ -10,7 +10,8 @@ use almoner_protocol::round::State;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Actor, Current, Happened, millis};
+use super::events::Happened;
+use super::{Actor, Current, millis};
 use crate::CoordinatorError;
 use crate::campaign::Campaign;
 use crate::chain::At;

@@ -11,7 +11,7 @@ use super::{Mailbox, refuse};
 use crate::CoordinatorError;
 use crate::access::Speaker;
 use crate::arriving::Lengths;
-use crate::ingress::{Ingress, UploadSizes};
+use crate::ingress::{Ingress, Told, UploadSizes};
 use crate::partials::{Line, Partials};
 
 /// Takes a whole upload and answers with its receipt.
@@ -41,7 +41,7 @@ pub(super) async fn receive(
     take_all(&line, reader).await.map_err(refuse)?;
     let files = line.finish(&manifest).await.map_err(refuse)?;
     store.keep(files).await.map_err(|e| refuse(e.into()))?;
-    let receipt = mailbox.ask(|reply| Ingress::Contribution { manifest: contribution, reply }).await?;
+    let receipt = mailbox.ask(|reply| Ingress::Told(Told::Contribution { manifest: contribution, reply })).await?;
     Ok(UploadReceipt(receipt).into())
 }
 

@@ -22,7 +22,7 @@ use super::{Mailbox, NoticeStream, intake, notices, refuse};
 use crate::CoordinatorError;
 use crate::access::Speaker;
 use crate::claims::Waiting;
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, Told};
 use crate::partials::Partials;
 
 /// Largest bundle of sealed shares: a full committee's blobs.
@@ -54,7 +54,7 @@ fn empty() -> Result<Response<wire::Empty>, Status> {
 
 impl SitesService {
     async fn round_event(&self, event: Event) -> Result<Response<wire::Empty>, Status> {
-        self.mailbox.ask(|reply| Ingress::Round { event: Box::new(event), reply }).await?;
+        self.mailbox.ask(|reply| Ingress::Told(Told::Event { event: Box::new(event), reply })).await?;
         empty()
     }
 }
@@ -128,7 +128,7 @@ impl Sites for SitesService {
     async fn acknowledge(&self, request: Request<wire::StageAckMessage>) -> Result<Response<wire::Empty>, Status> {
         let (caller, ack) = (Speaker::of(&request), parse::<_, Signed<StageAck>>(request)?);
         caller.has_signed(&ack.message, &self.rounds, &ack.signature)?;
-        self.mailbox.ask(|reply| Ingress::Ack { ack, reply }).await?;
+        self.mailbox.ask(|reply| Ingress::Told(Told::Ack { ack, reply })).await?;
         empty()
     }
 

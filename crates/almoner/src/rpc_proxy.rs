@@ -1,5 +1,6 @@
 //! `/rpc` of a coordinator on a node: sites and auditors read the chain through it. Read only, because the node may
-//! hold keys or know its operator; and bounded: each call in its length, all of them in what they take in memory from their
+//! hold keys or know its operator: it is sent what was understood here, written anew, and not the caller's own text, which it
+//! might understand in another way. And bounded: each call in its length, all of them in what they take in memory from their
 //! first byte on, in how many the node is asked at once, and in how long any of it lasts, whether or not the caller reads.
 //! Whoever finds no room is told to ask again, which a reader of the chain does by itself.
 //!
@@ -17,6 +18,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -26,6 +28,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::failure::Failure;
 
 const MAX_CALL_BYTES: usize = 1 << 20;
+const MAX_BATCH: usize = 100;
 /// Of the node, after which it is taken to be down.
 const SILENCE: Duration = Duration::from_secs(30);
 const ROOM: Room =
@@ -124,9 +127,10 @@ async fn forward(State(node): State<Node>, headers: HeaderMap, body: Body) -> Re
         Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    if !reads(&body) {
-        return (StatusCode::FORBIDDEN, "only calls that read the chain are passed on\n").into_response();
-    }
+    let Some(body) = reading(&body) else {
+        const ONLY: &str = "only calls that read the chain are passed on, and at most 100 at once\n";
+        return (StatusCode::FORBIDDEN, ONLY).into_response();
+    };
     let Some(place) = node.place().await else { return full() };
     let sent = node.client.post(node.url).header(header::CONTENT_TYPE, "application/json").body(body).send().await;
     match sent {
@@ -164,14 +168,40 @@ fn passed_on(answer: reqwest::Response, place: OwnedSemaphorePermit, within: Dur
     Body::from_stream(pieces.filter_map(|piece| piece))
 }
 
-/// Whether a call, or every one of a batch, only reads.
-pub(crate) fn reads(body: &[u8]) -> bool {
-    let allowed = |call: &Value| call["method"].as_str().is_some_and(|method| METHODS.contains(&method));
-    match serde_json::from_slice(body) {
-        Ok(Value::Array(calls)) => !calls.is_empty() && calls.iter().all(allowed),
-        Ok(call) => allowed(&call),
-        Err(_) => false,
+/// A call, and no other word: `Method` beside `method` is one word to a node that does not mind the case of letters.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jsonrpc: Option<String>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    id: Value,
+    method: String,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    params: Value,
+}
+
+impl Call {
+    fn reads(&self) -> bool {
+        METHODS.contains(&self.method.as_str())
     }
+}
+
+/// What the node is sent: a call that only reads, or a batch of such; nothing for anything else.
+pub(crate) fn reading(body: &[u8]) -> Option<Vec<u8>> {
+    let batch = body.trim_ascii_start().starts_with(b"[");
+    let written = match batch {
+        true => {
+            let calls: Vec<Call> = serde_json::from_slice(body).ok()?;
+            let few = (1..=MAX_BATCH).contains(&calls.len());
+            (few && calls.iter().all(Call::reads)).then(|| serde_json::to_vec(&calls))
+        }
+        false => {
+            let call: Call = serde_json::from_slice(body).ok()?;
+            call.reads().then(|| serde_json::to_vec(&call))
+        }
+    };
+    written?.ok()
 }
 
 #[cfg(test)]
@@ -243,15 +273,46 @@ mod tests {
         assert!(unread.bytes().await.is_err(), "a part is not taken for the whole");
     }
 
+    fn passed(body: &str) -> Option<String> {
+        reading(body.as_bytes()).map(|written| String::from_utf8(written).unwrap())
+    }
+
     #[test]
     fn only_reading_is_passed_on() {
-        assert!(reads(br#"{"method":"eth_getLogs","params":[]}"#));
-        assert!(reads(br#"[{"method":"eth_chainId"},{"method":"eth_call"}]"#));
-        assert!(!reads(br#"[{"method":"eth_chainId"},{"method":"eth_sendTransaction"}]"#));
-        assert!(!reads(br#"{"method":"eth_sendRawTransaction"}"#));
-        assert!(!reads(br#"[{"method":"eth_chainId"},{"method":"eth\u005fsendTransaction"}]"#));
-        assert!(!reads(br#"{"method":"personal_unlockAccount"}"#));
-        assert!(!reads(b"[]"));
-        assert!(!reads(b"not json"));
+        for reads in
+            [CALL, r#"{"method":"eth_getLogs","params":[]}"#, r#"[{"method":"eth_chainId"},{"method":"eth_call"}]"#]
+        {
+            assert_eq!(passed(reads).as_deref(), Some(reads));
+        }
+        assert_eq!(passed(" {\"method\" : \"eth\\u005fchainId\"}").as_deref(), Some(r#"{"method":"eth_chainId"}"#));
+        for other in [
+            r#"[{"method":"eth_chainId"},{"method":"eth_sendTransaction"}]"#,
+            r#"{"method":"eth_sendRawTransaction"}"#,
+            r#"[{"method":"eth_chainId"},{"method":"eth\u005fsendTransaction"}]"#,
+            r#"{"method":"personal_unlockAccount"}"#,
+            "[]",
+            "not json",
+            "\"eth_chainId\"",
+        ] {
+            assert_eq!(passed(other), None, "{other}");
+        }
+        let batch = |calls: usize| format!("[{}]", vec![CALL; calls].join(","));
+        assert!(passed(&batch(MAX_BATCH)).is_some() && passed(&batch(MAX_BATCH + 1)).is_none());
+    }
+
+    /// Nodes in Go take `Method` for `method`, and the last of two.
+    #[test]
+    fn a_word_that_a_node_may_read_in_another_way_is_refused() {
+        for twice in [
+            r#"{"method":"eth_chainId","Method":"eth_sendTransaction"}"#,
+            r#"{"method":"eth_chainId","method":"eth_sendTransaction"}"#,
+            r#"{"method":"eth_sendTransaction","method":"eth_chainId"}"#,
+            r#"{"METHOD":"eth_sendTransaction","method":"eth_chainId","id":1}"#,
+            r#"{"method":"eth_chainId","\u006dethod":"eth_sendTransaction"}"#,
+            r#"{"method":"eth_chainId","more":1}"#,
+        ] {
+            assert_eq!(passed(twice), None, "{twice}");
+            assert_eq!(passed(&format!("[{CALL},{twice}]")), None, "{twice}");
+        }
     }
 }

@@ -8,11 +8,6 @@ use crate::{Journal, JournalError};
 pub const MAX_EVENT_BYTES: usize = (2 << 26) + (1 << 20);
 
 impl Journal {
-    /// Writes one event down; durable when this returns.
-    pub fn append(&self, body: &[u8]) -> Result<(), JournalError> {
-        self.write(|| "event".into(), |tx| insert(tx, body))
-    }
-
     /// Shows every event, in the order it was appended, one at a time.
     pub fn replay<E: From<JournalError>>(&self, mut see: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let conn = self.conn();

@@ -41,25 +41,25 @@ impl Journal {
         )
     }
 
-    /// Settles a nonce: `mined` (if any) is in a block, so whatever else was signed for it never will be.
+    /// Settles a nonce: `mined` (if any) is in a block, so whatever else was signed for it never will be. The disk is not
+    /// waited for: what is lost of it with the machine's power, the chain says again.
     pub fn outbox_settle(&self, account: &[u8], nonce: u64, mined: Option<[u8; 32]>) -> Result<(), JournalError> {
         let nonce = sql_nonce(nonce)?;
-        self.write(
-            || "outbox:settle".into(),
-            |tx| {
+        self.write_unsynced(|tx| {
+            tx.execute(
+                "UPDATE outbox SET status = ?3 WHERE account = ?1 AND nonce = ?2",
+                (account, nonce, code(OutboxStatus::Dropped)),
+            )?;
+            if let Some(hash) = mined {
                 tx.execute(
-                    "UPDATE outbox SET status = ?3 WHERE account = ?1 AND nonce = ?2",
-                    (account, nonce, code(OutboxStatus::Dropped)),
+                    "UPDATE outbox SET status = ?4 WHERE account = ?1 AND nonce = ?2 AND hash = ?3",
+                    (account, nonce, hash, code(OutboxStatus::Mined)),
                 )?;
-                if let Some(hash) = mined {
-                    tx.execute(
-                        "UPDATE outbox SET status = ?4 WHERE account = ?1 AND nonce = ?2 AND hash = ?3",
-                        (account, nonce, hash, code(OutboxStatus::Mined)),
-                    )?;
-                }
-                Ok(())
-            },
-        )
+            }
+            Ok(())
+        })?;
+        almoner_failpoint::reached(|| "outbox:settle".into());
+        Ok(())
     }
 
     /// Transactions of `account` from `nonce` on that were not dropped, by nonce.

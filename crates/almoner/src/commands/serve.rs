@@ -9,7 +9,7 @@ use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
 use almoner_store::{EmbeddedStore, gateway};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use super::in_the_clear;
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::run_file::{CHAIN_FILE, RunFile, STORE_DIR};
-use crate::rpc_proxy::reads;
+use crate::rpc_proxy::reading;
 
 /// As large as the chain itself reads.
 const MAX_CALL_BYTES: usize = 1 << 20;
@@ -95,10 +95,13 @@ async fn read_only(request: Request, next: Next) -> Response {
     let Ok(body) = to_bytes(body, MAX_CALL_BYTES).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "the call is too long\n").into_response();
     };
-    if !reads(&body) {
+    let Some(body) = reading(&body) else {
         return (StatusCode::FORBIDDEN, "this run is over: it can be read, not changed\n").into_response();
-    }
-    next.run(Request::from_parts(parts, Body::from(body))).await
+    };
+    let mut read = Request::from_parts(parts, Body::from(body));
+    // Written anew, it has another length than its caller said.
+    read.headers_mut().remove(header::CONTENT_LENGTH);
+    next.run(read).await
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ fn events_come_back_in_order_after_reopening() {
     {
         let journal = Journal::open(&path).unwrap();
         for i in 0..10_u8 {
-            journal.append(&[i]).unwrap();
+            journal.commit(&Batch::new().append(&[i])).unwrap();
         }
         assert_eq!(journal.commits(), 10);
     }
@@ -88,10 +88,10 @@ fn a_copy_made_meanwhile_is_whole_and_marked() {
     let dir = tempfile::tempdir().unwrap();
     let [live, copy, back] = ["live.db", "copy.db", "back.db"].map(|name| dir.path().join(name));
     let journal = Journal::open(&live).unwrap();
-    journal.append(b"before").unwrap();
+    journal.commit(&Batch::new().append(b"before")).unwrap();
     journal.answer_once("f", [7; 32], 6, [1; 32]).unwrap();
     assert_eq!(JournalReader::open(&live).unwrap().copy_to(&copy).unwrap(), 1);
-    journal.append(b"after").unwrap();
+    journal.commit(&Batch::new().append(b"after")).unwrap();
     assert_eq!(journal.generation().unwrap(), 0, "the journal itself goes on");
     let again = JournalReader::open(&live).unwrap().copy_to(&copy);
     assert!(matches!(again, Err(JournalError::Exists { .. })), "a copy is not overwritten");
@@ -130,7 +130,7 @@ fn only_the_owner_may_read_it_and_its_copies() {
     let dir = tempfile::tempdir().unwrap();
     let [live, copy] = ["live.db", "copy.db"].map(|name| dir.path().join(name));
     let journal = Journal::open(&live).unwrap();
-    journal.append(b"seed").unwrap();
+    journal.commit(&Batch::new().append(b"seed")).unwrap();
     JournalReader::open(&live).unwrap().copy_to(&copy).unwrap();
     for file in [&live, &copy, &dir.path().join("live.db-wal")] {
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
@@ -208,5 +208,5 @@ fn a_full_disk_is_named_and_leaves_what_was_there() {
     assert!(matches!(&refused, Err(JournalError::Full { path }) if path.ends_with("role.sqlite")), "{refused:?}");
     assert_eq!((journal.state_get("k").unwrap().unwrap(), events(&journal).len()), (b"v".to_vec(), 0));
     journal.conn().pragma_update(None, "max_page_count", 1 << 20).unwrap();
-    journal.append(&vec![7; 1 << 16]).unwrap();
+    journal.commit(&Batch::new().append(&vec![7; 1 << 16])).unwrap();
 }

@@ -110,6 +110,26 @@ impl Round {
 
     /// Takes one event. On `Err` the round is what it was.
     pub fn step(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, Rejection> {
+        let (next, effects) = self.after(event, now)?;
+        *self = next;
+        Ok(effects)
+    }
+
+    /// As [`Self::step`], for whoever writes down what happened, and whether there is anything to write: if nothing but
+    /// time went by, and nothing was ordered for it, the round stays as it was, its clock too.
+    pub fn step_if_news(&mut self, event: Event, now: u64) -> Result<(Vec<Effect>, bool), Rejection> {
+        let (mut next, effects) = self.after(event, now)?;
+        let clock = std::mem::replace(&mut next.clock, self.clock);
+        let same = next == *self;
+        next.clock = clock;
+        let news = !same || next.orders() != self.orders();
+        if news {
+            *self = next;
+        }
+        Ok((effects, news))
+    }
+
+    fn after(&self, event: Event, now: u64) -> Result<(Self, Vec<Effect>), Rejection> {
         let mut next = self.clone();
         next.clock = next.clock.max(now);
         let mut effects = next.apply(event)?;
@@ -119,8 +139,7 @@ impl Round {
         }
         let (before, after) = (self.orders(), next.orders());
         effects.extend(after.difference(&before).filter_map(|order| next.effect(order)));
-        *self = next;
-        Ok(effects)
+        Ok((next, effects))
     }
 
     /// Every order that was given and is not done: what a resumed round starts with.

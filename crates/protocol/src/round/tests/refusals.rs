@@ -23,6 +23,29 @@ fn equivocation(rejection: Rejection, driver: &Driver, member: usize) {
     assert_eq!(rejection.account(), Some(account));
 }
 
+/// What is said again, or comes too late to matter, is no news: nobody fills a journal with it, whatever is sent along.
+#[test]
+fn what_is_said_again_is_no_news() {
+    let mut driver = Driver::honest().run_until(State::Locked);
+    driver.queue.retain(|event| !matches!(event, Event::RevealReceived { .. }));
+    let hear = |driver: &mut Driver, event: Event, news: bool| {
+        let before = driver.round.clone();
+        let (effects, found) = driver.round.step_if_news(event, driver.now).unwrap();
+        assert_eq!(found, news);
+        assert!(news || (driver.round == before && effects.is_empty()), "{effects:?}");
+    };
+    let Event::RevealReceived { reveal, entries, signature } = driver.world.reveal(0) else { unreachable!() };
+    let event = |entries: &Bytes| {
+        let (reveal, signature) = (reveal.clone(), signature.clone());
+        Event::RevealReceived { reveal, entries: entries.clone(), signature }
+    };
+    hear(&mut driver, event(&entries), true);
+    driver.now += 7;
+    hear(&mut driver, event(&entries), false);
+    hear(&mut driver, event(&vec![0; 1 << 20].into()), false);
+    hear(&mut driver, Event::TimePassed, false);
+}
+
 #[test]
 fn one_upload_each() {
     let mut driver = Driver::honest().run_until(State::Training);
