@@ -1,6 +1,5 @@
 //! Who may ask what: the one place that says so. Everything that the coordinator answers is in the table; what is not in
-//! it is refused. It is consulted where callers show certificates (`clients_ca` or `sites_ca` in `[tls]`); on loopback in
-//! the clear everybody is the operator.
+//! it is refused. It is consulted wherever there is `[tls]`; on loopback in the clear everybody is the operator.
 //!
 //! Who calls is two things that must agree: a certificate, and the hello that a key said on this connection ([`hear`]).
 //! Which role that is says the certificate, where the federation's authority has issued it; else the account's entry in

@@ -112,9 +112,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let incoming: Pin<Box<dyn Stream<Item = io::Result<Conn>> + Send>> = match door {
         None => Box::pin(plain(listener)),
         Some(door) => {
-            if door.asks() {
-                router = router.layer(middleware::from_fn_with_state(Arc::new(accounts), access::consult));
-            }
+            router = router.layer(middleware::from_fn_with_state(Arc::new(accounts), access::consult));
             Box::pin(door.accept(listener, access::hear))
         }
     };

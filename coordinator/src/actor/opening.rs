@@ -22,7 +22,13 @@ impl Actor {
         match &self.campaign {
             // Said again: the answer may have been lost, or who asked.
             Some(known) if known.spec == spec => return Ok(known.number),
-            Some(_) => return Err(CoordinatorError::Conflict("this coordinator already serves a federation".into())),
+            Some(known) => {
+                return Err(CoordinatorError::Conflict(format!(
+                    "this coordinator already serves federation {}: another one needs a coordinator of its own, with a key, \
+                     a journal and a deployment of its own",
+                    known.number
+                )));
+            }
             None => {}
         }
         let parameters = spec.model.parameters()? as usize;

@@ -1,6 +1,9 @@
 //! The `almoner` binary as a library: its commands, and `localnet`, a whole federation in one process over loopback,
 //! which the demo and the tests share.
 
+#[macro_use]
+mod said;
+
 pub mod cli;
 mod commands;
 pub mod failure;

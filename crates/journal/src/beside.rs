@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::journal::{Journal, private};
 use crate::{JournalError, journal::name_of_state};
@@ -44,7 +44,9 @@ impl Journal {
             let mut out = BufWriter::with_capacity(1 << 16, file);
             write(&mut out)?;
             out.into_inner()?.sync_data()?;
-            fs::rename(&new, &path)
+            fs::rename(&new, &path)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(folder)?.sync_all()
         });
         if let Err(source) = written {
             let _ = fs::remove_file(&new);
@@ -65,7 +67,7 @@ impl Journal {
     }
 }
 
-fn failed(path: &std::path::Path, source: io::Error) -> JournalError {
+fn failed(path: &Path, source: io::Error) -> JournalError {
     let path = path.display().to_string();
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => JournalError::Full { path },

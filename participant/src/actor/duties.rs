@@ -1,6 +1,6 @@
 //! One function per duty: what is sent is decided by the pure parts of this crate, written down, then sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use almoner_chain::RoundRecord;
@@ -234,7 +234,7 @@ impl Site {
         Ok(held)
     }
 
-    /// Sealed shares by participant; no more than there are locked uploads.
+    /// Sealed shares by participant, each of whom was locked, and none twice: then it ends.
     async fn sealed(
         &mut self,
         terms: &Terms,
@@ -243,14 +243,15 @@ impl Site {
     ) -> Result<BTreeMap<Address, Bytes>, SiteError> {
         let request = SealedSharesRequest { ctx: terms.ctx, member };
         let mut stream = self.client.sealed_shares(timely::<wire::SealedSharesRequest>(request)).await?.into_inner();
+        let mut awaited: BTreeSet<Address> = revealed.lock.iter().map(|item| item.manifest.participant).collect();
         let mut sealed = BTreeMap::new();
         while let Some(share) = stream.next().await {
             let SealedShare { participant, blob } = share?.try_into()?;
-            sealed.insert(participant, blob);
-            if sealed.len() > revealed.lock.len() {
-                let reason = "more participants than were locked".into();
+            if !awaited.remove(&participant) {
+                let reason = format!("{participant} was not locked, or comes twice");
                 return Err(SiteError::List { list: "sealed shares", reason });
             }
+            sealed.insert(participant, blob);
         }
         Ok(sealed)
     }

@@ -30,8 +30,8 @@ impl Records {
         let generation = journal.generation()?;
         let named = |what: &str| -> Result<BTreeSet<B256>, SiteError> {
             let prefix = format!("{federation}/{what}/");
-            // An erased value is an empty one.
-            let kept = journal.state_under(&prefix)?.into_iter().filter(|(_, value)| !value.is_empty());
+            // An erased value is an empty one: a direction that is forgotten with its round was promised all the same.
+            let kept = journal.state_under(&prefix)?.into_iter();
             Ok(kept.filter_map(|(key, _)| key.strip_prefix(&prefix)?.parse().ok()).collect())
         };
         let one = |what: &str| -> Result<Vec<u8>, SiteError> {

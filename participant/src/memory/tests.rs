@@ -124,6 +124,7 @@ async fn a_look_into_the_journal_shows_what_was_said_and_no_secret() {
     memory.answer_once(A, Stage::Score, B).await.unwrap();
     memory.open_once(B256::repeat_byte(9), &[Address::ZERO]).await.unwrap();
     memory.spend_scalars(A, 3, 7).await.unwrap();
+    memory.forget_round(1, B).await.unwrap();
     let records = Records::read(&almoner_journal::JournalReader::open(&path).unwrap(), federation).unwrap();
     let expected = Records {
         receipts: [A].into(),

@@ -159,6 +159,12 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let collector = traces::collector(file.traces.as_deref())?;
     let kubo = file.kubo.as_ref().map(Kubo::open).transpose()?;
     let door = file.tls.clone().map(Door::open).transpose().map_err(|error| failure(&error))?;
+    if door.as_ref().is_some_and(|door| !door.asks()) {
+        return Err(Failure::you(
+            "[tls] names neither clients_ca nor sites_ca, so no caller could show who it is: name the authority's certificate \
+             (almoner coordinator authority makes one)",
+        ));
+    }
     let listener = listen(file.listen, transit(&file)).await?;
     // Two coordinators on one journal would answer twice: the second is refused here.
     let journal = Journal::open(&file.state).blame(Kind::You, format!("state = {:?}", file.state))?;

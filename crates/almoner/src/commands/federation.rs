@@ -217,7 +217,7 @@ fn say(json: bool, federation: u64, done: &str, text: String) {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{file}: its hash is {ours}, federation {federation} was created from {theirs}: a federation file cannot be changed \
-     under way; create another federation from it"
+     under way; another federation needs another coordinator"
 )]
 struct OtherFile {
     file: String,

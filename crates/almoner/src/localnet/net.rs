@@ -176,6 +176,11 @@ impl Localnet {
         self.chain.asked("launch the rounds", launch).await.map(|_| ())
     }
 
+    /// The coordinator's.
+    pub fn journal(&self) -> &Journal {
+        &self.journals[0]
+    }
+
     /// Commits of all journals so far, each one fsync, and the time they took.
     pub fn commits(&self) -> (u64, Duration) {
         self.journals.iter().fold((0, Duration::ZERO), |(commits, time), journal| {

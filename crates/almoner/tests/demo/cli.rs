@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Scenario, Seeds, breast_cancer_scenario};
@@ -409,4 +409,16 @@ fn a_restored_site_is_silent_in_the_round_at_hand(running: &mut Running, room: &
     let check = said(room, &["participant", "check", "--config", "site.toml"]);
     let journal = check["checks"].as_array().unwrap().iter().find(|row| row["check"] == "journal").unwrap();
     assert_eq!(journal["state"], "warn");
+}
+
+/// `almoner ... | head`: whoever has read enough hears no complaint.
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
+    command.args(["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // More than a pipe holds is still to come.
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::almoner;
 use super::kills::{account, keys};
-use super::on_nodes::{SEED, outcome, played, seated};
+use super::on_nodes::{SEED, outcome, played, seated, skipped};
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
@@ -32,7 +32,7 @@ fn namespaces() -> bool {
     let own = Command::new("unshare").args(["-rm", "sh", "-c", DISK]).current_dir(std::env::temp_dir()).output();
     let given = own.is_ok_and(|tried| tried.status.success());
     if !given {
-        println!("skipped: no mount namespace of one's own here (unshare -rm)");
+        skipped("namespaces", "where `unshare -rm` works for ordinary users");
     }
     given
 }

@@ -295,6 +295,22 @@ fn whoever_may_not_ask_is_told_why() {
 }
 
 /// Whoever has an invitation and no certificate yet.
+/// Where nobody could show who it is, everybody would be the operator.
+#[test]
+fn a_coordinator_that_would_ask_nobody_for_a_certificate_does_not_start() {
+    let house = House::new();
+    let authority = Authority::new(house.home.path().join("authority"));
+    let room = house.room("coordinator");
+    key(&room.join("coordinator.key"));
+    authority.issue(&room.join("tls"), &["--server", "127.0.0.1"]);
+    let tls = "[tls]\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\n";
+    fs::write(room.join("settings.toml"), coordinator_settings(0, "http://127.0.0.1:1/rpc", tls)).unwrap();
+    let ended = house.ended(&room, &["coordinator", "--config", "settings.toml"]);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    assert!(said.contains("[tls] names neither clients_ca nor sites_ca"), "{said}");
+}
+
 #[test]
 fn a_site_that_enrols_gets_its_certificate() {
     let running = Running::start();

@@ -36,14 +36,19 @@ impl Drop for Node {
     }
 }
 
-/// The binary that the environment names; otherwise says so, or fails if it is required.
+/// Says what is not here to test with and how it would be; fails if it is required.
+pub(super) fn skipped(name: &str, remedy: &str) {
+    let required = std::env::var("ALMONER_REQUIRE").unwrap_or_default();
+    let message = format!("skipped: {name}: {remedy}");
+    assert!(!required.split(',').any(|required| required.trim() == name), "{message}");
+    println!("{message}");
+}
+
+/// The binary that the environment names.
 fn binary(name: &str, variable: &str) -> Option<String> {
     let found = std::env::var(variable).ok().filter(|path| !path.is_empty());
     if found.is_none() {
-        let required = std::env::var("ALMONER_REQUIRE").unwrap_or_default();
-        let message = format!("skipped: {name}: set {variable} to the binary");
-        assert!(!required.split(',').any(|required| required.trim() == name), "{message}");
-        println!("{message}");
+        skipped(name, &format!("set {variable} to the binary"));
     }
     found
 }

@@ -342,6 +342,11 @@ fn a_federation_of_processes_outlives_its_coordinator() {
         assert_eq!(status[sum], "2000000000000000000000", "{status}");
     }
     assert_eq!((status["members"].as_u64(), status["rounds"][1]["status"].as_str()), (Some(3), Some("final")));
+    // What a validator did is known after its directions are forgotten.
+    let look = ["participant", "status", "--config", "settings.toml", "--json"];
+    let validator: Value = serde_json::from_slice(&super::cli::at(&house.room("validator"), &look).stdout).unwrap();
+    let promised = [0, 1].map(|round: usize| validator["rounds"][round]["promised"].as_bool());
+    assert_eq!((validator["took_part"].as_u64(), promised), (Some(2), [Some(true); 2]), "{validator}");
     the_logs_hold_no_secret(&house, &url, &scenario.hospitals[..HOSPITALS]);
 }
 
