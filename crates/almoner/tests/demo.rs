@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+#[path = "demo/benches.rs"]
+mod benches;
 #[path = "demo/cli.rs"]
 mod cli;
 #[path = "demo/data.rs"]

@@ -41,7 +41,7 @@ enum What {
 #[derive(Debug, Args)]
 struct RoundsOptions {
     /// Sizes of the model, in parameters; the nearest 30-h-1 perceptron is used.
-    #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
     params: Vec<u32>,
     /// Sites that train; one more process validates.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=64))]
@@ -101,8 +101,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 async fn measure_rounds(options: RoundsOptions) -> Result<(), Failure> {
     let home = tempfile::Builder::new().prefix("almoner-bench-").tempdir()?;
     let dir = options.dir.clone().unwrap_or_else(|| home.path().to_owned());
-    std::fs::create_dir_all(&dir).map_err(|error| Failure::new(Kind::You, error))?;
     disk::refuse_memory(&dir)?;
+    std::fs::create_dir_all(&dir).map_err(|error| Failure::new(Kind::You, error))?;
     let mut rows = Vec::new();
     for &params in &options.params {
         if params < 32 {

@@ -1,7 +1,8 @@
 //! The kill matrix. Every role is a process; one after another they are stopped right after something became durable
 //! (or, for the aggregator, which keeps nothing, around its work), killed with SIGKILL, and started again with their own
-//! settings. What comes out must be what comes out of a run in which nobody dies: the same model after every round, the
-//! same pay for everybody, every token claimed once, and nothing that an audit objects to.
+//! settings. What comes out must be what comes out of a run in which nobody dies: the same model and the same settlement
+//! after every round, the same pay for everybody, every token claimed once, one scalar of each update opened, and nothing
+//! that an audit objects to.
 //!
 //! A run that fails leaves its script under `target/kills/`.
 
@@ -162,7 +163,8 @@ impl Role {
 /// What a run comes to, as far as it does not depend on the clock.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    model_roots: Vec<Value>,
+    /// Of the model and of the settlement, which holds every quality and every payment, by round.
+    roots: Vec<[Value; 2]>,
     /// By site: all that it has earned, in base units.
     earned: BTreeMap<String, String>,
     claimed: Value,
@@ -356,8 +358,15 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, deadly: bool) -
     assert_eq!(status["paid"], status["claimed"], "everything is claimed, and nothing twice: {status}");
     let rounds = status["rounds"].as_array().unwrap();
     assert!(rounds.iter().all(|round| round["status"] == "final"), "{status}");
-    let model_roots = rounds.iter().map(|round| round["model_root"].clone()).collect();
-    (Outcome { model_roots, earned, claimed: status["claimed"].clone() }, script)
+    let roots: Vec<[Value; 2]> =
+        rounds.iter().map(|round| ["model_root", "settle_root"].map(|root| round[root].clone())).collect();
+    assert!(roots.iter().flatten().all(Value::is_string), "{status}");
+    for hospital in (1..=HOSPITALS).map(|n| cast.room(&format!("hospital-{n}"))) {
+        let look = ["participant", "status", "--config", "settings.toml", "--json"];
+        let status: Value = serde_json::from_slice(&super::cli::at(&hospital, &look).stdout).expect("a JSON document");
+        assert_eq!(status["scalars"]["opened"], ROUNDS, "one scalar of its update a round: {status}");
+    }
+    (Outcome { roots, earned, claimed: status["claimed"].clone() }, script)
 }
 
 #[test]

@@ -347,11 +347,11 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     let validator: Value = serde_json::from_slice(&super::cli::at(&house.room("validator"), &look).stdout).unwrap();
     let promised = [0, 1].map(|round: usize| validator["rounds"][round]["promised"].as_bool());
     assert_eq!((validator["took_part"].as_u64(), promised), (Some(2), [Some(true); 2]), "{validator}");
-    the_logs_hold_no_secret(&house, &url, &scenario.hospitals[..HOSPITALS]);
+    the_logs_hold_no_secret(&house, &url, &scenario);
 }
 
 /// At the finest level of every library: no row, no weight, no key, no loss of a hospital.
-fn the_logs_hold_no_secret(house: &House, coordinator: &str, hospitals: &[Holder]) {
+fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario) {
     let model = house.home.path().join("model.safetensors");
     let exported = almoner(&[
         "model",
@@ -370,11 +370,16 @@ fn the_logs_hold_no_secret(house: &House, coordinator: &str, hospitals: &[Holder
     assert!(weights.len() == 31 && rest.is_empty(), "one logistic unit of 30 features");
     let mut secrets: Vec<(String, String)> =
         weights.iter().map(|weight| ("a weight".into(), f32::from_le_bytes(*weight).abs().to_string())).collect();
-    for (index, holder) in hospitals.iter().enumerate() {
-        let room = house.room(&format!("hospital-{}", index + 1));
-        let key = fs::read_to_string(room.join("site.key")).unwrap();
-        let digits = key.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == 64);
-        secrets.extend(digits.map(|digits| ("a key".into(), digits.to_owned())));
+    let key = |room: &Path, file: &str| {
+        let key = fs::read_to_string(room.join(file)).unwrap();
+        key.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 64).expect("a key").to_owned()
+    };
+    secrets.push(("a key".into(), key(&house.room("coordinator"), "coordinator.key")));
+    let hospitals = scenario.hospitals[..HOSPITALS].iter().enumerate();
+    let hospitals = hospitals.map(|(index, holder)| (format!("hospital-{}", index + 1), holder));
+    for (name, holder) in hospitals.chain([("validator".to_owned(), &scenario.validators[0])]) {
+        let room = house.room(&name);
+        secrets.push(("a key".into(), key(&room, "site.key")));
         for row in 0..holder.data.rows() {
             let values: Vec<String> = holder.data.row(row).iter().take(3).map(f32::to_string).collect();
             secrets.extend([",", ", "].map(|comma| ("a row".into(), values.join(comma))));
@@ -397,7 +402,7 @@ fn the_logs_hold_no_secret(house: &House, coordinator: &str, hospitals: &[Holder
         let loss = judged["log_loss"].as_f64().unwrap().to_string();
         secrets.push(("a loss".into(), loss[..8].to_owned()));
     }
-    assert!(secrets.iter().filter(|(what, _)| what == "a key").count() == HOSPITALS);
+    assert_eq!(secrets.iter().filter(|(what, _)| what == "a key").count(), 1 + HOSPITALS + 1);
     let mut logged = 0;
     for room in fs::read_dir(house.home.path()).unwrap().map(|entry| entry.unwrap().path()) {
         let Ok(log) = fs::read_to_string(room.join(LOG)) else { continue };

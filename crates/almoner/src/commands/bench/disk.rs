@@ -4,8 +4,10 @@ use std::path::Path;
 
 use crate::failure::{Blame, Failure, Kind};
 
+/// Before the folder is made: what is refused leaves nothing behind.
 pub(super) fn refuse_memory(dir: &Path) -> Result<(), Failure> {
-    let dir = dir.canonicalize().blame(Kind::You, dir.display().to_string())?;
+    let there = dir.ancestors().find(|above| above.exists()).unwrap_or(Path::new("."));
+    let dir = there.canonicalize().blame(Kind::You, dir.display().to_string())?;
     let mounts = std::fs::read_to_string("/proc/self/mounts")
         .blame(Kind::You, "/proc/self/mounts: the benchmark reads it, and so runs on Linux only")?;
     match kind_of(&mounts, &dir) {
