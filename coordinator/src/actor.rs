@@ -6,6 +6,7 @@ mod events;
 mod finishing;
 mod follow;
 mod kept;
+mod money;
 mod opening;
 mod reading;
 mod reorganised;
@@ -94,6 +95,8 @@ pub(crate) struct Actor {
     matrix: Option<(([u8; 32], u32), B256)>,
     /// When the chain was last read without a transaction of ours.
     followed_at: Instant,
+    /// When the money for the next round was last looked for.
+    looked_for_pot: Instant,
     stands: Option<Stands>,
     /// When it was last looked whether the chain took something back, and how often it had.
     looked_back: (Instant, u64),
@@ -134,6 +137,7 @@ impl Actor {
             started: Instant::now(),
             matrix: None,
             followed_at: Instant::now(),
+            looked_for_pot: Instant::now(),
             stands: None,
             looked_back: (Instant::now(), 0),
         }
@@ -171,6 +175,7 @@ impl Actor {
             Err(error @ CoordinatorError::TakenBack { .. }) => return Err(error),
             looked => self.log_failure("looking what the chain took back", looked),
         }
+        self.look_for_pot_again().await;
         match self.maybe_open().await {
             Ok(()) => {}
             Err(error @ CoordinatorError::NotNow(_)) => tracing::debug!(%error, "the next round is not opened yet"),

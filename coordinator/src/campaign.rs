@@ -52,6 +52,20 @@ pub(crate) struct Campaign {
     pub(crate) base: Base,
     pub(crate) cumulative: CumulativeLedger,
     pub(crate) earlier_sets: Vec<Vec<Address>>,
+    /// Why no further round is opened although it was asked for.
+    #[serde(skip)]
+    pub(crate) short: Option<Shortage>,
+}
+
+/// A pot that is not there. Looked for before anybody is asked for anything, because every attempt would cost gas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "federation {federation} has {available} base units, a round takes {pot}: almoner federation fund {federation} TOTAL"
+)]
+pub(crate) struct Shortage {
+    pub(crate) federation: u64,
+    pub(crate) available: u128,
+    pub(crate) pot: u128,
 }
 
 /// A seat to be relayed to the chain.
@@ -79,6 +93,7 @@ impl Campaign {
             base,
             cumulative: CumulativeLedger::default(),
             earlier_sets: Vec::new(),
+            short: None,
         }
     }
 
@@ -159,7 +174,7 @@ impl Campaign {
 
     /// The round readiness is being asked for, if any.
     pub(crate) fn next_round(&self) -> Option<u64> {
-        (self.to_run > 0).then_some(self.last_round + 1)
+        (self.to_run > 0 && self.short.is_none()).then_some(self.last_round + 1)
     }
 
     /// Takes an offer to serve; a later one of the same member replaces it until the round opens.

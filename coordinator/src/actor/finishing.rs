@@ -59,12 +59,15 @@ impl Actor {
         if campaign.to_run == 0 {
             let _ = self.progress.send(Progress::Idle);
         }
+        self.look_for_pot().await;
+        let Some(campaign) = &self.campaign else { return Ok(()) };
         let next_round = campaign.next_round().unwrap_or_default();
+        let short = campaign.short.map(|short| short.to_string());
         self.notify(|notice| {
             notice.round = round;
             notice.state = state.to_string();
             notice.next_round = next_round;
-            notice.reason = reason;
+            notice.reason = short.filter(|_| reason.is_empty()).unwrap_or(reason);
         });
         if opened {
             self.keep_base().await;

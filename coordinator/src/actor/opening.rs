@@ -100,7 +100,11 @@ impl Actor {
         let given: u128 = record.iter().flat_map(|record| &record.funded).map(|funding| funding.amount).sum();
         match total.checked_sub(given) {
             Some(0) => Ok(()),
-            Some(missing) => self.chain.fund(federation, missing).await.map(drop),
+            Some(missing) => {
+                self.chain.fund(federation, missing).await?;
+                self.look_for_pot_again().await;
+                Ok(())
+            }
             None => Err(CoordinatorError::Conflict(format!(
                 "fund: federation {federation} was given {given} base units already; name what it is to be given in all"
             ))),
@@ -112,6 +116,14 @@ impl Actor {
     }
 
     pub(super) async fn launch(&mut self, federation: u64, rounds: u32) -> Result<(), CoordinatorError> {
+        let running = self.current.is_some() || self.stray.is_some();
+        let planned = self.campaign_of(federation)?.to_run > 0;
+        if !running && !planned {
+            // Before anybody is seated, which is for good.
+            if let Some(short) = self.shortage().await? {
+                return Err(CoordinatorError::Conflict(format!("launch: {short}")));
+            }
+        }
         let campaign = self.campaign_of(federation)?;
         if !campaign.seated() {
             let have = campaign.joined(MEMBER);
@@ -125,19 +137,13 @@ impl Actor {
             self.save_between_rounds()?;
         }
         self.send_seats(federation).await?;
-        let running = self.current.is_some() || self.stray.is_some();
         let campaign = self.campaign_of(federation)?;
         // Not added up: said again, it is the same order.
         campaign.to_run = campaign.to_run.max(rounds);
         self.save_between_rounds()?;
-        let campaign = self.campaign_of(federation)?;
-        let (last, next) = (campaign.last_round, campaign.next_round().unwrap_or_default());
         if !running {
-            self.notify(|notice| {
-                notice.federation = federation;
-                notice.round = last;
-                notice.next_round = next;
-            });
+            self.look_for_pot().await;
+            self.ask_for_round();
         }
         Ok(())
     }

@@ -87,6 +87,9 @@ impl Actor {
         self.refuse_older_than_chain().await?;
         let campaign = self.campaign_mut()?;
         tracing::info!(federation = campaign.number, round = campaign.last_round + 1, "taken up where it was left");
+        if self.current.is_none() && self.stray.is_none() {
+            self.look_for_pot().await;
+        }
         self.tell_where_it_stands().await;
         let caught_up = self.catch_up().await;
         if caught_up.is_err() {
@@ -139,6 +142,7 @@ impl Actor {
                 None if self.stray.is_some() => notice.next_round = 0,
                 None => {
                     notice.next_round = campaign.next_round().unwrap_or_default();
+                    notice.reason = campaign.short.map(|short| short.to_string()).unwrap_or_default();
                     notice.state = ended.map(|state| state.to_string()).unwrap_or_default();
                 }
             }

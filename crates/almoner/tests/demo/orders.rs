@@ -9,6 +9,7 @@ use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::almoner;
+use super::on_nodes::call;
 use super::processes::{Daemon, HOSPITALS, House, Logged, coordinator_settings, free_port, order};
 
 const POT: &str = "1000000000000000000000";
@@ -118,4 +119,45 @@ fn what_is_ordered_again_after_a_kill_is_done_once() {
     assert!(!second.status.success(), "one federation was founded");
     let audit = almoner(&["audit", url, "--json"]);
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+}
+
+/// The pots of an order may run out under way: then nothing is asked for and no gas is spent, sites are idle and have
+/// themselves paid, and it goes on once there is money.
+#[test]
+fn a_round_without_a_pot_waits_for_money() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
+    let settings = coordinator_settings(0, &rpc, "time_travel = true\n");
+    let (_coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
+    let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
+    let file = house.home.path().join("federation.toml");
+    std::fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+    order(&url, &["create", file.to_str().unwrap()]);
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    let mut sites = house.sites(&url, &scenario, 0);
+
+    let refused = almoner(&["federation", "launch", "1", "--rounds", "2", "--coordinator", &url, "--json"]);
+    let said: Value = serde_json::from_slice(&refused.stderr).expect("one JSON document");
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    let missing = format!("federation 1 has 0 base units, a round takes {POT}: almoner federation fund 1 TOTAL");
+    assert!(said["error"]["message"].as_str().unwrap().ends_with(&format!("launch: {missing}")), "{said}");
+
+    order(&url, &["fund", "1", POT]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    order(&url, &["launch", "1", "--rounds", "2"]);
+    let paid = |sites: &mut Vec<Daemon>| -> u128 {
+        sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap()).sum()
+    };
+    assert_eq!(watch.until("settled")["reason"], missing);
+    assert_eq!(paid(&mut sites), POT.parse().unwrap(), "who waits for money is idle");
+    let sent = || call(&rpc, "eth_blockNumber", serde_json::json!([])).expect("the chain answers");
+    let before = sent();
+    order(&url, &["launch", "1", "--rounds", "1"]);
+    assert_eq!(sent(), before, "nothing is sent for a round that nobody could be paid for");
+
+    order(&url, &["fund", "1", TWO_POTS]);
+    assert_eq!(paid(&mut sites), POT.parse().unwrap());
+    let status = order(&url, &["status", "1"]);
+    assert_eq!((&status["paid"], &status["claimed"]), (&Value::from(TWO_POTS), &Value::from(TWO_POTS)), "{status}");
 }
