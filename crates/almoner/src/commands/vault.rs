@@ -132,7 +132,7 @@ pub(super) async fn open(
         Unlock::Secret(secret) => vault.open(&Opener::Unlock(&secret)).map_err(yours),
         Unlock::Password(password) => {
             let account = Address::from(vault.account().map_err(yours)?);
-            let mut dialog = dialog(holder, &holder.coordinator)?;
+            let mut dialog = dialog(holder)?;
             let mut away = Outage::default();
             let export = loop {
                 match dialog.login(account, password.clone()).await {
@@ -150,9 +150,9 @@ pub(super) async fn open(
 }
 
 /// To the coordinator's desk, which takes an invitation or a password for a certificate.
-pub(super) fn dialog(holder: &Holder, coordinator: &str) -> Result<Dialog, Failure> {
+pub(super) fn dialog(holder: &Holder) -> Result<Dialog, Failure> {
     let tls = client(holder.tls.unnamed())?;
-    Dialog::new(dial_lazily(&tls, coordinator)?, tls, Stretch::STANDARD).map_err(theirs)
+    Dialog::new(dial_lazily(&tls, &holder.coordinator)?, tls, Stretch::STANDARD).map_err(theirs)
 }
 
 /// For the operator to mend.

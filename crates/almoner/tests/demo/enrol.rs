@@ -12,6 +12,7 @@ use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::cli::{refused, said};
+use super::mtls::Running;
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, free_port, key, order};
 
 const PASSWORD: &str = "a password for the test";
@@ -258,4 +259,50 @@ fn a_change_of_password_can_be_killed_on_either_side() {
     // The code that was printed is still the one.
     secret(&code, enrolled["recovery_code"].as_str().unwrap());
     said(&room, &["participant", "recover", "--config", "settings.toml", "--code", "code", "--new", "old"]);
+}
+
+/// Wherever a site is killed while it enrols, it goes on by enrolling again, with another invitation; once the certificate
+/// is there, by logging in.
+#[test]
+fn an_enrolment_can_be_killed_after_each_step() {
+    let running = Running::start();
+    let room = running.newcomer();
+    let login = ["participant", "login", "--config", "settings.toml"];
+    let doomed = |point: &str| {
+        let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &running.invitation()];
+        let (doomed, mut logged) = running.house.overheard(&room, &enrol, Some(point));
+        logged.stopped(point);
+        running.house.children.kill(doomed.id);
+    };
+    let [key, certificate] = ["tls/certificate.key", "tls/certificate.pem"].map(|file| room.join(file));
+
+    // The coordinator has the password; the vault is not in its place.
+    doomed("enrol:registered");
+    assert!(key.exists() && !certificate.exists() && !room.join("site.key").exists());
+    let written = fs::read_to_string(&key).unwrap();
+
+    // Nobody was told the recovery code, and the certificate is lost.
+    doomed("enrol:vault");
+    let account = said(&room, &login)["account"].clone();
+    assert!(!certificate.exists());
+    doomed("enrol:vault");
+    assert_eq!(said(&room, &login)["account"], account);
+
+    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &running.invitation()];
+    let enrolled = said(&room, &enrol);
+    assert_eq!(enrolled["account"], account);
+    assert_eq!(enrolled["certificate"].as_str(), Some(fs::read_to_string(&certificate).unwrap().as_str()));
+    assert_eq!(fs::read_to_string(&key).unwrap(), written);
+    let code = room.join("code");
+    secret(&code, enrolled["recovery_code"].as_str().unwrap());
+    said(&room, &["participant", "recover", "--config", "settings.toml", "--code", "code", "--new", "password"]);
+    refused(&room, &enrol, 3, "is a vault: this site is enrolled");
+
+    // From here on nothing is lacking but what a login does.
+    for point in ["enrol:certificate", "enrol:sealed"] {
+        fs::remove_file(&certificate).unwrap();
+        doomed(point);
+        assert!(certificate.exists(), "{point}");
+        assert_eq!(said(&room, &login)["account"], account, "{point}");
+    }
 }

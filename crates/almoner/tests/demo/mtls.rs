@@ -130,6 +130,28 @@ impl Running {
         room
     }
 
+    /// The folder of whoever has an invitation and no certificate yet, and not the folder for one either.
+    pub(super) fn newcomer(&self) -> PathBuf {
+        let room = self.room("newcomer");
+        fs::copy(self.authority.dir.join("ca.pem"), room.join("ca.pem")).unwrap();
+        fs::write(room.join("password"), "a password for the test").unwrap();
+        fs::set_permissions(room.join("password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let settings = format!(
+            "coordinator = \"{}\"\nfederation = 1\nentity = \"newcomer\"\nkey = \"site.key\"\nunlock = \"password\"\n\
+             state = \"site.db\"\n[tls]\nca = \"ca.pem\"\ncertificate = \"tls/certificate.pem\"\n\
+             key = \"tls/certificate.key\"\n[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n",
+            self.url
+        );
+        fs::write(room.join("settings.toml"), settings).unwrap();
+        room
+    }
+
+    pub(super) fn invitation(&self) -> String {
+        let invite = ["coordinator", "invite", "--config", "settings.toml"];
+        let invited = cli::said(&self.house.room("coordinator"), &invite);
+        invited["invitation"].as_str().unwrap().to_owned()
+    }
+
     /// A federation file, and the researcher who ordered it.
     pub(super) fn federation(&self) -> [String; 8] {
         let researcher = self.authority.holder(&self.room("researcher"), "researcher");
@@ -298,28 +320,22 @@ fn whoever_may_not_ask_is_told_why() {
 #[test]
 fn a_site_that_enrols_gets_its_certificate() {
     let running = Running::start();
-    let room = running.room("newcomer");
-    fs::create_dir(room.join("tls")).unwrap();
-    fs::copy(running.authority.dir.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
-    fs::write(room.join("password"), "a password for the test").unwrap();
-    fs::set_permissions(room.join("password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let settings = format!(
-        "coordinator = \"{}\"\nfederation = 1\nentity = \"newcomer\"\nkey = \"site.key\"\nunlock = \"password\"\n\
-         state = \"site.db\"\n{TLS}[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n",
-        running.url
-    );
-    fs::write(room.join("settings.toml"), settings).unwrap();
-    let invite = ["coordinator", "invite", "--config", "settings.toml"];
-    let invitation = cli::said(&running.house.room("coordinator"), &invite)["invitation"].clone();
-    let invitation = invitation.as_str().unwrap();
-    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", invitation];
+    let room = running.newcomer();
+    let invitation = running.invitation();
+    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &invitation];
+    // What this machine refuses is told while the invitation is still good.
+    fs::write(room.join("tls"), "no folder").unwrap();
+    cli::refused(&room, &enrol, 3, "tls: File exists");
+    fs::remove_file(room.join("tls")).unwrap();
     let enrolled = cli::said(&room, &enrol);
     let kept = fs::read_to_string(room.join("tls/certificate.pem")).unwrap();
     assert_eq!(enrolled["certificate"].as_str(), Some(kept.as_str()));
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(room.join("tls/certificate.key")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+    cli::refused(&room, &enrol, 3, "is a vault: this site is enrolled");
     // Alone it opens nothing.
+    fs::copy(room.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
     let who = options(&room.join("tls"));
     let line = ["federation", "fund", "1", "1", "--coordinator", &running.url];
     let who: Vec<&str> = who[..6].iter().map(String::as_str).collect();

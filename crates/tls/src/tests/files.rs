@@ -113,3 +113,56 @@ fn only_its_own_certificates_are_revoked_and_days_are_bounded() {
     }
     assert!(scene.authority.issue_server(&[], DAYS).is_err());
 }
+
+#[test]
+fn a_certificate_is_asked_for_with_its_key_on_the_disk_and_again_until_it_is_there() {
+    let scene = Scene::new();
+    let [certificate, key] = ["new/tls/certificate.pem", "new/keys/certificate.key"].map(|name| scene.path(name));
+    let files = ClientFiles {
+        ca: Some(scene.authority.certificate_file()),
+        certificate: Some(certificate.clone()),
+        key: Some(key.clone()),
+    };
+    assert!(files.wants_certificate());
+    let first = files.request().unwrap().unwrap();
+    let written = fs::read_to_string(&key).unwrap();
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&key).unwrap()) & 0o777, 0o600);
+    // Stopped here there is a key alone, and the next request is by it: what the first one brings fits, too.
+    assert!(files.wants_certificate());
+    files.request().unwrap().unwrap();
+    assert_eq!(fs::read_to_string(&key).unwrap(), written);
+    let issued = scene.authority.issue_from_csr(&first, Role::Site, ACCOUNT, DAYS).unwrap();
+    files.keep(&issued).unwrap();
+    assert_eq!((fs::read_to_string(&certificate).unwrap(), fs::read_to_string(&key).unwrap()), (issued, written));
+    assert!(!files.wants_certificate() && files.request().unwrap().is_none());
+    Client::new(files).unwrap();
+    for file in [certificate, key] {
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
+    }
+}
+
+#[test]
+fn what_keeps_a_certificate_from_being_kept_is_told_before_it_is_asked_for() {
+    let scene = Scene::new();
+    fs::write(scene.path("taken"), "a file where a folder should be").unwrap();
+    let named = |certificate: &str, key: &str| ClientFiles {
+        ca: None,
+        certificate: Some(scene.path(certificate)),
+        key: Some(scene.path(key)),
+    };
+    for files in [named("taken/certificate.pem", "tls/certificate.key"), named("certificate.pem", "taken/key")] {
+        let error = files.request().unwrap_err().to_string();
+        assert!(error.contains("taken: "), "{error}");
+    }
+    fs::create_dir_all(scene.path("dir/certificate.tmp")).unwrap();
+    let error = named("dir/certificate.pem", "dir/certificate.key").request().unwrap_err().to_string();
+    assert!(error.contains("dir/certificate.pem: "), "{error}");
+    let mine = named("mine/certificate.pem", "mine/certificate.key");
+    fs::create_dir(scene.path("mine")).unwrap();
+    fs::write(mine.key.as_ref().unwrap(), "no key").unwrap();
+    #[cfg(unix)]
+    chmod(mine.key.as_ref().unwrap(), 0o600);
+    let error = mine.request().unwrap_err().to_string();
+    assert!(error.contains("mine/certificate.key"), "{error}");
+}
