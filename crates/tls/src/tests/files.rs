@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rcgen::{Issuer, KeyPair};
+
 use super::scene::{ACCOUNT, DAYS, Scene};
 use crate::caller::Facts;
 use crate::files::certificates;
-use crate::{Authority, Client, ClientFiles, Door, Role, ServerFiles, TlsError};
+use crate::{Authority, Client, ClientFiles, Door, Role, ServerFiles, TlsError, revoked};
 
 #[cfg(unix)]
 fn chmod(file: &Path, mode: u32) {
@@ -67,6 +69,26 @@ fn a_coordinators_files_are_named_with_what_to_do() {
         chmod(&good.key, 0o604);
         check_server(good, &["certificate.key", "chmod 600"]);
     }
+}
+
+/// Two hospitals' authorities are trusted: neither takes back what is the other's.
+#[test]
+fn a_list_that_carries_another_authoritys_name_is_refused() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let both = scene.authority.certificate().to_owned() + other.authority.certificate();
+    let [clients_ca, list] = ["both.pem", "list.pem"].map(|name| scene.path(name));
+    fs::write(&clients_ca, both).unwrap();
+    let open = |signed_by: &Authority, named: &Authority| {
+        let key = KeyPair::from_pem(&fs::read_to_string(signed_by.key_file()).unwrap()).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(named.certificate(), key).unwrap();
+        fs::write(&list, revoked::first(&issuer).unwrap()).unwrap();
+        Door::open(ServerFiles { clients_ca: Some(clients_ca.clone()), revoked: Some(list.clone()), ..scene.server() })
+    };
+    for authority in [&scene.authority, &other.authority] {
+        open(authority, authority).unwrap();
+    }
+    let error = open(&other.authority, &scene.authority).unwrap_err();
+    assert!(matches!(&error, TlsError::OtherRevocations { file } if *file == list), "{error}");
 }
 
 #[test]
