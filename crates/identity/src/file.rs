@@ -10,7 +10,7 @@ use crate::vault::VERSION;
 use crate::{IdentityError, Server, Vault};
 
 /// Far above every file of ours.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// Whether this file says that it is a vault; a key file does not.
 pub fn is_vault(path: &Path) -> bool {
@@ -124,17 +124,35 @@ pub(crate) enum Private {
 pub(crate) fn read_private(path: &Path, private: Private) -> Result<Zeroizing<String>, IdentityError> {
     let failed = |source| IdentityError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
     #[cfg(unix)]
-    if private == Private::Owner && std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0 {
+    if private == Private::Owner && std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(failed)?) & 0o077 != 0
+    {
         return Err(IdentityError::Open { path: path.to_owned() });
     }
-    if about.len() > MAX_BYTES {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "too long for a secret")));
+    read_once(file).map_err(failed)
+}
+
+/// A short text in one place, which is made for the longest: one that grows leaves copies behind that nobody wipes.
+fn read_once(mut file: impl Read) -> io::Result<Zeroizing<String>> {
+    let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut bytes = Zeroizing::new(vec![0; MAX_BYTES + 1]);
+    let mut length = 0;
+    loop {
+        match file.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    if length > MAX_BYTES {
+        return Err(wrong("too long for a secret"));
+    }
+    bytes.truncate(length);
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        wrong("not a text")
+    })
 }
 
 /// Bytes as hexadecimal in JSON.
@@ -170,5 +188,21 @@ pub(crate) mod hexadecimal {
             return None;
         }
         pairs.iter().map(byte).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_into_one_place() {
+        for length in [0, 1, 31, 33, 4096, MAX_BYTES] {
+            let text = read_once("x".repeat(length).as_bytes()).unwrap();
+            assert_eq!((text.len(), text.capacity()), (length, MAX_BYTES + 1));
+        }
+        let refused = |bytes: &[u8]| read_once(bytes).unwrap_err().to_string();
+        assert_eq!(refused("x".repeat(MAX_BYTES + 1).as_bytes()), "too long for a secret");
+        assert_eq!(refused(b"\xff"), "not a text");
     }
 }
