@@ -178,6 +178,13 @@ impl Client {
         self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Takes a refusal of our certificate, with its file: who refuses it is there, and does so again.
+    pub fn refusal(&self) -> Option<(PathBuf, Arc<TlsError>)> {
+        let file = self.0.files.certificate.clone()?;
+        let mut trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.take_if(|error| matches!(**error, TlsError::Refused { .. })).map(|error| (file, error))
+    }
+
     pub(crate) fn note(&self, error: Arc<TlsError>) {
         let text = error.to_string();
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
