@@ -48,5 +48,5 @@ pub use suite::{
     Account, CREDENTIAL, Credential, ExportKey, LOGIN_FINISH, LOGIN_REPLY, LOGIN_START, REGISTER_FINISH,
     REGISTER_REPLY, REGISTER_START, Stretch,
 };
-pub use unlock::{Sources, Unlock};
+pub use unlock::{Source, Sources, Unlock};
 pub use vault::{OpenVault, Opener, Vault};

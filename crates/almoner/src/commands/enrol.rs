@@ -99,8 +99,8 @@ async fn newly(holder: &Holder, application: Application) -> Result<(Enrolled, S
 /// what a certificate comes with.
 async fn once_more(holder: &Holder, application: Application) -> Result<(Enrolled, StateKey), Failure> {
     let vault = vault::vault(holder)?;
-    let password = current(holder, &vault)?;
-    let open = vault::open(holder, &vault, Unlock::Password(password.clone()), Patience::None).await?;
+    let (password, from) = current(holder, &vault)?;
+    let open = vault::open(holder, &vault, (Unlock::Password(password.clone()), from), Patience::None).await?;
     let Application { admitted, csr } = application;
     let asked = csr.is_some();
     let (registered, recovery) = register_again(holder, vault, &open, password, admitted, csr).await?;
@@ -198,8 +198,8 @@ pub(super) fn sealed(journal: Option<&Journal>, key: &StateKey) -> Result<usize,
 /// A password for a vault that is about to be made: what lies there for it, or what is typed, twice.
 fn chosen(holder: &Holder, account: Address) -> Result<Password, Failure> {
     match unlock_if_there(holder)? {
-        Some(Unlock::Password(password)) => password.chosen().map_err(yours),
-        Some(Unlock::Secret(_)) => {
+        Some((Unlock::Password(password), _)) => password.chosen().map_err(yours),
+        Some((Unlock::Secret(_), _)) => {
             Err(Failure::you("an unlock secret opens a vault that is there; enrolling needs a password"))
         }
         None => typed_twice(&format!("password for {account}")),

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use almoner_identity::{
-    Code, OpenVault, Opener, Password, RecoveryCode, Sources, Unlock, UnlockSecret, Vault, read_secret, write_private,
-    write_vault,
+    Code, OpenVault, Opener, Password, RecoveryCode, Source, Sources, Unlock, UnlockSecret, Vault, read_secret,
+    write_private, write_vault,
 };
 use almoner_participant::{Admitted, Registered, system_rng};
 use almoner_protocol::Address;
@@ -13,7 +13,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::enrol::{journal, print_code, sealed, typed_twice};
-use super::vault::{self, Holder, Patience, dialog, opened, password_of, theirs, typed, unlock_if_there, yours};
+use super::vault::{
+    self, Holder, Patience, dialog, opened, password_of, theirs, typed, typed_unlock, unlock_if_there, yours,
+};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -74,7 +76,8 @@ pub(crate) async fn login<W: Whose>(options: LoginOptions<W>) -> Result<(), Fail
     let holder = options.whose.holder()?;
     let vault = vault::vault(&holder)?;
     let journal = journal(&holder)?;
-    let open = vault::open(&holder, &vault, Unlock::Password(current(&holder, &vault)?), Patience::None).await?;
+    let (password, from) = current(&holder, &vault)?;
+    let open = vault::open(&holder, &vault, (Unlock::Password(password), from), Patience::None).await?;
     let sealed = sealed(journal.as_ref(), &open.state_key())?;
     let account = Address::from(*open.account());
     if options.json {
@@ -91,7 +94,8 @@ pub(crate) async fn login<W: Whose>(options: LoginOptions<W>) -> Result<(), Fail
 pub(crate) async fn change<W: Whose>(options: ChangeOptions<W>) -> Result<(), Failure> {
     let holder = options.whose.holder()?;
     let vault = vault::vault(&holder)?;
-    let open = vault::open(&holder, &vault, Unlock::Password(current(&holder, &vault)?), Patience::None).await?;
+    let (password, from) = current(&holder, &vault)?;
+    let open = vault::open(&holder, &vault, (Unlock::Password(password), from), Patience::None).await?;
     renew(&holder, vault, &open, options.new.as_deref(), options.json).await
 }
 
@@ -121,7 +125,7 @@ async fn renew(holder: &Holder, vault: Vault, open: &OpenVault, new: Option<&Pat
     } else {
         println!("the password of {account} is changed; older copies of the vault do not open with it");
         print_code(&code);
-        if let Ok(Some(Unlock::Password(_))) = Sources::of_process(holder.unlock.clone()).find() {
+        if let Ok(Some((Unlock::Password(_), _))) = Sources::of_process(holder.unlock.clone()).find() {
             println!("change:         what the password is read from when nobody is there");
         }
     }
@@ -161,7 +165,7 @@ pub(crate) async fn unlock_file<W: Whose>(options: UnlockFileOptions<W>) -> Resu
         return Err(Failure::you(format!("--out {}: exists; choose another name", out.display())));
     }
     let unlock = unlock_if_there(&holder)?;
-    let unlock = unlock.map_or_else(|| typed(&password_of(&vault)?).map(Unlock::Password), Ok)?;
+    let unlock = unlock.map_or_else(|| typed_unlock(&vault), Ok)?;
     let open = vault::open(&holder, &vault, unlock, Patience::None).await?;
     let mut rng = system_rng()?;
     let secret: UnlockSecret = Code::draw(&mut rng);
@@ -182,9 +186,9 @@ pub(crate) async fn unlock_file<W: Whose>(options: UnlockFileOptions<W>) -> Resu
 }
 
 /// The password as it is now.
-pub(super) fn current(holder: &Holder, vault: &Vault) -> Result<Password, Failure> {
+pub(super) fn current(holder: &Holder, vault: &Vault) -> Result<(Password, Source), Failure> {
     match unlock_if_there(holder)? {
-        Some(Unlock::Password(password)) => Ok(password),
-        _ => typed(&password_of(vault)?),
+        Some((Unlock::Password(password), from)) => Ok((password, from)),
+        _ => Ok((typed(&password_of(vault)?)?, Source::Terminal)),
     }
 }

@@ -2,10 +2,8 @@
 //! is paid; the password is changed, and lost, and found again by the recovery code.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
@@ -112,6 +110,10 @@ fn an_enrolled_site_runs_with_nobody_there_and_is_paid() {
     place.settle(&room, "site.unlock");
     let check = said_whatever_of(&room, &["participant", "check", "--config", "settings.toml"]);
     assert!(check.contains("in the vault site.key; it opens by itself"), "{check}");
+    assert!(
+        check.contains("warn  unlock       the vault site.key and what opens it, site.unlock, lie on one disk"),
+        "{check}"
+    );
 
     let file = place.house.home.path().join("federation.toml");
     fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
@@ -156,6 +158,16 @@ fn an_enrolled_site_runs_with_nobody_there_and_is_paid() {
     place.house.children.kill(coordinator.id);
     place.settle(&room, "site.unlock");
     said(&room, &[&unlock[..], &["another.unlock"]].concat());
+    // What the journal has is shown all the same.
+    let output = super::cli::at(&room, &["participant", "status", "--config", "settings.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let local: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&local["account"], &local["earned"]), (&status["account"], &Value::Null));
+    assert_eq!(
+        (&local["journal"][0]["took_part"], &local["journal"][0]["rounds"][0]["uploaded"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(local["journal"][0]["scalars"]["opened"], status["scalars"]["opened"]);
     let start = ["coordinator", "--config", "settings.toml"];
     refused(
         &place.coordinator,
@@ -196,8 +208,11 @@ fn a_password_is_changed_and_a_lost_one_replaced() {
     let change = ["participant", "password", "--config", "settings.toml", "--new", "new"];
     let changed = said(&room, &change);
     assert_ne!(changed["recovery_code"], first["recovery_code"]);
-    let wrong = "wrong password: try again; if it is lost, `almoner participant recover`";
-    refused(&room, &login, 3, wrong);
+    let wrong = |file: &str| {
+        format!("(key = \"site.key\"), from unlock = {file:?}: try again; if it is lost, `almoner participant recover`")
+    };
+    refused(&room, &login, 3, "wrong password for 0x");
+    refused(&room, &login, 3, &wrong("old"));
     place.settle(&room, "new");
     said(&room, &login);
 
@@ -207,12 +222,12 @@ fn a_password_is_changed_and_a_lost_one_replaced() {
     refused(&room, &recover, 3, "the vault does not open with this recovery code");
     secret(&code, changed["recovery_code"].as_str().unwrap());
     said(&room, &recover);
-    refused(&room, &login, 3, wrong);
+    refused(&room, &login, 3, &wrong("new"));
     place.settle(&room, "newer");
     said(&room, &login);
     // An agent that is given the wrong one says so and ends, instead of trying it over and over.
     place.settle(&room, "new");
-    refused(&room, &["participant", "--config", "settings.toml"], 3, wrong);
+    refused(&room, &["participant", "--config", "settings.toml"], 3, &wrong("new"));
 }
 
 /// Neither end's death between two writes leaves a site with a password that opens nothing.
