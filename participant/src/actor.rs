@@ -19,6 +19,7 @@ use almoner_proto::wire::sites_client::SitesClient;
 use almoner_proto::{ErrorKind, Kinded, Outage, RoundNotice, WatchRequest, sites_client, wire};
 use almoner_protocol::{MAX_PARAMETERS, Stage, U256};
 use almoner_store::Store;
+use almoner_tls::Client as Tls;
 use tokio::sync::broadcast;
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 pub struct SiteParts {
     /// To the coordinator.
     pub channel: Channel,
+    /// What the channel is made by: it knows why a line was refused.
+    pub tls: Tls,
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
     pub journal: Journal,
@@ -102,12 +105,20 @@ pub enum SiteProgress {
     NotPaid {
         error: Arc<SiteError>,
     },
+    /// The coordinator, which took our certificate before, takes it no more.
+    ShutOut {
+        error: Arc<SiteError>,
+    },
+    /// It takes it again.
+    LetIn,
 }
 
 /// The loop's state. What must survive it is in [`Memory`].
 struct Site {
     config: SiteConfig,
     client: SitesClient<Channel>,
+    tls: Tls,
+    admission: Admission,
     from: Sources,
     entropy: Arc<dyn Entropy>,
     device: ComputeDevice,
@@ -138,6 +149,15 @@ struct Site {
     deaf: Outage,
 }
 
+/// Whether the coordinator takes our certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admission {
+    /// It was not heard yet.
+    Unknown,
+    LetIn,
+    ShutOut,
+}
+
 /// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
 pub async fn run(config: SiteConfig, parts: SiteParts, shutdown: CancellationToken) -> Result<(), SiteError> {
     let (journal, seal) = (parts.journal.clone(), parts.seal.clone());
@@ -160,6 +180,8 @@ impl Site {
         let memory = Memory::sealed(parts.journal, identity.federation(), parts.seal);
         Ok(Self {
             client: sites_client(parts.channel, MAX_PARAMETERS),
+            tls: parts.tls,
+            admission: Admission::Unknown,
             device: ComputeDevice::open(config.device)?,
             config,
             from: Sources { ledger: parts.ledger, store: parts.store, memory, identity },
@@ -205,16 +227,50 @@ impl Site {
                 }
                 Ok(Err(error)) => {
                     stream = None;
+                    let error = error.explained(&self.tls);
                     // Whoever refuses notices refuses the seat as well; that is told the operator.
-                    refused = !matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal);
+                    refused =
+                        !matches!(error.kind(), ErrorKind::NotNow(_) | ErrorKind::Internal) && !error.is_shut_out();
                     // It may have restarted and forgotten what it had not written down.
                     (self.offered, self.asked) = Default::default();
-                    let wait = pause(&mut self.deaf, self.entropy.as_ref(), &error);
+                    let wait = match error.is_shut_out() {
+                        true => self.shut_out(error)?,
+                        false => pause(&mut self.deaf, self.entropy.as_ref(), &error),
+                    };
                     tokio::time::sleep(wait).await;
                 }
-                Ok(Ok(None)) | Err(_) => {}
+                Ok(Ok(None)) => self.let_in(),
+                Err(_) => {}
             }
         }
+    }
+
+    /// At the start a mistake, which ends it; later something that its operator has to hear of, while it waits. How long
+    /// until the next try.
+    fn shut_out(&mut self, error: SiteError) -> Result<Duration, SiteError> {
+        match self.admission {
+            Admission::Unknown => return Err(error),
+            Admission::LetIn => {
+                // That the line broke was said; why it stays so was not.
+                self.deaf = Outage::default();
+                self.admission = Admission::ShutOut;
+            }
+            Admission::ShutOut => {}
+        }
+        let pause = self.deaf.failed(Instant::now(), drawn(self.entropy.as_ref(), "certificate"));
+        if let Some(since) = pause.say {
+            tracing::warn!(seconds = since.as_secs(), %error, "the coordinator refuses our certificate: waiting");
+            self.tell(SiteProgress::ShutOut { error: Arc::new(error) });
+        }
+        Ok(pause.wait)
+    }
+
+    fn let_in(&mut self) {
+        if self.admission == Admission::ShutOut {
+            back(&mut self.deaf, "certificate");
+            self.tell(SiteProgress::LetIn);
+        }
+        self.admission = Admission::LetIn;
     }
 
     /// Waits for the next notice; or subscribes to notices, where that has to be done first, and has none yet.
@@ -247,6 +303,8 @@ impl Site {
                 back(&mut self.away, "duties");
                 POLL
             }
+            // What is refused is told where notices are asked for.
+            Err(error) if self.admission == Admission::ShutOut && error.away() == Some("coordinator") => BACK_OFF,
             Err(error) => pause(&mut self.away, self.entropy.as_ref(), &error),
         }
     }
@@ -302,17 +360,20 @@ fn pause(outage: &mut Outage, entropy: &dyn Entropy, error: &SiteError) -> Durat
         }
         return error.kind().retry_after().unwrap_or(BACK_OFF);
     };
-    // Without randomness the pause is the shortest; nothing secret depends on it.
-    let drawn = entropy.draw("pause", peer.as_bytes()).map_or(0, |bytes| {
-        let (first, _) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
-        u64::from_be_bytes(*first)
-    });
-    let pause = outage.failed(Instant::now(), drawn);
+    let pause = outage.failed(Instant::now(), drawn(entropy, peer));
     match pause.say {
         Some(since) => tracing::warn!(waiting_for = peer, seconds = since.as_secs(), %error, "no answer: waiting"),
         None => tracing::debug!(waiting_for = peer, %error, "no answer"),
     }
     pause.wait
+}
+
+/// Chance for a pause. Without randomness it is the shortest; nothing secret depends on it.
+fn drawn(entropy: &dyn Entropy, peer: &str) -> u64 {
+    entropy.draw("pause", peer.as_bytes()).map_or(0, |bytes| {
+        let (first, _) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        u64::from_be_bytes(*first)
+    })
 }
 
 /// What failed goes on.

@@ -1,5 +1,6 @@
 //! Why a site refuses or fails: one variant per thing that may differ, with what it should have been.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use almoner_model::ModelError;
 use almoner_proto::{ErrorKind, FieldError, Kinded, WireError, is_from_peer};
 use almoner_protocol::{Address, B256, Stage, U256};
 use almoner_store::{Blame, StoreError};
+use almoner_tls::{Client as Tls, TlsError};
 
 use crate::data::DataError;
 
@@ -42,6 +44,9 @@ pub enum SiteError {
     InvitedAs { role: String, command: &'static str },
     #[error("a computation was stopped before it finished")]
     Stopped,
+    /// The coordinator is there and does not take our certificate.
+    #[error("{}: {error}; put it in the place of this file and of its key", .file.display())]
+    Certificate { file: PathBuf, error: Arc<TlsError> },
     /// For the operator to mend; until then there is nothing for the site to do.
     #[error("this site does not join: {0}")]
     NotJoined(Arc<SiteError>),
@@ -130,6 +135,19 @@ impl SiteError {
         }
     }
 
+    /// The same, or that the coordinator refuses our certificate, if that is what the line to it ended with: the request
+    /// that failed only says that it did.
+    pub(crate) fn explained(self, tls: &Tls) -> Self {
+        if self.away() != Some("coordinator") {
+            return self;
+        }
+        tls.refusal().map_or(self, |(file, error)| Self::Certificate { file, error })
+    }
+
+    pub(crate) fn is_shut_out(&self) -> bool {
+        matches!(self, Self::Certificate { .. })
+    }
+
     fn may_pass(&self) -> bool {
         matches!(self.kind(), ErrorKind::NotNow(_))
     }
@@ -154,6 +172,7 @@ impl Kinded for SiteError {
             // A coordinator that answers nonsense; all else about a vault is its operator's to mend.
             Self::Identity(IdentityError::Message(_)) => ErrorKind::PeerFault,
             Self::Identity(_) | Self::VaultNeeded | Self::NoEnrolment | Self::InvitedAs { .. } => ErrorKind::Invalid,
+            Self::Certificate { .. } => ErrorKind::NotAllowed,
             Self::Journal(JournalError::AnswerConflict { .. }) | Self::Restored { .. } => ErrorKind::Conflict,
             Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
             Self::NotJoined(error) => error.kind(),

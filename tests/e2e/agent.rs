@@ -124,6 +124,7 @@ impl Agent {
         let rows = |data: &Option<DataConfig>| data.is_some().then(|| self.data.clone());
         let parts = SiteParts {
             channel,
+            tls: Default::default(),
             store,
             ledger,
             journal: self.journal.clone(),

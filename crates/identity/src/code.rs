@@ -77,8 +77,11 @@ impl<K: Kind> Code<K> {
 
     pub fn to_text(&self) -> Zeroizing<String> {
         let bytes = self.with_check();
-        let mut text = Zeroizing::new(K::PREFIX.to_owned());
-        for at in 0..bytes.len() * 8 / 5 {
+        let letters = bytes.len() * 8 / 5;
+        // Room for all of it: a string that grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(K::PREFIX.len() + letters + letters / GROUP));
+        text.push_str(K::PREFIX);
+        for at in 0..letters {
             if at > 0 && at % GROUP == 0 {
                 text.push('-');
             }
@@ -157,6 +160,7 @@ mod tests {
         let code = RecoveryCode::from_secret(*b"0123456789abcdef");
         let text = code.to_text();
         assert_eq!(text.len(), "recover-".len() + 32 + 7);
+        assert_eq!(text.capacity(), text.len() + 1, "it never grew");
         let same = |text: &str| assert_eq!(RecoveryCode::parse(text).unwrap().secret(), code.secret(), "{text}");
         same(&text);
         same(&format!("  {}\n", text.to_lowercase()));

@@ -6,10 +6,8 @@ use crate::LEAST_PASSWORD;
 
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    #[error(
-        "wrong password: try again; if it is lost, `almoner participant recover` (without a site: `almoner identity \
-         recover`) sets a new one by the recovery code"
-    )]
+    /// Whoever knows where it was taken from says so, with what to do.
+    #[error("wrong password")]
     WrongPassword,
     /// The message of a login that does not prove the password.
     #[error("the password was not proven")]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use crate::vault::VERSION;
 use crate::{IdentityError, Server, Vault};
 
 /// Far above every file of ours.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// Whether this file says that it is a vault; a key file does not.
 pub fn is_vault(path: &Path) -> bool {
@@ -34,10 +34,15 @@ pub fn read_vault(path: &Path) -> Result<Vault, IdentityError> {
 }
 
 pub fn write_vault(path: &Path, vault: &Vault) -> Result<(), IdentityError> {
-    let failed = |error: serde_json::Error| IdentityError::Io { path: path.to_owned(), source: error.into() };
-    let mut text = serde_json::to_vec_pretty(vault).map_err(failed)?;
+    prepare_vault(path, vault)?.put()
+}
+
+/// Writes a vault beside where it will be: what could go wrong has gone wrong before something that cannot be undone.
+pub fn prepare_vault(path: &Path, vault: &Vault) -> Result<Prepared, IdentityError> {
+    let failed = |source| IdentityError::Io { path: path.to_owned(), source };
+    let mut text = serde_json::to_vec_pretty(vault).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
-    write_private(path, &text)
+    prepare(path, &text).map_err(failed)
 }
 
 /// A secret that somebody has put into a file; refused if others may read it.
@@ -60,10 +65,34 @@ pub fn write_server(path: &Path, server: &Server) -> Result<(), IdentityError> {
 
 /// Writes a file for its owner's eyes under another name first; nobody ever finds half of it, or finds it open.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
-    write(path, bytes).map_err(|source| IdentityError::Io { path: path.to_owned(), source })
+    prepare(path, bytes).map_err(|source| IdentityError::Io { path: path.to_owned(), source })?.put()
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// A file that is whole and on the disk, under another name; dropped, it is removed.
+#[derive(Debug)]
+pub struct Prepared {
+    unfinished: PathBuf,
+    path: PathBuf,
+}
+
+impl Prepared {
+    /// Gives the file its name.
+    pub fn put(self) -> Result<(), IdentityError> {
+        let Self { unfinished, path } = &self;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let put = fs::rename(unfinished, path).and_then(|()| File::open(folder)?.sync_all());
+        put.map_err(|source| IdentityError::Io { path: path.clone(), source })
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // One that was put is not there; one that cannot be removed is of no use to anybody.
+        let _ = fs::remove_file(&self.unfinished);
+    }
+}
+
+fn prepare(path: &Path, bytes: &[u8]) -> io::Result<Prepared> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let unfinished = path.with_file_name(name);
@@ -77,11 +106,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&unfinished)?;
+    let prepared = Prepared { unfinished, path: path.to_owned() };
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    Ok(prepared)
 }
 
 /// Who sees to it that nobody else reads a file.
@@ -96,17 +124,35 @@ pub(crate) enum Private {
 pub(crate) fn read_private(path: &Path, private: Private) -> Result<Zeroizing<String>, IdentityError> {
     let failed = |source| IdentityError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
     #[cfg(unix)]
-    if private == Private::Owner && std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0 {
+    if private == Private::Owner && std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(failed)?) & 0o077 != 0
+    {
         return Err(IdentityError::Open { path: path.to_owned() });
     }
-    if about.len() > MAX_BYTES {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "too long for a secret")));
+    read_once(file).map_err(failed)
+}
+
+/// A short text in one place, which is made for the longest: one that grows leaves copies behind that nobody wipes.
+fn read_once(mut file: impl Read) -> io::Result<Zeroizing<String>> {
+    let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut bytes = Zeroizing::new(vec![0; MAX_BYTES + 1]);
+    let mut length = 0;
+    loop {
+        match file.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    if length > MAX_BYTES {
+        return Err(wrong("too long for a secret"));
+    }
+    bytes.truncate(length);
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        wrong("not a text")
+    })
 }
 
 /// Bytes as hexadecimal in JSON.
@@ -142,5 +188,21 @@ pub(crate) mod hexadecimal {
             return None;
         }
         pairs.iter().map(byte).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_into_one_place() {
+        for length in [0, 1, 31, 33, 4096, MAX_BYTES] {
+            let text = read_once("x".repeat(length).as_bytes()).unwrap();
+            assert_eq!((text.len(), text.capacity()), (length, MAX_BYTES + 1));
+        }
+        let refused = |bytes: &[u8]| read_once(bytes).unwrap_err().to_string();
+        assert_eq!(refused("x".repeat(MAX_BYTES + 1).as_bytes()), "too long for a secret");
+        assert_eq!(refused(b"\xff"), "not a text");
     }
 }

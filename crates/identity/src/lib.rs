@@ -35,7 +35,9 @@ mod vault;
 pub use attempts::{Attempts, LockedOut};
 pub use code::{Code, Invitation, RecoveryCode, UnlockSecret, fingerprint};
 pub use error::IdentityError;
-pub use file::{is_vault, read_secret, read_server, read_vault, write_private, write_server, write_vault};
+pub use file::{
+    Prepared, is_vault, prepare_vault, read_secret, read_server, read_vault, write_private, write_server, write_vault,
+};
 pub use login::LoggingIn;
 pub use password::{LEAST_PASSWORD, Password};
 pub use possession::{may_register_again, registers};
@@ -46,5 +48,5 @@ pub use suite::{
     Account, CREDENTIAL, Credential, ExportKey, LOGIN_FINISH, LOGIN_REPLY, LOGIN_START, REGISTER_FINISH,
     REGISTER_REPLY, REGISTER_START, Stretch,
 };
-pub use unlock::{Sources, Unlock};
+pub use unlock::{Source, Sources, Unlock};
 pub use vault::{OpenVault, Opener, Vault};

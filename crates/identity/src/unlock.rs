@@ -1,6 +1,7 @@
 //! Where a site that nobody sits at takes what opens its vault from.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -13,6 +14,27 @@ use crate::{IdentityError, Password, UnlockSecret};
 pub enum Unlock {
     Password(Password),
     Secret(UnlockSecret),
+}
+
+/// Where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    Environment,
+    Manager(PathBuf),
+    /// Somebody was asked.
+    Terminal,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "from unlock = {path:?}"),
+            Self::Environment => f.write_str("from the environment variable ALMONER_UNLOCK"),
+            Self::Manager(path) => write!(f, "from the service manager's {}", path.display()),
+            Self::Terminal => f.write_str("as it was typed"),
+        }
+    }
 }
 
 /// The places, looked at in this order.
@@ -39,18 +61,19 @@ impl Sources {
     }
 
     /// The first that is there. A file that is named must be there.
-    pub fn find(self) -> Result<Option<Unlock>, IdentityError> {
+    pub fn find(self) -> Result<Option<(Unlock, Source)>, IdentityError> {
         if let Some(path) = self.file {
-            return read_private(&path, Private::Owner).and_then(read).map(Some);
+            let unlock = read_private(&path, Private::Owner).and_then(read)?;
+            return Ok(Some((unlock, Source::File(path))));
         }
         if let Some(value) = self.environment {
             let text = value.into_string().map_err(|_| IdentityError::Message("ALMONER_UNLOCK"))?;
-            return read(Zeroizing::new(text)).map(Some);
+            return Ok(Some((read(Zeroizing::new(text))?, Source::Environment)));
         }
-        match self.credentials.map(|folder| folder.join(CREDENTIAL)) {
-            Some(path) if path.exists() => read_private(&path, Private::Manager).and_then(read).map(Some),
-            _ => Ok(None),
-        }
+        let managed = self.credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
+        let Some(path) = managed else { return Ok(None) };
+        let unlock = read_private(&path, Private::Manager).and_then(read)?;
+        Ok(Some((unlock, Source::Manager(path))))
     }
 }
 
@@ -69,9 +92,9 @@ mod tests {
 
     use super::*;
 
-    fn password(found: Option<Unlock>) -> String {
-        let Some(Unlock::Password(password)) = found else { panic!("{found:?}") };
-        String::from_utf8(password.bytes().to_vec()).unwrap()
+    fn password(found: Option<(Unlock, Source)>) -> (String, String) {
+        let Some((Unlock::Password(password), source)) = found else { panic!("{found:?}") };
+        (String::from_utf8(password.bytes().to_vec()).unwrap(), source.to_string())
     }
 
     #[test]
@@ -88,7 +111,10 @@ mod tests {
         for (mode, fine) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             match sources().find() {
-                Ok(found) => assert!(fine && password(found) == "of the file", "{mode:o}"),
+                Ok(found) => {
+                    let (password, source) = password(found);
+                    assert!(fine && password == "of the file" && source.starts_with("from unlock = \""), "{mode:o}");
+                }
                 Err(error) => assert!(!fine && error.to_string().contains("chmod 600"), "{mode:o}: {error}"),
             }
         }
@@ -99,7 +125,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let credentials = || Some(dir.path().to_owned());
         let environment = Sources { environment: Some("typed".into()), credentials: credentials(), file: None };
-        assert_eq!(password(environment.find().unwrap()), "typed");
+        let (password, source) = password(environment.find().unwrap());
+        assert_eq!((password.as_str(), source.as_str()), ("typed", "from the environment variable ALMONER_UNLOCK"));
         let managed = || Sources { credentials: credentials(), ..Sources::default() };
         assert!(managed().find().unwrap().is_none());
         let secret = UnlockSecret::from_secret([5; 16]).to_text();
@@ -107,7 +134,8 @@ mod tests {
         fs::write(&path, secret.as_bytes()).unwrap();
         // As an access list for one service shows.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
-        let Some(Unlock::Secret(found)) = managed().find().unwrap() else { panic!("an unlock secret") };
+        let Some((Unlock::Secret(found), from)) = managed().find().unwrap() else { panic!("an unlock secret") };
+        assert_eq!(from, Source::Manager(path.clone()));
         assert_eq!(found.secret(), &[5; 16]);
         fs::write(&path, &secret.as_bytes()[..20]).unwrap();
         assert!(matches!(managed().find(), Err(IdentityError::Mistyped { .. })), "no password by mistake");

@@ -48,6 +48,15 @@ impl JournalReader {
         Ok(values.collect::<Result<_, _>>()?)
     }
 
+    /// What keys begin with, up to their first slash, each once.
+    pub fn owners(&self) -> Result<Vec<String>, JournalError> {
+        let first =
+            "SELECT DISTINCT substr(key, 1, instr(key, '/') - 1) FROM state WHERE instr(key, '/') > 1 ORDER BY 1";
+        let mut rows = self.conn.prepare(first)?;
+        let owners = rows.query_map([], |row| row.get(0))?;
+        Ok(owners.collect::<Result<_, _>>()?)
+    }
+
     /// The answers logged under a federation's name.
     pub fn answers(&self, federation: &str) -> Result<Vec<Given>, JournalError> {
         let mut rows = self.conn.prepare("SELECT base_root, stage FROM answer WHERE federation = ?1")?;

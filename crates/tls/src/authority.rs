@@ -73,8 +73,17 @@ impl fmt::Debug for Issued {
 /// A fresh key and the request for a certificate of it; the key never leaves its holder.
 pub fn request() -> Result<(String, Secret), TlsError> {
     let key = KeyPair::generate().map_err(TlsError::issue)?;
-    let request = CertificateParams::default().serialize_request(&key).map_err(TlsError::issue)?;
-    Ok((request.pem().map_err(TlsError::issue)?, Zeroizing::new(key.serialize_pem())))
+    Ok((request_of(&key).map_err(TlsError::issue)?, Zeroizing::new(key.serialize_pem())))
+}
+
+/// A request for a certificate of the key in this file.
+pub(crate) fn request_by(file: &Path) -> Result<String, TlsError> {
+    let request = KeyPair::from_pem(&files::private_text(file)?).and_then(|key| request_of(&key));
+    request.map_err(|error| TlsError::Unusable { file: file.to_owned(), detail: error.to_string() })
+}
+
+fn request_of(key: &KeyPair) -> Result<String, rcgen::Error> {
+    CertificateParams::default().serialize_request(key)?.pem()
 }
 
 impl Authority {

@@ -35,10 +35,16 @@ pub struct ClientFiles {
 }
 
 impl ClientFiles {
-    /// Whether a certificate is named and not there yet: whoever enrols asks for one.
+    /// Whether a certificate is named and not there yet: whoever enrols asks for one. Its key may be there.
     pub fn wants_certificate(&self) -> bool {
-        let absent = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| !file.exists());
-        absent(&self.certificate) && absent(&self.key)
+        self.key.is_some() && self.certificate.as_ref().is_some_and(|file| !file.exists())
+    }
+
+    /// A request for that certificate, by the key that is there, or by a new one, which is put there first. Whatever
+    /// keeps this machine from keeping the certificate later is told now, when nothing was asked for yet.
+    pub fn request(&self) -> Result<Option<String>, TlsError> {
+        let (Some(file), Some(key)) = (&self.certificate, &self.key) else { return Ok(None) };
+        if file.exists() { Ok(None) } else { renewed::prepare(file, key).map(Some) }
     }
 
     /// These without a certificate, for whoever has none yet.
@@ -47,11 +53,10 @@ impl ClientFiles {
         Self { ca: self.ca.clone(), ..Self::default() }
     }
 
-    /// Puts a certificate and its key where they are looked for, over nothing that is there.
-    pub fn keep(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
-        let (Some(file), Some(key_file)) = (&self.certificate, &self.key) else { return Ok(()) };
-        files::write_private(key_file, key)?;
-        files::write_new(file, certificate)
+    /// Puts a certificate that was [requested](Self::request) beside its key.
+    pub fn keep(&self, certificate: &str) -> Result<(), TlsError> {
+        let Some(key) = &self.key else { return Ok(()) };
+        renewed::put(self, None, certificate, &files::private_text(key)?)
     }
 }
 
@@ -171,6 +176,13 @@ impl Client {
     /// Takes what is wrong with the line to the server, if TLS is what is wrong: the request that failed says less.
     pub fn trouble(&self) -> Option<Arc<TlsError>> {
         self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Takes a refusal of our certificate, with its file: who refuses it is there, and does so again.
+    pub fn refusal(&self) -> Option<(PathBuf, Arc<TlsError>)> {
+        let file = self.0.files.certificate.clone()?;
+        let mut trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.take_if(|error| matches!(**error, TlsError::Refused { .. })).map(|error| (file, error))
     }
 
     pub(crate) fn note(&self, error: Arc<TlsError>) {

@@ -7,19 +7,42 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustls::ClientConfig;
 
 use crate::caller::Facts;
-use crate::{ClientFiles, Peer, TlsError, files};
+use crate::{ClientFiles, Peer, TlsError, authority, files};
+
+/// Room for a certificate and what is issued with it.
+const ROOM: [u8; 16 << 10] = [0; 16 << 10];
 
 fn beside(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     name.into()
+}
+
+/// The request for a first certificate, by the key that is there or a new one, once it is sure that both files can be
+/// written.
+pub(crate) fn prepare(file: &Path, key_file: &Path) -> Result<String, TlsError> {
+    for folder in [folder(file), folder(key_file)] {
+        fs::create_dir_all(folder).map_err(TlsError::file(folder))?;
+    }
+    if !key_file.exists() {
+        let (_, key) = authority::request()?;
+        let unfinished = beside(key_file);
+        gone(fs::remove_file(&unfinished)).map_err(TlsError::file(&unfinished))?;
+        files::write_private(&unfinished, &key)?;
+        fs::rename(&unfinished, key_file).and_then(|()| sync(key_file)).map_err(TlsError::file(key_file))?;
+    }
+    let trial = file.with_extension("tmp");
+    let tried = File::create(&trial).and_then(|mut open| open.write_all(&ROOM).and_then(|()| open.sync_all()));
+    let tried = tried.and(fs::remove_file(&trial));
+    tried.map_err(TlsError::file(file))?;
+    authority::request_by(key_file)
 }
 
 /// Refuses what would lock its holder out: another's certificate, one of another key, one that does not last.
@@ -67,6 +90,9 @@ fn gone(done: io::Result<()>) -> io::Result<()> {
 
 /// Has the names in the file's folder on the disk, too, before anything else is done.
 fn sync(file: &Path) -> io::Result<()> {
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
+    File::open(folder(file))?.sync_all()
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -96,12 +96,14 @@ fn signed(
     params.signed_by(issuer).and_then(|list| list.pem()).map_err(TlsError::issue)
 }
 
-/// Whether one of these authorities has signed the list.
+/// Whether one of these authorities has signed the list, under its own name: a list speaks of whoever it names.
 pub(crate) fn is_from(list: &CertificateRevocationListDer<'_>, authorities: &[CertificateDer<'_>]) -> bool {
     let Ok((_, list)) = CertificateRevocationList::from_der(list) else { return false };
     let signed = |authority: &CertificateDer<'_>| {
-        X509Certificate::from_der(authority)
-            .is_ok_and(|(_, authority)| list.verify_signature(authority.public_key()).is_ok())
+        X509Certificate::from_der(authority).is_ok_and(|(_, authority)| {
+            let named = list.issuer().as_raw() == authority.subject().as_raw();
+            named && list.verify_signature(authority.public_key()).is_ok()
+        })
     };
     authorities.iter().any(signed)
 }

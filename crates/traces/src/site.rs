@@ -53,6 +53,8 @@ fn did(progress: SiteProgress, since: SystemTime, now: SystemTime) -> Option<Spa
         | SiteProgress::Refused { .. }
         | SiteProgress::Earned { .. }
         | SiteProgress::Paid { .. }
-        | SiteProgress::NotPaid { .. } => None,
+        | SiteProgress::NotPaid { .. }
+        | SiteProgress::ShutOut { .. }
+        | SiteProgress::LetIn => None,
     }
 }

@@ -51,6 +51,12 @@ impl Records {
         })
     }
 
+    /// The federations of this number that the site has done something in: one, unless a chain was begun anew.
+    pub fn federations(journal: &JournalReader, number: u64) -> Result<Vec<FederationId>, SiteError> {
+        let named = journal.owners()?.into_iter().filter_map(|owner| owner.parse().ok());
+        Ok(named.filter(|federation: &FederationId| federation.number == number).collect())
+    }
+
     /// Scalars that may have been opened so far.
     pub fn opened(&self) -> u32 {
         self.scalars.iter().map(|(_, count)| *count).fold(0, u32::saturating_add)

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use almoner_identity::{
-    Code, IdentityError, Invitation, Opener, Password, RecoveryCode, StateKey, Unlock, Vault, is_vault, write_vault,
+    Code, ExportKey, IdentityError, Invitation, Opener, Password, RecoveryCode, StateKey, Unlock, Vault, is_vault,
+    prepare_vault,
 };
 use almoner_journal::Journal;
-use almoner_participant::{Admitted, Registered, seal_secrets, system_rng};
+use almoner_participant::{Admitted, Registered, SiteError, seal_secrets, system_rng};
 use almoner_protocol::Address;
 use almoner_tls::Role;
 use serde_json::{Value, json};
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 use super::channel::failure;
 use super::files::load_key;
 use super::key::fresh_key;
-use super::vault::{Holder, dialog, theirs, typed, unlock_if_there, yours};
+use super::password::{current, register_again};
+use super::vault::{self, Holder, Patience, dialog, theirs, typed, unlock_if_there, yours};
 use crate::failure::{Blame, Failure, Kind};
 
 /// What came of it.
@@ -23,51 +25,113 @@ pub(super) struct Enrolled {
     account: Address,
     role: Role,
     recovery: RecoveryCode,
+    /// Whether there was a vault already, and this is about the certificate that it lacked.
+    again: bool,
     /// Whether a certificate was asked for.
     asked: bool,
     certificate: Option<String>,
 }
 
+/// By what right somebody enrols, and the request for a certificate.
+struct Application {
+    admitted: Admitted,
+    csr: Option<String>,
+}
+
 /// Enrols the account whose key lies where the vault will be, or a new one where there is none, by an invitation to be
-/// one of `to_be`.
+/// one of `to_be`; one that has a vault and lacks its certificate is given that. What can fail on this machine is tried
+/// before the invitation is used up, and `say` is told once the vault is there: nobody else knows its recovery code.
 pub(super) async fn enrol(
     holder: &Holder,
-    coordinator: &str,
     invitation: &str,
     to_be: &'static [Role],
+    say: impl FnOnce(&Enrolled),
 ) -> Result<Enrolled, Failure> {
     let invitation = Invitation::parse(invitation).blame(Kind::You, "--invitation")?;
     not_yet(holder)?;
-    let path = &holder.key;
-    let key = if path.exists() { load_key(path)? } else { fresh_key()? };
     // The agent must not run meanwhile: it has the key and the seeds as they are now.
     let journal = journal(holder)?;
-    let account = key.address();
-    let password = chosen(holder, account)?;
-    // Until the vault is written the key is where it was. Should this process end in between, the account enrols again,
-    // with another invitation.
-    let mut dialog = dialog(holder, coordinator)?;
-    let request = holder.tls.wants_certificate().then(almoner_tls::request).transpose();
-    let request = request.map_err(|error| failure(&error))?;
-    let csr = request.as_ref().map(|(csr, _)| csr.clone());
-    let registered = dialog.register(&key, password, Admitted::By { invitation, to_be }, csr, |_| Ok(()));
-    let Registered { export, role, certificate } = registered.await.map_err(theirs)?;
-    let mut rng = system_rng()?;
-    let recovery: RecoveryCode = Code::draw(&mut rng);
-    let vault = Vault::create(account.into_array(), &key.to_bytes(), &export, &recovery, &mut rng).map_err(yours)?;
-    write_vault(path, &vault).map_err(yours)?;
-    let open = vault.open(&Opener::Recovery(&recovery)).map_err(yours)?;
-    sealed(journal.as_ref(), &open.state_key())?;
-    if let (Some((_, secret)), Some(certificate)) = (&request, &certificate) {
-        holder.tls.keep(certificate, secret).map_err(|error| failure(&error))?;
+    let csr = holder.tls.request().map_err(|error| failure(&error))?;
+    let application = Application { admitted: Admitted::By { invitation, to_be }, csr };
+    let (enrolled, key) = match is_vault(&holder.key) {
+        false => newly(holder, application).await?,
+        true => once_more(holder, application).await?,
+    };
+    almoner_failpoint::reached(|| "enrol:vault".into());
+    say(&enrolled);
+    if let Some(certificate) = &enrolled.certificate {
+        let kept = holder.tls.keep(certificate).map_err(|error| failure(&error));
+        kept.map_err(|failure| without_certificate(failure, holder))?;
+        almoner_failpoint::reached(|| "enrol:certificate".into());
     }
-    Ok(Enrolled { account, role, recovery, asked: request.is_some(), certificate })
+    sealed(journal.as_ref(), &key).map_err(|failure| unsealed(failure, holder))?;
+    almoner_failpoint::reached(|| "enrol:sealed".into());
+    Ok(enrolled)
 }
 
-/// Refuses whoever has a vault already.
+async fn newly(holder: &Holder, application: Application) -> Result<(Enrolled, StateKey), Failure> {
+    let path = &holder.key;
+    let key = if path.exists() { load_key(path)? } else { fresh_key()? };
+    let account = key.address();
+    let password = chosen(holder, account)?;
+    let mut rng = system_rng()?;
+    let recovery: RecoveryCode = Code::draw(&mut rng);
+    let mut ready = None;
+    let beside = |export: &ExportKey| {
+        let vault = Vault::create(account.into_array(), &key.to_bytes(), export, &recovery, &mut rng)?;
+        ready = Some((prepare_vault(path, &vault)?, vault));
+        Ok(())
+    };
+    // Until the vault is in its place the key is where it was. Should this process end in between, the account enrols
+    // again, with another invitation.
+    let Application { admitted, csr } = application;
+    let asked = csr.is_some();
+    let registered = dialog(holder)?.register(&key, password, admitted, csr, beside).await.map_err(theirs)?;
+    almoner_failpoint::reached(|| "enrol:registered".into());
+    let Some((prepared, vault)) = ready else { return Err(theirs(SiteError::Stopped)) };
+    prepared.put().map_err(yours)?;
+    let open = vault.open(&Opener::Recovery(&recovery)).map_err(yours)?;
+    let Registered { role, certificate, .. } = registered;
+    Ok((Enrolled { account, role, recovery, again: false, asked, certificate }, open.state_key()))
+}
+
+/// For whoever was stopped between the vault and the certificate. The same password is registered anew, because that is
+/// what a certificate comes with.
+async fn once_more(holder: &Holder, application: Application) -> Result<(Enrolled, StateKey), Failure> {
+    let vault = vault::vault(holder)?;
+    let (password, from) = current(holder, &vault)?;
+    let open = vault::open(holder, &vault, (Unlock::Password(password.clone()), from), Patience::None).await?;
+    let Application { admitted, csr } = application;
+    let asked = csr.is_some();
+    let (registered, recovery) = register_again(holder, vault, &open, password, admitted, csr).await?;
+    let account = Address::from(*open.account());
+    let Registered { role, certificate, .. } = registered;
+    Ok((Enrolled { account, role, recovery, again: true, asked, certificate }, open.state_key()))
+}
+
+/// What goes wrong after the vault is written is said with what is left to do.
+fn without_certificate(failure: Failure, holder: &Holder) -> Failure {
+    let left = format!(
+        "the account is enrolled and its key in the vault, but the certificate is not kept: mend that and run `almoner {} \
+         enrol` again, with another invitation",
+        holder.command
+    );
+    Failure { error: failure.error.context(left), ..failure }
+}
+
+fn unsealed(failure: Failure, holder: &Holder) -> Failure {
+    let left = format!(
+        "the account is enrolled and its key in the vault, but its journal is not sealed: mend that and run `almoner {} \
+         login`",
+        holder.command
+    );
+    Failure { error: failure.error.context(left), ..failure }
+}
+
+/// Refuses whoever has a vault already, and lacks nothing.
 pub(super) fn not_yet(holder: &Holder) -> Result<(), Failure> {
     let Holder { key, command, .. } = holder;
-    if !is_vault(key) {
+    if !is_vault(key) || holder.tls.wants_certificate() {
         return Ok(());
     }
     let whose = if *command == "participant" { "this site" } else { "this account" };
@@ -77,7 +141,11 @@ pub(super) fn not_yet(holder: &Holder) -> Result<(), Failure> {
 }
 
 impl Enrolled {
-    pub(super) fn document(&self, holder: &Holder) -> Value {
+    pub(super) fn say(&self, holder: &Holder, json: bool) {
+        if json { println!("{}", self.document(holder)) } else { self.print(holder) }
+    }
+
+    fn document(&self, holder: &Holder) -> Value {
         let code = self.recovery.to_text();
         json!({
             "schema": 1, "account": self.account, "role": self.role.word(), "vault": holder.key,
@@ -85,18 +153,24 @@ impl Enrolled {
         })
     }
 
-    /// All but what to do next.
-    pub(super) fn print(&self, holder: &Holder, certificate: &str) {
+    /// All but the certificate and what to do next.
+    fn print(&self, holder: &Holder) {
         let vault = holder.key.display();
         println!("{} is enrolled as {}; its key is in the vault {vault}", self.account, self.role);
+        print_code(&self.recovery.to_text());
+        if self.again {
+            println!("                an earlier one opens nothing any more");
+        }
+        println!("back up:        {vault}, which is of no use to a thief");
+        println!("destroy:        every copy of the plain key file there may be; whoever has one needs no password");
+    }
+
+    pub(super) fn print_certificate(&self, place: &str) {
         match (self.asked, &self.certificate) {
-            (true, Some(_)) => println!("certificate:    it is {certificate}"),
+            (true, Some(_)) => println!("certificate:    it is {place}"),
             (true, None) => println!("certificate:    none is issued here; ask the operator for one"),
             (false, _) => {}
         }
-        print_code(&self.recovery.to_text());
-        println!("back up:        {vault}, which is of no use to a thief");
-        println!("destroy:        every copy of the plain key file there may be; whoever has one needs no password");
     }
 }
 
@@ -124,8 +198,8 @@ pub(super) fn sealed(journal: Option<&Journal>, key: &StateKey) -> Result<usize,
 /// A password for a vault that is about to be made: what lies there for it, or what is typed, twice.
 fn chosen(holder: &Holder, account: Address) -> Result<Password, Failure> {
     match unlock_if_there(holder)? {
-        Some(Unlock::Password(password)) => password.chosen().map_err(yours),
-        Some(Unlock::Secret(_)) => {
+        Some((Unlock::Password(password), _)) => password.chosen().map_err(yours),
+        Some((Unlock::Secret(_), _)) => {
             Err(Failure::you("an unlock secret opens a vault that is there; enrolling needs a password"))
         }
         None => typed_twice(&format!("password for {account}")),

@@ -17,7 +17,7 @@ use almoner_tls::{ClientFiles, Role};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::enrol::{enrol, not_yet};
+use super::enrol::{Enrolled, enrol, not_yet};
 use super::files::read_text;
 use super::password::{self, Whose};
 use super::vault::Holder;
@@ -122,11 +122,10 @@ async fn enrolled(options: EnrolOptions) -> Result<(), Failure> {
     write_whole(&dir.join(SETTINGS), text.as_bytes()).blame(Kind::You, dir.display().to_string())?;
     let holder = settings.holder(dir);
     let roles = &[Role::Researcher, Role::Auditor];
-    let enrolled = enrol(&holder, &holder.coordinator, &options.invitation, roles).await?;
-    if options.json {
-        println!("{}", enrolled.document(&holder));
-    } else {
-        enrolled.print(&holder, "beside it");
+    let say = |enrolled: &Enrolled| enrolled.say(&holder, options.json);
+    let enrolled = enrol(&holder, &options.invitation, roles, say).await?;
+    if !options.json {
+        enrolled.print_certificate("beside it");
         println!("next:           --identity {} for almoner federation, audit, model export", dir.display());
     }
     Ok(())

@@ -57,7 +57,11 @@ pub(super) struct Watched {
 impl Watched {
     /// From here on `/readyz` says yes.
     pub(super) fn ready(&self) {
-        self.ready.store(true, Ordering::Relaxed);
+        self.set_ready(true);
+    }
+
+    fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
     }
 }
 
@@ -188,11 +192,13 @@ fn count(progress: Progress, since: &mut BTreeMap<u64, (State, Instant)>) {
     }
 }
 
-/// Counts what a site does.
-pub(super) async fn follow_site(mut told: Receiver<SiteProgress>) {
+/// Counts what a site does; one that is shut out is not ready.
+pub(super) async fn follow_site(mut told: Receiver<SiteProgress>, watched: Watched) {
     while let Some(progress) = next(&mut told).await {
         match progress {
             SiteProgress::Joined { .. } | SiteProgress::Ready { .. } => {}
+            SiteProgress::ShutOut { .. } => watched.set_ready(false),
+            SiteProgress::LetIn => watched.set_ready(true),
             SiteProgress::Verified { round } => gauge!(ROUND).set(round as f64),
             SiteProgress::Trained { seconds, .. } => histogram!(TRAINING_SECONDS).record(seconds),
             SiteProgress::Done { duty, .. } => counter!(DUTIES, "duty" => format!("{duty:?}")).increment(1),

@@ -150,7 +150,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let training = read(&config.participant, "participant")?;
     let evaluation = read(&config.validator, "validator")?;
     let (progress, told) = broadcast::channel(256);
-    tokio::spawn(metrics::follow_site(progress.subscribe()));
+    tokio::spawn(metrics::follow_site(progress.subscribe(), watched.clone()));
     if let Some(collector) = collector {
         let traces = collector.of("participant", ledger.deployment())?;
         tokio::spawn(traces.follow_site(key.address(), progress.subscribe()));
@@ -158,9 +158,20 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     if options.json {
         tokio::spawn(print(told));
     }
-    tokio::spawn(renew::keep(tls, channel.clone(), stop.clone()));
-    let parts =
-        SiteParts { channel, store, ledger, journal, key, seal, entropy: entropy(), training, evaluation, progress };
+    tokio::spawn(renew::keep(tls.clone(), channel.clone(), stop.clone()));
+    let parts = SiteParts {
+        channel,
+        tls,
+        store,
+        ledger,
+        journal,
+        key,
+        seal,
+        entropy: entropy(),
+        training,
+        evaluation,
+        progress,
+    };
     say_up("participant", &config.coordinator, &watched, options.json);
     watched.ready();
     let served = almoner_participant::run(config, parts, stop).await;
@@ -262,6 +273,8 @@ fn document(progress: &SiteProgress) -> Value {
         }
         SiteProgress::Paid { paid, .. } => json!({ "schema": 1, "event": "paid", "paid": paid.to_string() }),
         SiteProgress::NotPaid { error } => json!({ "schema": 1, "event": "not-paid", "error": error.to_string() }),
+        SiteProgress::ShutOut { error } => json!({ "schema": 1, "event": "shut-out", "error": error.to_string() }),
+        SiteProgress::LetIn => json!({ "schema": 1, "event": "let-in" }),
     }
 }
 

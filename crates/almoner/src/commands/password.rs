@@ -4,16 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use almoner_identity::{
-    Code, OpenVault, Opener, Password, RecoveryCode, Sources, Unlock, UnlockSecret, Vault, read_secret, write_private,
-    write_vault,
+    Code, OpenVault, Opener, Password, RecoveryCode, Source, Sources, Unlock, UnlockSecret, Vault, read_secret,
+    write_private, write_vault,
 };
-use almoner_participant::{Admitted, system_rng};
+use almoner_participant::{Admitted, Registered, system_rng};
 use almoner_protocol::Address;
 use clap::Args;
 use serde_json::json;
 
 use super::enrol::{journal, print_code, sealed, typed_twice};
-use super::vault::{self, Holder, Patience, dialog, opened, password_of, theirs, typed, unlock_if_there, yours};
+use super::vault::{
+    self, Holder, Patience, dialog, opened, password_of, theirs, typed, typed_unlock, unlock_if_there, yours,
+};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -74,7 +76,8 @@ pub(crate) async fn login<W: Whose>(options: LoginOptions<W>) -> Result<(), Fail
     let holder = options.whose.holder()?;
     let vault = vault::vault(&holder)?;
     let journal = journal(&holder)?;
-    let open = vault::open(&holder, &vault, Unlock::Password(current(&holder, &vault)?), Patience::None).await?;
+    let (password, from) = current(&holder, &vault)?;
+    let open = vault::open(&holder, &vault, (Unlock::Password(password), from), Patience::None).await?;
     let sealed = sealed(journal.as_ref(), &open.state_key())?;
     let account = Address::from(*open.account());
     if options.json {
@@ -91,7 +94,8 @@ pub(crate) async fn login<W: Whose>(options: LoginOptions<W>) -> Result<(), Fail
 pub(crate) async fn change<W: Whose>(options: ChangeOptions<W>) -> Result<(), Failure> {
     let holder = options.whose.holder()?;
     let vault = vault::vault(&holder)?;
-    let open = vault::open(&holder, &vault, Unlock::Password(current(&holder, &vault)?), Patience::None).await?;
+    let (password, from) = current(&holder, &vault)?;
+    let open = vault::open(&holder, &vault, (Unlock::Password(password), from), Patience::None).await?;
     renew(&holder, vault, &open, options.new.as_deref(), options.json).await
 }
 
@@ -108,40 +112,49 @@ pub(crate) async fn recover<W: Whose>(options: RecoverOptions<W>) -> Result<(), 
     renew(&holder, vault, &open, options.new.as_deref(), options.json).await
 }
 
-/// Registers a new password for an open vault. The vault opens with the old and the new one until the coordinator has
-/// the new one, so that this can be stopped anywhere.
 async fn renew(holder: &Holder, vault: Vault, open: &OpenVault, new: Option<&Path>, json: bool) -> Result<(), Failure> {
     let password = match new {
         Some(path) => Password::new(read_secret(path).map_err(yours)?).chosen().map_err(yours)?,
         None => typed_twice(&format!("new {}", password_of(&vault)?))?,
     };
-    let key = opened(open)?.key;
-    let path = &holder.key;
+    let (_, recovery) = register_again(holder, vault, open, password, Admitted::AsEnrolled, None).await?;
+    let (account, path, code) = (Address::from(*open.account()), &holder.key, recovery.to_text());
+    if json {
+        let code = code.as_str();
+        println!("{}", json!({ "schema": 1, "account": account, "vault": path, "recovery_code": code }));
+    } else {
+        println!("the password of {account} is changed; older copies of the vault do not open with it");
+        print_code(&code);
+        if let Ok(Some((Unlock::Password(_), _))) = Sources::of_process(holder.unlock.clone()).find() {
+            println!("change:         what the password is read from when nobody is there");
+        }
+    }
+    Ok(())
+}
+
+/// Registers a password for an open vault, which has another recovery code then. The vault opens with the old and the
+/// new password until the coordinator has the new one, so that this can be stopped anywhere.
+pub(super) async fn register_again(
+    holder: &Holder,
+    vault: Vault,
+    open: &OpenVault,
+    password: Password,
+    admitted: Admitted,
+    csr: Option<String>,
+) -> Result<(Registered, RecoveryCode), Failure> {
+    let (key, path) = (opened(open)?.key, &holder.key);
     let both = |export: &_| {
         let both = vault.clone().and_password(open, export, &mut system_rng()?)?;
         write_vault(path, &both)?;
         almoner_failpoint::reached(|| "vault:both".into());
         Ok(())
     };
-    let mut dialog = dialog(holder, &holder.coordinator)?;
-    let registered = dialog.register(&key, password, Admitted::AsEnrolled, None, both);
-    let export = registered.await.map_err(theirs)?.export;
+    let registered = dialog(holder)?.register(&key, password, admitted, csr, both).await.map_err(theirs)?;
     let mut rng = system_rng()?;
     let recovery: RecoveryCode = Code::draw(&mut rng);
-    let code = recovery.to_text();
-    let renewed = vault.with_password(open, &export, &recovery, &mut rng).map_err(yours)?;
+    let renewed = vault.with_password(open, &registered.export, &recovery, &mut rng).map_err(yours)?;
     write_vault(path, &renewed).map_err(yours)?;
-    if json {
-        let (account, code) = (key.address(), code.as_str());
-        println!("{}", json!({ "schema": 1, "account": account, "vault": path, "recovery_code": code }));
-    } else {
-        println!("the password of {} is changed; older copies of the vault do not open with it", key.address());
-        print_code(&code);
-        if let Ok(Some(Unlock::Password(_))) = Sources::of_process(holder.unlock.clone()).find() {
-            println!("change:         what the password is read from when nobody is there");
-        }
-    }
-    Ok(())
+    Ok((registered, recovery))
 }
 
 pub(crate) async fn unlock_file<W: Whose>(options: UnlockFileOptions<W>) -> Result<(), Failure> {
@@ -152,7 +165,7 @@ pub(crate) async fn unlock_file<W: Whose>(options: UnlockFileOptions<W>) -> Resu
         return Err(Failure::you(format!("--out {}: exists; choose another name", out.display())));
     }
     let unlock = unlock_if_there(&holder)?;
-    let unlock = unlock.map_or_else(|| typed(&password_of(&vault)?).map(Unlock::Password), Ok)?;
+    let unlock = unlock.map_or_else(|| typed_unlock(&vault), Ok)?;
     let open = vault::open(&holder, &vault, unlock, Patience::None).await?;
     let mut rng = system_rng()?;
     let secret: UnlockSecret = Code::draw(&mut rng);
@@ -173,9 +186,9 @@ pub(crate) async fn unlock_file<W: Whose>(options: UnlockFileOptions<W>) -> Resu
 }
 
 /// The password as it is now.
-fn current(holder: &Holder, vault: &Vault) -> Result<Password, Failure> {
+pub(super) fn current(holder: &Holder, vault: &Vault) -> Result<(Password, Source), Failure> {
     match unlock_if_there(holder)? {
-        Some(Unlock::Password(password)) => Ok(password),
-        _ => typed(&password_of(vault)?),
+        Some((Unlock::Password(password), from)) => Ok((password, from)),
+        _ => Ok((typed(&password_of(vault)?)?, Source::Terminal)),
     }
 }

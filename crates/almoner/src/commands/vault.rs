@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use almoner_chain::SigningKey;
-use almoner_identity::{OpenVault, Opener, Password, Sources, StateKey, Stretch, Unlock, Vault, is_vault, read_vault};
+use almoner_identity::{
+    IdentityError, OpenVault, Opener, Password, Source, Sources, StateKey, Stretch, Unlock, Vault, is_vault, read_vault,
+};
 use almoner_participant::{Dialog, SiteConfig, SiteError};
 use almoner_proto::{ErrorKind, Kinded, Outage};
 use almoner_protocol::Address;
@@ -68,12 +70,12 @@ pub(super) fn vault(holder: &Holder) -> Result<Vault, Failure> {
 }
 
 /// What a vault would be opened with, by what lies there for it.
-pub(super) fn unlock(holder: &Holder) -> Result<Option<Unlock>, Failure> {
+pub(super) fn unlock(holder: &Holder) -> Result<Option<(Unlock, Source)>, Failure> {
     Sources::of_process(holder.unlock.clone()).find().map_err(yours)
 }
 
 /// As [`unlock`], for whoever may be about to make the file that the settings name.
-pub(super) fn unlock_if_there(holder: &Holder) -> Result<Option<Unlock>, Failure> {
+pub(super) fn unlock_if_there(holder: &Holder) -> Result<Option<(Unlock, Source)>, Failure> {
     let file = holder.unlock.clone().filter(|path| path.exists());
     Sources::of_process(file).find().map_err(yours)
 }
@@ -101,8 +103,13 @@ pub(super) async fn open_key(holder: &Holder, patience: Patience) -> Result<Open
         return Ok(OpenKey { key: load_key(&holder.key)?, seal: None });
     }
     let vault = vault(holder)?;
-    let unlock = unlock(holder)?.map_or_else(|| typed(&password_of(&vault)?).map(Unlock::Password), Ok)?;
+    let unlock = unlock(holder)?.map_or_else(|| typed_unlock(&vault), Ok)?;
     opened(&open(holder, &vault, unlock, patience).await?)
+}
+
+/// What somebody types where nothing lies there.
+pub(super) fn typed_unlock(vault: &Vault) -> Result<(Unlock, Source), Failure> {
+    Ok((Unlock::Password(typed(&password_of(vault)?)?), Source::Terminal))
 }
 
 /// What is asked for.
@@ -125,14 +132,14 @@ pub(super) enum Patience {
 pub(super) async fn open(
     holder: &Holder,
     vault: &Vault,
-    unlock: Unlock,
+    (unlock, from): (Unlock, Source),
     patience: Patience,
 ) -> Result<OpenVault, Failure> {
     match unlock {
         Unlock::Secret(secret) => vault.open(&Opener::Unlock(&secret)).map_err(yours),
         Unlock::Password(password) => {
             let account = Address::from(vault.account().map_err(yours)?);
-            let mut dialog = dialog(holder, &holder.coordinator)?;
+            let mut dialog = dialog(holder)?;
             let mut away = Outage::default();
             let export = loop {
                 match dialog.login(account, password.clone()).await {
@@ -140,6 +147,9 @@ pub(super) async fn open(
                         let pause = channel::patience(&mut away, &format_args!("to open the vault: {error}"));
                         // The coordinator may have said when.
                         tokio::time::sleep(error.kind().retry_after().unwrap_or_default().max(pause)).await;
+                    }
+                    Err(SiteError::Identity(IdentityError::WrongPassword)) => {
+                        return Err(wrong_password(holder, account, &from));
                     }
                     done => break done.map_err(theirs)?,
                 }
@@ -149,10 +159,18 @@ pub(super) async fn open(
     }
 }
 
+fn wrong_password(holder: &Holder, account: Address, from: &Source) -> Failure {
+    let Holder { key, command, .. } = holder;
+    Failure::you(format!(
+        "wrong password for {account} (key = {key:?}), {from}: try again; if it is lost, `almoner {command} recover` sets \
+         a new one by the recovery code"
+    ))
+}
+
 /// To the coordinator's desk, which takes an invitation or a password for a certificate.
-pub(super) fn dialog(holder: &Holder, coordinator: &str) -> Result<Dialog, Failure> {
+pub(super) fn dialog(holder: &Holder) -> Result<Dialog, Failure> {
     let tls = client(holder.tls.unnamed())?;
-    Dialog::new(dial_lazily(&tls, coordinator)?, tls, Stretch::STANDARD).map_err(theirs)
+    Dialog::new(dial_lazily(&tls, &holder.coordinator)?, tls, Stretch::STANDARD).map_err(theirs)
 }
 
 /// For the operator to mend.

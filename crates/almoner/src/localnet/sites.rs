@@ -118,6 +118,7 @@ impl Localnet {
         let parts = SiteParts {
             // As a process of its own would: a connection for itself, made when it is first needed.
             channel: endpoint(Endpoint::from_shared(url.clone())?).connect_lazy(),
+            tls: Default::default(),
             store: gateway(&url)?,
             ledger: self.ledger.clone(),
             journal,

@@ -10,6 +10,7 @@ use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
 use super::cli::{refused, said};
+use super::mtls::Running;
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, free_port, key, order};
 
 const PASSWORD: &str = "a password for the test";
@@ -109,6 +110,10 @@ fn an_enrolled_site_runs_with_nobody_there_and_is_paid() {
     place.settle(&room, "site.unlock");
     let check = said_whatever_of(&room, &["participant", "check", "--config", "settings.toml"]);
     assert!(check.contains("in the vault site.key; it opens by itself"), "{check}");
+    assert!(
+        check.contains("warn  unlock       the vault site.key and what opens it, site.unlock, lie on one disk"),
+        "{check}"
+    );
 
     let file = place.house.home.path().join("federation.toml");
     fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
@@ -153,6 +158,16 @@ fn an_enrolled_site_runs_with_nobody_there_and_is_paid() {
     place.house.children.kill(coordinator.id);
     place.settle(&room, "site.unlock");
     said(&room, &[&unlock[..], &["another.unlock"]].concat());
+    // What the journal has is shown all the same.
+    let output = super::cli::at(&room, &["participant", "status", "--config", "settings.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let local: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&local["account"], &local["earned"]), (&status["account"], &Value::Null));
+    assert_eq!(
+        (&local["journal"][0]["took_part"], &local["journal"][0]["rounds"][0]["uploaded"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(local["journal"][0]["scalars"]["opened"], status["scalars"]["opened"]);
     let start = ["coordinator", "--config", "settings.toml"];
     refused(
         &place.coordinator,
@@ -193,8 +208,11 @@ fn a_password_is_changed_and_a_lost_one_replaced() {
     let change = ["participant", "password", "--config", "settings.toml", "--new", "new"];
     let changed = said(&room, &change);
     assert_ne!(changed["recovery_code"], first["recovery_code"]);
-    let wrong = "wrong password: try again; if it is lost, `almoner participant recover`";
-    refused(&room, &login, 3, wrong);
+    let wrong = |file: &str| {
+        format!("(key = \"site.key\"), from unlock = {file:?}: try again; if it is lost, `almoner participant recover`")
+    };
+    refused(&room, &login, 3, "wrong password for 0x");
+    refused(&room, &login, 3, &wrong("old"));
     place.settle(&room, "new");
     said(&room, &login);
 
@@ -204,12 +222,12 @@ fn a_password_is_changed_and_a_lost_one_replaced() {
     refused(&room, &recover, 3, "the vault does not open with this recovery code");
     secret(&code, changed["recovery_code"].as_str().unwrap());
     said(&room, &recover);
-    refused(&room, &login, 3, wrong);
+    refused(&room, &login, 3, &wrong("new"));
     place.settle(&room, "newer");
     said(&room, &login);
     // An agent that is given the wrong one says so and ends, instead of trying it over and over.
     place.settle(&room, "new");
-    refused(&room, &["participant", "--config", "settings.toml"], 3, wrong);
+    refused(&room, &["participant", "--config", "settings.toml"], 3, &wrong("new"));
 }
 
 /// Neither end's death between two writes leaves a site with a password that opens nothing.
@@ -256,4 +274,50 @@ fn a_change_of_password_can_be_killed_on_either_side() {
     // The code that was printed is still the one.
     secret(&code, enrolled["recovery_code"].as_str().unwrap());
     said(&room, &["participant", "recover", "--config", "settings.toml", "--code", "code", "--new", "old"]);
+}
+
+/// Wherever a site is killed while it enrols, it goes on by enrolling again, with another invitation; once the certificate
+/// is there, by logging in.
+#[test]
+fn an_enrolment_can_be_killed_after_each_step() {
+    let running = Running::start();
+    let room = running.newcomer();
+    let login = ["participant", "login", "--config", "settings.toml"];
+    let doomed = |point: &str| {
+        let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &running.invitation()];
+        let (doomed, mut logged) = running.house.overheard(&room, &enrol, Some(point));
+        logged.stopped(point);
+        running.house.children.kill(doomed.id);
+    };
+    let [key, certificate] = ["tls/certificate.key", "tls/certificate.pem"].map(|file| room.join(file));
+
+    // The coordinator has the password; the vault is not in its place.
+    doomed("enrol:registered");
+    assert!(key.exists() && !certificate.exists() && !room.join("site.key").exists());
+    let written = fs::read_to_string(&key).unwrap();
+
+    // Nobody was told the recovery code, and the certificate is lost.
+    doomed("enrol:vault");
+    let account = said(&room, &login)["account"].clone();
+    assert!(!certificate.exists());
+    doomed("enrol:vault");
+    assert_eq!(said(&room, &login)["account"], account);
+
+    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &running.invitation()];
+    let enrolled = said(&room, &enrol);
+    assert_eq!(enrolled["account"], account);
+    assert_eq!(enrolled["certificate"].as_str(), Some(fs::read_to_string(&certificate).unwrap().as_str()));
+    assert_eq!(fs::read_to_string(&key).unwrap(), written);
+    let code = room.join("code");
+    secret(&code, enrolled["recovery_code"].as_str().unwrap());
+    said(&room, &["participant", "recover", "--config", "settings.toml", "--code", "code", "--new", "password"]);
+    refused(&room, &enrol, 3, "is a vault: this site is enrolled");
+
+    // From here on nothing is lacking but what a login does.
+    for point in ["enrol:certificate", "enrol:sealed"] {
+        fs::remove_file(&certificate).unwrap();
+        doomed(point);
+        assert!(certificate.exists(), "{point}");
+        assert_eq!(said(&room, &login)["account"], account, "{point}");
+    }
 }

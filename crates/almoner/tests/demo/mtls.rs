@@ -1,6 +1,8 @@
 //! Processes that do not trust each other's network: certificates for everybody, from an authority of the federation's.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -128,6 +130,28 @@ impl Running {
         let account = key(&room.join("site.key"));
         self.authority.issue(&room.join("tls"), &["--role", "site", "--account", &account]);
         room
+    }
+
+    /// The folder of whoever has an invitation and no certificate yet, and not the folder for one either.
+    pub(super) fn newcomer(&self) -> PathBuf {
+        let room = self.room("newcomer");
+        fs::copy(self.authority.dir.join("ca.pem"), room.join("ca.pem")).unwrap();
+        fs::write(room.join("password"), "a password for the test").unwrap();
+        fs::set_permissions(room.join("password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let settings = format!(
+            "coordinator = \"{}\"\nfederation = 1\nentity = \"newcomer\"\nkey = \"site.key\"\nunlock = \"password\"\n\
+             state = \"site.db\"\n[tls]\nca = \"ca.pem\"\ncertificate = \"tls/certificate.pem\"\n\
+             key = \"tls/certificate.key\"\n[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n",
+            self.url
+        );
+        fs::write(room.join("settings.toml"), settings).unwrap();
+        room
+    }
+
+    pub(super) fn invitation(&self) -> String {
+        let invite = ["coordinator", "invite", "--config", "settings.toml"];
+        let invited = cli::said(&self.house.room("coordinator"), &invite);
+        invited["invitation"].as_str().unwrap().to_owned()
     }
 
     /// A federation file, and the researcher who ordered it.
@@ -314,28 +338,22 @@ fn a_coordinator_that_would_ask_nobody_for_a_certificate_does_not_start() {
 #[test]
 fn a_site_that_enrols_gets_its_certificate() {
     let running = Running::start();
-    let room = running.room("newcomer");
-    fs::create_dir(room.join("tls")).unwrap();
-    fs::copy(running.authority.dir.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
-    fs::write(room.join("password"), "a password for the test").unwrap();
-    fs::set_permissions(room.join("password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let settings = format!(
-        "coordinator = \"{}\"\nfederation = 1\nentity = \"newcomer\"\nkey = \"site.key\"\nunlock = \"password\"\n\
-         state = \"site.db\"\n{TLS}[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n",
-        running.url
-    );
-    fs::write(room.join("settings.toml"), settings).unwrap();
-    let invite = ["coordinator", "invite", "--config", "settings.toml"];
-    let invitation = cli::said(&running.house.room("coordinator"), &invite)["invitation"].clone();
-    let invitation = invitation.as_str().unwrap();
-    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", invitation];
+    let room = running.newcomer();
+    let invitation = running.invitation();
+    let enrol = ["participant", "enrol", "--config", "settings.toml", "--invitation", &invitation];
+    // What this machine refuses is told while the invitation is still good.
+    fs::write(room.join("tls"), "no folder").unwrap();
+    cli::refused(&room, &enrol, 3, "tls: File exists");
+    fs::remove_file(room.join("tls")).unwrap();
     let enrolled = cli::said(&room, &enrol);
     let kept = fs::read_to_string(room.join("tls/certificate.pem")).unwrap();
     assert_eq!(enrolled["certificate"].as_str(), Some(kept.as_str()));
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(room.join("tls/certificate.key")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+    cli::refused(&room, &enrol, 3, "is a vault: this site is enrolled");
     // Alone it opens nothing.
+    fs::copy(room.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
     let who = options(&room.join("tls"));
     let line = ["federation", "fund", "1", "1", "--coordinator", &running.url];
     let who: Vec<&str> = who[..6].iter().map(String::as_str).collect();
@@ -375,6 +393,79 @@ fn a_site_speaks_for_its_own_account() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("name the key of the certificate's account"), "{said}");
+}
+
+/// At its start a site whose certificate is refused ends; later it says so, is not ready, and goes on with another.
+#[test]
+fn a_site_whose_certificate_is_refused_says_so() {
+    let running = Running::start();
+    running.federation();
+    let room = running.room("hospital");
+    let account = key(&room.join("site.key"));
+    let tls = room.join("tls");
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    fs::write(room.join("rows.csv"), super::processes::csv(&scenario.hospitals[0])).unwrap();
+    let settings = format!(
+        "coordinator = \"{}\"\nfederation = 1\nentity = \"A\"\nkey = \"site.key\"\nstate = \"site.db\"\n\
+         metrics = \"127.0.0.1:0\"\n[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n{TLS}",
+        running.url
+    );
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let agent = ["participant", "--config", "settings.toml"];
+    let issue = |authority: &Authority| {
+        let _ = fs::remove_dir_all(&tls);
+        authority.issue(&tls, &["--role", "site", "--account", &account]);
+        fs::copy(running.authority.dir.join("ca.pem"), tls.join("ca.pem")).unwrap();
+    };
+    let refused = |why: &str| {
+        let output = running.house.ended(&room, &agent);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        let says = format!("tls/certificate.pem: {} refuses our certificate: {why}", running.url);
+        assert!(said.contains(&says), "{said}");
+    };
+
+    issue(&Authority::new(running.house.home.path().join("another")));
+    refused("it is not from an authority of this federation; ask its operator for one");
+
+    issue(&running.authority);
+    let mut site = running.house.start(&room, &agent);
+    let up = site.next();
+    site.until("joined");
+    let at = up["metrics"].as_str().unwrap().strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap();
+    assert_eq!(readiness(at), 200);
+    running.authority.revoke(&tls);
+    let error = site.until("shut-out")["error"].clone();
+    assert!(error.as_str().unwrap().contains("tls/certificate.pem: "), "{error}");
+    assert!(error.as_str().unwrap().contains("it was revoked; ask the operator why"), "{error}");
+    soon(at, 503);
+    // A second one would not even start.
+    let copy = room.join("settings.toml");
+    let text = fs::read_to_string(&copy).unwrap().replace("site.db", "other.db");
+    let first = fs::read_to_string(&copy).unwrap();
+    fs::write(&copy, text).unwrap();
+    refused("it was revoked; ask the operator why, and for a new one");
+    fs::write(&copy, first).unwrap();
+
+    issue(&running.authority);
+    site.until("let-in");
+    soon(at, 200);
+}
+
+/// What `/readyz` answers.
+fn readiness(at: &str) -> u16 {
+    let mut line = TcpStream::connect(at).unwrap();
+    write!(line, "GET /readyz HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Who follows what a site does hears of it a moment later than who reads its output.
+fn soon(at: &str, status: u16) {
+    while readiness(at) != status {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::{Code, is_vault, read_vault, write_vault};
+use crate::{Code, is_vault, prepare_vault, read_vault, write_vault};
 
 const KEY: [u8; 32] = *b"the evm key of some hospital 123";
 
@@ -70,6 +70,23 @@ fn the_file_is_private_shows_nothing_and_reads_back() {
     assert!(!text.contains(&hex) && !text.contains(&code) && text.contains(&"03".repeat(20)));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(read_vault(&path), Err(IdentityError::Open { .. })));
+}
+
+#[test]
+fn a_prepared_vault_changes_nothing_until_it_is_put() {
+    let (vault, _, _) = made();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("site.key");
+    fs::write(&path, "the plain key").unwrap();
+    drop(prepare_vault(&path, &vault).unwrap());
+    assert_eq!(
+        (fs::read_to_string(&path).unwrap().as_str(), fs::read_dir(dir.path()).unwrap().count()),
+        ("the plain key", 1)
+    );
+    prepare_vault(&path, &vault).unwrap().put().unwrap();
+    assert_eq!((read_vault(&path).unwrap(), fs::read_dir(dir.path()).unwrap().count()), (vault.clone(), 1));
+    let error = prepare_vault(&dir.path().join("nowhere/site.key"), &vault).unwrap_err();
+    assert!(error.to_string().contains("nowhere/site.key"), "{error}");
 }
 
 #[test]

@@ -73,6 +73,7 @@ fn a_reader_looks_on_while_the_holder_writes() {
     journal.answer_once("f", [7; 32], 6, [1; 32]).unwrap();
     let seen = reader.state_under("f/").unwrap();
     assert_eq!(seen, [("f/a".to_owned(), b"1".to_vec()), ("f/b".to_owned(), b"2".to_vec())]);
+    assert_eq!(reader.owners().unwrap(), ["f", "g"]);
     assert_eq!(reader.answers("f").unwrap(), [Given { about: [7; 32], stage: 6 }]);
     // It writes nothing, and being looked at does not let a second writer in.
     assert!(reader.conn().execute("DELETE FROM state", []).is_err());

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rcgen::{Issuer, KeyPair};
+
 use super::scene::{ACCOUNT, DAYS, Scene};
 use crate::caller::Facts;
 use crate::files::certificates;
-use crate::{Authority, Client, ClientFiles, Door, Role, ServerFiles, TlsError};
+use crate::{Authority, Client, ClientFiles, Door, Role, ServerFiles, TlsError, revoked};
 
 #[cfg(unix)]
 fn chmod(file: &Path, mode: u32) {
@@ -69,6 +71,26 @@ fn a_coordinators_files_are_named_with_what_to_do() {
     }
 }
 
+/// Two hospitals' authorities are trusted: neither takes back what is the other's.
+#[test]
+fn a_list_that_carries_another_authoritys_name_is_refused() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let both = scene.authority.certificate().to_owned() + other.authority.certificate();
+    let [clients_ca, list] = ["both.pem", "list.pem"].map(|name| scene.path(name));
+    fs::write(&clients_ca, both).unwrap();
+    let open = |signed_by: &Authority, named: &Authority| {
+        let key = KeyPair::from_pem(&fs::read_to_string(signed_by.key_file()).unwrap()).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(named.certificate(), key).unwrap();
+        fs::write(&list, revoked::first(&issuer).unwrap()).unwrap();
+        Door::open(ServerFiles { clients_ca: Some(clients_ca.clone()), revoked: Some(list.clone()), ..scene.server() })
+    };
+    for authority in [&scene.authority, &other.authority] {
+        open(authority, authority).unwrap();
+    }
+    let error = open(&other.authority, &scene.authority).unwrap_err();
+    assert!(matches!(&error, TlsError::OtherRevocations { file } if *file == list), "{error}");
+}
+
 #[test]
 fn an_authority_is_never_overwritten_and_its_key_is_its_owners() {
     let scene = Scene::new();
@@ -112,4 +134,57 @@ fn only_its_own_certificates_are_revoked_and_days_are_bounded() {
         assert!(scene.authority.issue(Role::Site, ACCOUNT, days).is_err());
     }
     assert!(scene.authority.issue_server(&[], DAYS).is_err());
+}
+
+#[test]
+fn a_certificate_is_asked_for_with_its_key_on_the_disk_and_again_until_it_is_there() {
+    let scene = Scene::new();
+    let [certificate, key] = ["new/tls/certificate.pem", "new/keys/certificate.key"].map(|name| scene.path(name));
+    let files = ClientFiles {
+        ca: Some(scene.authority.certificate_file()),
+        certificate: Some(certificate.clone()),
+        key: Some(key.clone()),
+    };
+    assert!(files.wants_certificate());
+    let first = files.request().unwrap().unwrap();
+    let written = fs::read_to_string(&key).unwrap();
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&key).unwrap()) & 0o777, 0o600);
+    // Stopped here there is a key alone, and the next request is by it: what the first one brings fits, too.
+    assert!(files.wants_certificate());
+    files.request().unwrap().unwrap();
+    assert_eq!(fs::read_to_string(&key).unwrap(), written);
+    let issued = scene.authority.issue_from_csr(&first, Role::Site, ACCOUNT, DAYS).unwrap();
+    files.keep(&issued).unwrap();
+    assert_eq!((fs::read_to_string(&certificate).unwrap(), fs::read_to_string(&key).unwrap()), (issued, written));
+    assert!(!files.wants_certificate() && files.request().unwrap().is_none());
+    Client::new(files).unwrap();
+    for file in [certificate, key] {
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
+    }
+}
+
+#[test]
+fn what_keeps_a_certificate_from_being_kept_is_told_before_it_is_asked_for() {
+    let scene = Scene::new();
+    fs::write(scene.path("taken"), "a file where a folder should be").unwrap();
+    let named = |certificate: &str, key: &str| ClientFiles {
+        ca: None,
+        certificate: Some(scene.path(certificate)),
+        key: Some(scene.path(key)),
+    };
+    for files in [named("taken/certificate.pem", "tls/certificate.key"), named("certificate.pem", "taken/key")] {
+        let error = files.request().unwrap_err().to_string();
+        assert!(error.contains("taken: "), "{error}");
+    }
+    fs::create_dir_all(scene.path("dir/certificate.tmp")).unwrap();
+    let error = named("dir/certificate.pem", "dir/certificate.key").request().unwrap_err().to_string();
+    assert!(error.contains("dir/certificate.pem: "), "{error}");
+    let mine = named("mine/certificate.pem", "mine/certificate.key");
+    fs::create_dir(scene.path("mine")).unwrap();
+    fs::write(mine.key.as_ref().unwrap(), "no key").unwrap();
+    #[cfg(unix)]
+    chmod(mine.key.as_ref().unwrap(), 0o600);
+    let error = mine.request().unwrap_err().to_string();
+    assert!(error.contains("mine/certificate.key"), "{error}");
 }

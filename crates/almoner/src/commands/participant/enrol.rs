@@ -8,7 +8,7 @@ use almoner_tls::Role;
 use clap::Args;
 
 use super::settings;
-use crate::commands::enrol::enrol;
+use crate::commands::enrol::{Enrolled, enrol};
 use crate::commands::vault::Holder;
 use crate::failure::Failure;
 
@@ -30,13 +30,14 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let config = settings(&options.config)?;
-    let holder = Holder::from(&config);
-    let coordinator = options.coordinator.as_ref().map_or(config.coordinator.as_str(), Url::as_str);
-    let enrolled = enrol(&holder, coordinator, &options.invitation, &[Role::Site]).await?;
-    if options.json {
-        println!("{}", enrolled.document(&holder));
-    } else {
-        enrolled.print(&holder, "where [tls] names it");
+    let mut holder = Holder::from(&config);
+    if let Some(coordinator) = &options.coordinator {
+        holder.coordinator = coordinator.to_string();
+    }
+    let say = |enrolled: &Enrolled| enrolled.say(&holder, options.json);
+    let enrolled = enrol(&holder, &options.invitation, &[Role::Site], say).await?;
+    if !options.json {
+        enrolled.print_certificate("where [tls] names it");
         println!("next:           almoner participant unlock-file, for a site that starts with nobody there");
     }
     Ok(())

@@ -1,14 +1,17 @@
 //! `almoner participant status`: what this site has done and earned. The journal is read beside the agent that holds
-//! it; the money is what the chain says.
+//! it; the money is what the chain says, and while nobody can be asked for that, it is left out.
+
+mod local;
 
 use almoner_chain::{Depth, Ledger};
 use almoner_journal::JournalReader;
-use almoner_participant::{Records, Standing, claim_of};
+use almoner_participant::{Records, SiteConfig, Standing, claim_of};
 use almoner_protocol::{Address, FederationId, U256, default_scalars_max};
 use almoner_store::Url;
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::local::Local;
 use super::{parse, settings};
 use crate::commands::channel::client;
 use crate::commands::files::RoleOptions;
@@ -38,39 +41,55 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let config = settings(&options.of.config)?;
     let account = account_of(&config.key)?;
     let journal = JournalReader::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
-    let coordinator: Url = parse(&config.coordinator, "coordinator")?;
-    let gateways: Result<Vec<Url>, Failure> = config.gateways.iter().map(|url| parse(url, "gateways")).collect();
-    let tls = client(config.tls.clone())?;
-    // As the agent does that is asked about.
-    let depth = |ledger: &Ledger| ledger.at(config.confirmations.unwrap_or(Depth::usual(ledger.deployment().chain_id)));
-    let (rpc, gateways) = (config.rpc.as_deref(), gateways?);
-    let reached = Reached::at(&tls, &coordinator, rpc, &gateways, config.federation, depth).await?;
-    let deployment = reached.ledger.deployment();
-    let (chain_id, federations) = (deployment.chain_id, deployment.federations);
-    let federation = FederationId { chain_id, federations, number: config.federation };
-    let records = Records::read(&journal, federation).blame(Kind::You, format!("state = {:?}", config.state))?;
-    let parameters = reached.spec().await?.model.parameters()?;
-    let own = config.policy.scalars_max.unwrap_or_else(|| default_scalars_max(parameters));
-    let claim = claim_of(&reached.ledger, reached.store.as_ref(), config.federation, account, &reached.rounds).await;
-    let standing = Standing::before(&reached.ledger, config.federation, account).await;
-    let status = Status {
-        account,
-        running: journal.is_held(),
-        records,
-        limit: own.min(reached.record.params.scalarsMax),
-        earned: claim.blame(Kind::Peer, "the payout list")?.map_or(U256::ZERO, |claim| claim.cumulative),
-        standing: standing.blame(Kind::Peer, "the chain")?,
-        reached,
-    };
-    if options.of.json {
-        println!("{}", status.document());
-    } else {
-        status.print();
+    match Status::read(&config, account, &journal).await {
+        Ok(status) if options.of.json => println!("{}", status.document()),
+        Ok(status) => status.print(),
+        // Whoever would know is away; what the site itself has done is no secret of theirs.
+        Err(failure) if failure.kind == Kind::Peer => {
+            let local = Local::read(&config, account, &journal);
+            let local = local.blame(Kind::You, format!("state = {:?}", config.state))?;
+            if options.of.json {
+                println!("{}", local.document(&failure))
+            } else {
+                local.print()
+            }
+            return Err(failure);
+        }
+        Err(failure) => return Err(failure),
     }
     Ok(())
 }
 
 impl Status {
+    async fn read(config: &SiteConfig, account: Address, journal: &JournalReader) -> Result<Self, Failure> {
+        let coordinator: Url = parse(&config.coordinator, "coordinator")?;
+        let gateways: Result<Vec<Url>, Failure> = config.gateways.iter().map(|url| parse(url, "gateways")).collect();
+        let tls = client(config.tls.clone())?;
+        // As the agent does that is asked about.
+        let usual = |ledger: &Ledger| Depth::usual(ledger.deployment().chain_id);
+        let depth = |ledger: &Ledger| ledger.at(config.confirmations.unwrap_or(usual(ledger)));
+        let (rpc, gateways) = (config.rpc.as_deref(), gateways?);
+        let reached = Reached::at(&tls, &coordinator, rpc, &gateways, config.federation, depth).await?;
+        let deployment = reached.ledger.deployment();
+        let (chain_id, federations) = (deployment.chain_id, deployment.federations);
+        let federation = FederationId { chain_id, federations, number: config.federation };
+        let records = Records::read(journal, federation).blame(Kind::You, format!("state = {:?}", config.state))?;
+        let parameters = reached.spec().await?.model.parameters()?;
+        let own = config.policy.scalars_max.unwrap_or_else(|| default_scalars_max(parameters));
+        let claim = claim_of(&reached.ledger, reached.store.as_ref(), config.federation, account, &reached.rounds);
+        let claim = claim.await;
+        let standing = Standing::before(&reached.ledger, config.federation, account).await;
+        Ok(Self {
+            account,
+            running: journal.is_held(),
+            records,
+            limit: own.min(reached.record.params.scalarsMax),
+            earned: claim.blame(Kind::Peer, "the payout list")?.map_or(U256::ZERO, |claim| claim.cumulative),
+            standing: standing.blame(Kind::Peer, "the chain")?,
+            reached,
+        })
+    }
+
     fn document(&self) -> Value {
         let round = |round: &almoner_chain::RoundRecord| {
             json!({

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use almoner_identity::{Unlock, is_vault};
+use almoner_identity::{Source, Unlock, is_vault};
 use almoner_journal::{JournalError, JournalReader};
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_participant::data::{Limits, load, read_csv};
@@ -50,9 +50,22 @@ fn vault(config: &SiteConfig, account: Address, table: &mut Table) {
     if !is_vault(&config.key) {
         return table.fine("key", format!("{account} in {shown}"));
     }
-    match unlock(&Holder::from(config)) {
-        Ok(Some(Unlock::Secret(_))) => table.fine("key", format!("{account} in the vault {shown}; it opens by itself")),
-        Ok(Some(Unlock::Password(_))) => {
+    let unlock = unlock(&Holder::from(config));
+    if let Ok(Some((_, Source::File(file) | Source::Manager(file)))) = &unlock
+        && on_one_disk(&config.key, file)
+    {
+        let found = format!("the vault {shown} and what opens it, {}, lie on one disk", file.display());
+        table.warn(
+            "unlock",
+            found,
+            "keep what opens it in memory, on another disk, or as systemd's LoadCredentialEncrypted",
+        );
+    }
+    match unlock {
+        Ok(Some((Unlock::Secret(_), _))) => {
+            table.fine("key", format!("{account} in the vault {shown}; it opens by itself"))
+        }
+        Ok(Some((Unlock::Password(_), _))) => {
             table.fine("key", format!("{account} in the vault {shown}; it opens once the coordinator is there"));
         }
         Ok(None) => {
@@ -61,6 +74,18 @@ fn vault(config: &SiteConfig, account: Address, table: &mut Table) {
         }
         Err(failure) => table.fail("key", &failure, "make it again: `almoner participant unlock-file`"),
     }
+}
+
+/// Whoever takes the disk has both.
+#[cfg(unix)]
+fn on_one_disk(one: &Path, other: &Path) -> bool {
+    let device = |path| std::fs::metadata(path).map(|about| std::os::unix::fs::MetadataExt::dev(&about)).ok();
+    device(one).is_some_and(|of_one| device(other) == Some(of_one))
+}
+
+#[cfg(not(unix))]
+fn on_one_disk(_: &Path, _: &Path) -> bool {
+    false
 }
 
 fn journal(path: &Path, table: &mut Table) {
@@ -125,5 +150,22 @@ pub(super) fn disk(config: &SiteConfig, spec: Option<&FederationSpec>, table: &m
         table.warn("disk", found, "a gigabyte leaves room for logs and many rounds");
     } else {
         table.fine("disk", found);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_and_what_opens_it_are_told_to_lie_on_one_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let [vault, unlock] = ["site.key", "site.unlock"].map(|name| dir.path().join(name));
+        assert!(!on_one_disk(&vault, &unlock), "neither is there");
+        for file in [&vault, &unlock] {
+            std::fs::write(file, "").unwrap();
+        }
+        assert!(on_one_disk(&vault, &unlock));
+        assert!(!on_one_disk(&vault, Path::new("/proc/self/status")));
     }
 }
