@@ -194,7 +194,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     if let Some(traces) = traces {
         tokio::spawn(traces.follow_coordinator(progress.subscribe()));
     }
-    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
+    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), key.address(), progress.subscribe()));
     if let Some(kubo) = kubo {
         let mirror = Mirror::new(kubo, store.clone(), ledger.clone(), key.address(), file.retention);
         tokio::spawn(mirror.follow(progress.subscribe()));
