@@ -38,7 +38,7 @@ struct CoordinatorFile {
     listen: SocketAddr,
     /// Certificates, and who may call. Without it this machine only may.
     tls: Option<ServerFiles>,
-    /// What accounts are whose certificates do not say it, those from `sites_ca`: every other one is a site.
+    /// What accounts are whose certificates do not say it, those from `sites_ca`; every other one is nobody.
     #[serde(default)]
     accounts: Accounts,
     /// JSON-RPC of a node.
@@ -269,7 +269,10 @@ mod tests {
         let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
         assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
         let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
-        assert_eq!((all.accounts.researchers.len(), all.retention.most()), (1, Some(100_000 << 20)));
+        assert_eq!(
+            (all.accounts.researchers.len(), all.accounts.sites.len(), all.retention.most()),
+            (1, 1, Some(100_000 << 20))
+        );
         assert!(all.kubo.is_some_and(|kubo| kubo.token_file == Some("kubo.token".into())));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");
