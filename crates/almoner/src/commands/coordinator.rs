@@ -25,7 +25,7 @@ use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
 use super::mirror::{Kubo, Mirror};
 use super::retention::Retention;
-use super::{metrics, traces};
+use super::{clock, metrics, traces};
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -175,7 +175,11 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let ledger = Ledger::with_provider(provider, deployment.clone()).at(depth);
     ledger.verify().await.blame(Kind::You, format!("deployment = {:?}", file.deployment))?;
     if file.time_travel {
+        // What time it is there is not to be had from a clock.
         obeys(&ledger, &file.rpc).await?;
+    } else {
+        clock::against_chain(&ledger, &file.rpc).await?;
+        tokio::spawn(clock::keep_looking(ledger.clone()));
     }
 
     let traces = collector.map(|collector| collector.of("coordinator", &deployment)).transpose()?;
