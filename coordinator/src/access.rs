@@ -3,7 +3,8 @@
 //!
 //! Who calls is two things that must agree: a certificate, and the hello that a key said on this connection ([`hear`]).
 //! Which role that is says the certificate, where the federation's authority has issued it; else the account's entry in
-//! [`Accounts`], and whoever has none is a site. A role lets a caller ask. Whose word a message is says its signature, as
+//! [`Accounts`], and whoever has none is nobody: a certificate that names no account would be one for any number of keys.
+//! A role lets a caller ask. Whose word a message is says its signature, as
 //! ever: see `actor/requests.rs`.
 
 use std::sync::Arc;
@@ -101,6 +102,11 @@ enum Refused {
          operator issue a certificate for the other"
     )]
     OtherKey { certificate: Address, key: Address },
+    #[error(
+        "{path} is for accounts that the operator knows, and the certificate names none: have {account} listed under \
+         [accounts] in the coordinator's settings"
+    )]
+    NotListed { path: String, account: Address },
     #[error("{path} is not for {}: {allowed} may ask for it", with_article(*.role))]
     OtherRole { path: String, role: Role, allowed: String },
     #[error("the caller is {caller}, the message {message}'s: a site speaks for itself alone")]
@@ -134,14 +140,19 @@ fn to(path: &str) -> Option<To> {
 pub struct Accounts {
     pub operators: Vec<Address>,
     pub researchers: Vec<Address>,
+    pub sites: Vec<Address>,
     pub auditors: Vec<Address>,
 }
 
 impl Accounts {
-    /// Whoever is not listed may ask what a site asks; whether it has a seat is on chain.
-    fn role(&self, account: &Address) -> Role {
-        let listed = [(&self.operators, Operator), (&self.researchers, Researcher), (&self.auditors, Auditor)];
-        listed.into_iter().find(|(accounts, _)| accounts.contains(account)).map_or(Site, |(_, role)| role)
+    fn role(&self, account: &Address) -> Option<Role> {
+        let listed = [
+            (&self.operators, Operator),
+            (&self.researchers, Researcher),
+            (&self.sites, Site),
+            (&self.auditors, Auditor),
+        ];
+        listed.into_iter().find(|(accounts, _)| accounts.contains(account)).map(|(_, role)| role)
     }
 }
 
@@ -169,7 +180,10 @@ fn check(accounts: &Accounts, path: &str, caller: Option<&Caller>) -> Result<Opt
             return Err(Refused::OtherKey { certificate, key: account });
         }
         Some((role, _)) => role,
-        None => accounts.role(&account),
+        None => match accounts.role(&account) {
+            Some(role) => role,
+            None => return Err(Refused::NotListed { path, account }),
+        },
     };
     if allowed.contains(&role) {
         return Ok(Some((role, account)));

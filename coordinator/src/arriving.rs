@@ -44,16 +44,19 @@ enum Looked {
 }
 
 impl Arriving {
-    /// Nothing yet, of files of these lengths.
-    pub(crate) fn new(lengths: Lengths, store: &dyn Store) -> Self {
-        let file = |name, length, looked| File { name, length, left: length, looked, incoming: store.incoming() };
+    /// Nothing yet, of files of these lengths, for which there is room.
+    pub(crate) async fn new(lengths: Lengths, store: &dyn Store) -> Result<Self, CoordinatorError> {
+        let file = async |name, length, looked| {
+            let incoming = store.expect(length).await?;
+            Ok::<_, CoordinatorError>(File { name, length, left: length, looked, incoming })
+        };
         let ciphertext = Looked::Ciphertext { tree: TreeHasher::new(kind::CIPHERTEXT), block: Vec::new() };
         let files = [
-            file("ciphertext", lengths.0[0], ciphertext),
-            file("check", lengths.0[1], Looked::Check(Vec::new())),
-            file("shares", lengths.0[2], Looked::Shares),
+            file("ciphertext", lengths.0[0], ciphertext).await?,
+            file("check", lengths.0[1], Looked::Check(Vec::new())).await?,
+            file("shares", lengths.0[2], Looked::Shares).await?,
         ];
-        Self { files, taken: 0 }
+        Ok(Self { files, taken: 0 })
     }
 
     pub(crate) fn lengths(&self) -> Lengths {

@@ -53,33 +53,38 @@ impl Partials {
         place.arriving.as_ref().map_or(0, Arriving::taken)
     }
 
-    /// Begins to receive an upload, or goes on with it: `None` if other than `offset` bytes of it are here.
+    /// Begins to receive an upload, if there is room for it, or goes on with it: `None` if other than `offset` bytes of it
+    /// are here.
     pub(crate) async fn receive(
         self: &Arc<Self>,
         upload: &Contribution,
         lengths: Lengths,
         offset: u64,
         store: &dyn Store,
-    ) -> Option<Line> {
+    ) -> Result<Option<Line>, CoordinatorError> {
         let participant = upload.participant;
-        let (place, line) = if offset == 0 {
-            let place = Arc::new(AsyncMutex::new(Place { line: 0, arriving: Some(Arriving::new(lengths, store)) }));
-            let kept = Kept { manifest: upload.eip712_hash_struct(), place: place.clone() };
-            let replaced = self.lock().insert(participant, kept);
-            if let Some(Kept { place, .. }) = replaced {
-                place.lock().await.arriving = None;
-            }
-            (place, 0)
-        } else {
-            let place = self.kept(upload)?.place;
-            let mut here = place.lock().await;
-            here.arriving.as_ref().filter(|here| here.taken() == offset && here.lengths() == lengths)?;
-            here.line += 1;
-            let line = here.line;
-            drop(here);
-            (place, line)
-        };
-        Some(Line { partials: self.clone(), participant, place, line })
+        if offset > 0 {
+            return Ok(self.go_on(upload, lengths, offset).await);
+        }
+        // What it replaces leaves its room to it.
+        let replaced = self.lock().remove(&participant);
+        give_up(replaced).await;
+        let place = Place { line: 0, arriving: Some(Arriving::new(lengths, store).await?) };
+        let place = Arc::new(AsyncMutex::new(place));
+        let kept = Kept { manifest: upload.eip712_hash_struct(), place: place.clone() };
+        let replaced = self.lock().insert(participant, kept);
+        give_up(replaced).await;
+        Ok(Some(Line { partials: self.clone(), participant, place, line: 0 }))
+    }
+
+    async fn go_on(self: &Arc<Self>, upload: &Contribution, lengths: Lengths, offset: u64) -> Option<Line> {
+        let place = self.kept(upload)?.place;
+        let mut here = place.lock().await;
+        here.arriving.as_ref().filter(|here| here.taken() == offset && here.lengths() == lengths)?;
+        here.line += 1;
+        let line = here.line;
+        drop(here);
+        Some(Line { partials: self.clone(), participant: upload.participant, place, line })
     }
 
     fn kept(&self, upload: &Contribution) -> Option<Kept> {
@@ -90,6 +95,12 @@ impl Partials {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Address, Kept>> {
         // Values are replaced whole, so a panic elsewhere leaves a usable map.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn give_up(replaced: Option<Kept>) {
+    if let Some(Kept { place, .. }) = replaced {
+        place.lock().await.arriving = None;
     }
 }
 

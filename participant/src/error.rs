@@ -30,6 +30,12 @@ pub enum SiteError {
     Model(#[from] ModelError),
     #[error("journal: {0}")]
     Journal(#[from] JournalError),
+    /// What it said and opened so far would not count there.
+    #[error(
+        "state = {state:?} is of {kept}, but the coordinator now names {found}: ask its operator why, and check it \
+         elsewhere; for a federation that did begin anew, name a new file in `state`, which counts opened scalars from zero"
+    )]
+    OtherChain { state: PathBuf, kept: String, found: String },
     #[error("no randomness from the operating system")]
     Entropy,
     #[error(transparent)]
@@ -168,7 +174,9 @@ impl From<tonic::Status> for SiteError {
 impl Kinded for SiteError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) => ErrorKind::Invalid,
+            Self::Config(_) | Self::Data(_) | Self::Model(_) | Self::Policy(_) | Self::OtherChain { .. } => {
+                ErrorKind::Invalid
+            }
             // A coordinator that answers nonsense; all else about a vault is its operator's to mend.
             Self::Identity(IdentityError::Message(_)) => ErrorKind::PeerFault,
             Self::Identity(_) | Self::VaultNeeded | Self::NoEnrolment | Self::InvitedAs { .. } => ErrorKind::Invalid,

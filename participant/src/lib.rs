@@ -41,4 +41,4 @@ pub use enrol::{Admitted, Dialog, Registered};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy, system_rng};
 pub use error::SiteError;
 pub use identity::Identity;
-pub use memory::{Memory, Records, seal_secrets};
+pub use memory::{HomeChain, Memory, Records, seal_secrets};

@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 
 use crate::SiteError;
 
+mod home;
 mod model;
 mod records;
 mod sealed;
 
+pub use home::HomeChain;
 use model::HeldModel;
 pub use records::Records;
 pub(crate) use sealed::check_sealed;

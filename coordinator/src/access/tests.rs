@@ -19,7 +19,7 @@ fn caller(named: Option<(Role, Address)>, account: Option<Address>) -> Caller {
 }
 
 fn ask(path: &str, caller: &Caller) -> Result<Option<(Role, Address)>, Refused> {
-    let accounts = Accounts { researchers: vec![US], ..Accounts::default() };
+    let accounts = Accounts { researchers: vec![US], sites: vec![OTHERS], ..Accounts::default() };
     check(&accounts, path, Some(caller))
 }
 
@@ -89,13 +89,20 @@ fn a_certificate_without_the_accounts_key_opens_nothing() {
 }
 
 #[test]
-fn whose_certificate_names_nobody_is_what_its_account_is_listed_as_and_else_a_site() {
+fn whose_certificate_names_nobody_is_what_its_account_is_listed_as_and_else_nobody() {
     let of = |account| caller(None, Some(account));
     assert_eq!(ask("/almoner.v0.Researchers/Launch", &of(US)), Ok(Some((Researcher, US))));
     assert_eq!(ask("/almoner.v0.Sites/Join", &of(OTHERS)), Ok(Some((Site, OTHERS))));
     assert!(matches!(ask("/almoner.v0.Researchers/Launch", &of(OTHERS)), Err(Refused::OtherRole { .. })));
     assert!(matches!(ask("/almoner.v0.Aggregators/Lease", &of(US)), Err(Refused::OtherRole { .. })));
     assert!(matches!(ask("/almoner.v0.Sites/Join", &caller(None, None)), Err(Refused::NoHello { .. })));
+    let made_up = Address::repeat_byte(0x33);
+    for (path, _) in EXACTLY.iter().filter(|(_, to)| *to != Anybody) {
+        assert!(
+            matches!(ask(path, &of(made_up)), Err(Refused::NotListed { account, .. }) if account == made_up),
+            "{path}"
+        );
+    }
 }
 
 #[test]

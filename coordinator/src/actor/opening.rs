@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use almoner_chain::contracts::Federations;
-use almoner_chain::{EpochRecord, SeatRecord};
+use almoner_chain::{EpochRecord, FundingRecord, SeatRecord};
 use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{OpenCids, epoch_seed};
-use almoner_protocol::{B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root};
+use almoner_protocol::{
+    Address, B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root,
+};
 use tokio::time::Instant;
 
 use super::{Actor, Current};
@@ -93,21 +95,14 @@ impl Actor {
         Ok(None)
     }
 
-    /// Puts in what is missing to `total`, so that whoever is not sure to have been heard may ask again.
+    /// Puts in what is missing to `total` of our own, so that whoever is not sure to have been heard may ask again.
     pub(super) async fn fund(&mut self, federation: u64, total: u128) -> Result<(), CoordinatorError> {
         self.campaign_of(federation)?;
         let record = self.chain.shallow.federation(federation).await?;
-        let given: u128 = record.iter().flat_map(|record| &record.funded).map(|funding| funding.amount).sum();
-        match total.checked_sub(given) {
-            Some(0) => Ok(()),
-            Some(missing) => {
-                self.chain.fund(federation, missing).await?;
-                self.look_for_pot_again().await;
-                Ok(())
-            }
-            None => Err(CoordinatorError::Conflict(format!(
-                "fund: federation {federation} was given {given} base units already; name what it is to be given in all"
-            ))),
+        let funded = record.map(|record| record.funded).unwrap_or_default();
+        match missing(&funded, self.key.address(), federation, total)? {
+            0 => Ok(()),
+            missing => self.chain.fund(federation, missing).await.map(drop),
         }
     }
 
@@ -293,5 +288,50 @@ impl Actor {
             }
         }
         Ok((seed, root))
+    }
+}
+
+/// What `ours` has yet to give to have given `total`. What others gave is theirs, and changes no order.
+fn missing(funded: &[FundingRecord], ours: Address, federation: u64, total: u128) -> Result<u128, CoordinatorError> {
+    let given = FundingRecord::given(funded, ours);
+    given.and_then(|given| total.checked_sub(given)).ok_or_else(|| {
+        let given = given.map_or_else(|| "more than there can be".into(), |given| given.to_string());
+        CoordinatorError::Conflict(format!(
+            "fund: federation {federation} was given {given} base units from here already; name what it is to be given \
+             in all"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: Address = Address::repeat_byte(1);
+
+    fn check(funded: &[(u8, u128)], total: u128) -> Result<u128, String> {
+        let record = |(from, amount): &(u8, u128)| FundingRecord {
+            from: Address::repeat_byte(*from),
+            amount: *amount,
+            time: 0,
+            block: 0,
+            tx: B256::ZERO,
+        };
+        let funded: Vec<FundingRecord> = funded.iter().map(record).collect();
+        missing(&funded, OURS, 1, total).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_stranger_gives_changes_no_order() {
+        assert_eq!(check(&[], 10), Ok(10));
+        assert_eq!(check(&[(1, 7), (2, 1)], 10), Ok(3));
+        assert_eq!(check(&[(1, 7), (2, 1), (1, 3)], 10), Ok(0), "said again");
+        assert_eq!(check(&[(2, u128::MAX), (1, 10), (2, u128::MAX)], 10), Ok(0));
+    }
+
+    #[test]
+    fn less_than_was_given_is_a_conflict() {
+        assert!(check(&[(1, 7), (1, 4)], 10).unwrap_err().contains("was given 11 base units from here"));
+        assert!(check(&[(1, u128::MAX), (1, 1)], 10).unwrap_err().contains("more than there can be"));
     }
 }

@@ -1,7 +1,7 @@
 use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES, DATA_WORD};
 use almoner_crypto::tree::{kind, vector_root};
 use almoner_proto::{Signed, UploadHeader};
-use almoner_store::{EmbeddedStore, Layout, cid_of};
+use almoner_store::{BoundedStore, EmbeddedStore, Layout, cid_of};
 
 use super::*;
 
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     async fn line(&self, manifest: &Contribution, offset: u64) -> Option<Line> {
-        self.partials.receive(manifest, lengths(manifest), offset, &self.store).await
+        self.partials.receive(manifest, lengths(manifest), offset, &self.store).await.unwrap()
     }
 
     fn files(&self, sub: &str) -> usize {
@@ -136,4 +136,22 @@ async fn the_end_of_training_is_the_end_of_it() {
     drop(notices);
     sweeping.await.unwrap();
     assert_eq!(scene.partials.offset(&own).await, 0);
+}
+
+#[tokio::test]
+async fn an_upload_for_which_there_is_no_room_is_refused_before_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let length: u64 = upload(1).0.len() as u64;
+    let store = BoundedStore::open(dir.path(), Some(2 * length)).await.unwrap();
+    let partials = Arc::new(Partials::default());
+    let receive = async |participant| {
+        let (_, own) = upload(participant);
+        partials.receive(&own, lengths(&own), 0, &store).await.map(Option::unwrap)
+    };
+    let (first, _second) = (receive(1).await.unwrap(), receive(2).await.unwrap());
+    assert!(receive(3).await.unwrap_err().is_full_disk());
+    // From the beginning again: it takes its own room.
+    receive(2).await.unwrap();
+    assert!(first.take(vec![0xff; DATA_BLOCK_BYTES].into()).await.is_err());
+    receive(3).await.unwrap();
 }

@@ -36,7 +36,7 @@ pub(super) async fn receive(
             sizes.ciphertext, sizes.check, sizes.shares
         ))));
     }
-    let line = partials.receive(&manifest, lengths, offset, store).await;
+    let line = partials.receive(&manifest, lengths, offset, store).await.map_err(refuse)?;
     let line = line.ok_or_else(|| refuse(CoordinatorError::NotNow("upload header: ask again for the offset")))?;
     take_all(&line, reader).await.map_err(refuse)?;
     let files = line.finish(&manifest).await.map_err(refuse)?;

@@ -37,6 +37,8 @@ mod node;
 mod on_nodes;
 #[path = "demo/orders.rs"]
 mod orders;
+#[path = "demo/other_chain.rs"]
+mod other_chain;
 #[path = "demo/outputs.rs"]
 mod outputs;
 #[path = "demo/processes.rs"]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::network::TransactionBuilder;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::{Block, TransactionRequest};
 use alloy::sol_types::SolCall;
@@ -118,6 +118,12 @@ impl Ledger {
 
     pub async fn chain_id(&self) -> Result<u64, LedgerError> {
         Ok(self.provider.get_chain_id().await?)
+    }
+
+    /// Hash of the first block: two chains that began apart never share it.
+    pub async fn genesis(&self) -> Result<B256, LedgerError> {
+        let first = block(&self.provider, BlockNumberOrTag::Number(0)).await?;
+        Ok(first.ok_or_else(|| LedgerError::Decode("there is no first block".into()))?.header.hash)
     }
 
     /// Time of the newest block: what every rule means by now.

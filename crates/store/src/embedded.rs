@@ -19,6 +19,7 @@
 //! Storing an object again replaces its damaged blocks.
 
 mod bounded;
+mod room;
 mod write;
 
 use std::{
@@ -27,7 +28,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -44,6 +45,7 @@ use crate::{
     layout,
 };
 pub use bounded::BoundedStore;
+pub(crate) use room::Room;
 pub(crate) use write::Batch;
 
 /// A block store in a directory. Clones share it.
@@ -58,6 +60,9 @@ pub(crate) struct Inner {
     place: Place,
     /// Blocks that were found right when they were passed on.
     passed_on: Mutex<HashSet<Digest32>>,
+    /// Blocks that objects consist of which were written, or begun, since somebody last asked to watch; none before. While
+    /// it is locked no block is removed.
+    since: Mutex<Option<HashSet<Digest32>>>,
     /// Of `dirs.tmp`, held for the store's lifetime: says that what is in there is somebody's.
     _lock: File,
 }
@@ -65,6 +70,18 @@ pub(crate) struct Inner {
 impl Inner {
     /// How many are known to have been found right: 2 MiB of digests. With more than that all are forgotten.
     const PASSED_ON: usize = 1 << 16;
+
+    /// Notes that a block is needed, before it is looked whether it is there.
+    fn need(&self, digest: &Digest32) {
+        if let Some(since) = self.since().as_mut() {
+            since.insert(*digest);
+        }
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<HashSet<Digest32>>> {
+        // Changed by single calls, so a panic elsewhere leaves a usable value.
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn read(&self, cid: &Cid, digest: &Digest32) -> Result<(Block, PathBuf), StoreError> {
         let path = self.dirs.block(digest);
@@ -151,7 +168,9 @@ impl EmbeddedStore {
         let dirs = Dirs { blocks, tmp };
         sync_dir(dir)?;
         let place = Place::new(format!("embedded store {}", dir.display()));
-        Ok(Self { inner: Arc::new(Inner { dirs, place, passed_on: Mutex::default(), _lock: lock }) })
+        Ok(Self {
+            inner: Arc::new(Inner { dirs, place, passed_on: Mutex::default(), since: Mutex::default(), _lock: lock }),
+        })
     }
 
     async fn with_batch<T: Send + 'static>(

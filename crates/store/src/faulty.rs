@@ -196,6 +196,10 @@ impl Store for FaultyStore {
         self.inner.incoming()
     }
 
+    async fn expect(&self, length: u64) -> Result<Incoming, StoreError> {
+        self.inner.expect(length).await
+    }
+
     async fn keep(&self, objects: Vec<Whole>) -> Result<(), StoreError> {
         self.inner.keep(objects).await
     }

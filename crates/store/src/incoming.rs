@@ -8,7 +8,7 @@ use cid::Cid;
 
 use crate::{
     Layout, StoreError,
-    embedded::Batch,
+    embedded::{Batch, Room},
     layout::{Chunker, cid_of},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 pub struct Incoming {
     to: To,
     length: u64,
+    /// In a store with a quota, where it was said how long the object will be.
+    room: Option<Room>,
 }
 
 enum To {
@@ -29,6 +31,7 @@ enum To {
 pub struct Whole {
     cid: Cid,
     length: u64,
+    pub(crate) room: Option<Room>,
     pub(crate) bytes: Held,
 }
 
@@ -40,11 +43,15 @@ pub(crate) enum Held {
 
 impl Incoming {
     pub(crate) fn in_memory() -> Self {
-        Self { to: To::Memory(BytesMut::new()), length: 0 }
+        Self { to: To::Memory(BytesMut::new()), length: 0, room: None }
     }
 
     pub(crate) fn on_disk(batch: Batch) -> Self {
-        Self { to: To::Disk { batch, chunker: Chunker::new(Layout::V1_2025) }, length: 0 }
+        Self { to: To::Disk { batch, chunker: Chunker::new(Layout::V1_2025) }, length: 0, room: None }
+    }
+
+    pub(crate) fn with_room(self, room: Option<Room>) -> Self {
+        Self { room, ..self }
     }
 
     /// Takes the next bytes; waits for the disk. After an error the object is lost: drop it.
@@ -61,15 +68,15 @@ impl Incoming {
 
     /// There is no more: what it is called.
     pub fn finish(self) -> Result<Whole, StoreError> {
-        let length = self.length;
-        match self.to {
+        let Self { to, length, room } = self;
+        match to {
             To::Memory(all) => {
                 let bytes = all.freeze();
-                Ok(Whole { cid: cid_of(&bytes, Layout::V1_2025), length, bytes: Held::Memory(bytes) })
+                Ok(Whole { cid: cid_of(&bytes, Layout::V1_2025), length, room, bytes: Held::Memory(bytes) })
             }
             To::Disk { mut batch, chunker } => {
                 let cid = chunker.finish(&mut |cid, block| batch.block(cid, block))?;
-                Ok(Whole { cid, length, bytes: Held::Disk(batch) })
+                Ok(Whole { cid, length, room, bytes: Held::Disk(batch) })
             }
         }
     }

@@ -52,6 +52,12 @@ pub trait Store: BlockSource {
         Incoming::in_memory()
     }
 
+    /// As [`Self::incoming`], for an object of which is known how long it may get: a store with a quota keeps room for it,
+    /// or refuses it before it comes.
+    async fn expect(&self, _length: u64) -> Result<Incoming, StoreError> {
+        Ok(self.incoming())
+    }
+
     /// Stores objects that arrived, with one flush among them; as durable then as after a `put`.
     async fn keep(&self, objects: Vec<Whole>) -> Result<(), StoreError> {
         let mut batches = Vec::new();

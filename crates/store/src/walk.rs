@@ -142,6 +142,13 @@ impl Step {
             Self::Inner(_, size) => *size,
         }
     }
+
+    pub(crate) fn into_children(self) -> Vec<Child> {
+        match self {
+            Self::Data(_) => Vec::new(),
+            Self::Inner(children, _) => children,
+        }
+    }
 }
 
 /// Opens a block whose hash has been checked.

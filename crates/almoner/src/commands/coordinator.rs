@@ -25,7 +25,7 @@ use super::enrolment::{self, Invite};
 use super::files::{RoleOptions, Transit, listen, load_key, read_text, say_up, until_told};
 use super::mirror::{Kubo, Mirror};
 use super::retention::Retention;
-use super::{metrics, traces};
+use super::{clock, metrics, traces};
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 use crate::rpc_proxy;
@@ -38,7 +38,7 @@ struct CoordinatorFile {
     listen: SocketAddr,
     /// Certificates, and who may call. Without it this machine only may.
     tls: Option<ServerFiles>,
-    /// What accounts are whose certificates do not say it, those from `sites_ca`: every other one is a site.
+    /// What accounts are whose certificates do not say it, those from `sites_ca`; every other one is nobody.
     #[serde(default)]
     accounts: Accounts,
     /// JSON-RPC of a node.
@@ -181,7 +181,11 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     let ledger = Ledger::with_provider(provider, deployment.clone()).at(depth);
     ledger.verify().await.blame(Kind::You, format!("deployment = {:?}", file.deployment))?;
     if file.time_travel {
+        // What time it is there is not to be had from a clock.
         obeys(&ledger, &file.rpc).await?;
+    } else {
+        clock::against_chain(&ledger, &file.rpc).await?;
+        tokio::spawn(clock::keep_looking(ledger.clone()));
     }
 
     let traces = collector.map(|collector| collector.of("coordinator", &deployment)).transpose()?;
@@ -200,7 +204,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     if let Some(traces) = traces {
         tokio::spawn(traces.follow_coordinator(progress.subscribe()));
     }
-    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), progress.subscribe()));
+    tokio::spawn(file.retention.follow(ledger.clone(), store.clone(), key.address(), progress.subscribe()));
     if let Some(kubo) = kubo {
         let mirror = Mirror::new(kubo, store.clone(), ledger.clone(), key.address(), file.retention);
         tokio::spawn(mirror.follow(progress.subscribe()));
@@ -275,7 +279,10 @@ mod tests {
         let tls = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap().tls.unwrap();
         assert_eq!((tls.revoked, tls.sites_ca), (Some("revoked.pem".into()), Some("hospitals.pem".into())));
         let all = parse(&sample.replace("\n#", "\n").replace("\n ", "\n# ")).unwrap();
-        assert_eq!((all.accounts.researchers.len(), all.retention.most()), (1, Some(100_000 << 20)));
+        assert_eq!(
+            (all.accounts.researchers.len(), all.accounts.sites.len(), all.retention.most()),
+            (1, 1, Some(100_000 << 20))
+        );
         assert!(all.kubo.is_some_and(|kubo| kubo.token_file == Some("kubo.token".into())));
         let error = parse(&sample.replace("version = 1", "version = 3")).unwrap_err().to_string();
         assert!(error.contains("version 3 of this file is not known"), "{error}");

@@ -178,11 +178,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The block in which a federation had been given so much in all.
+/// The block in which a federation had been given so much in all by its coordinator.
 fn given_in(record: &FederationRecord, amount: u128) -> Option<u64> {
     let mut missing = amount;
     let mut block = record.block;
-    for funding in &record.funded {
+    for funding in record.funded.iter().filter(|funding| funding.from == record.params.coordinator) {
         if missing == 0 {
             break;
         }

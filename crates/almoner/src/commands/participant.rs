@@ -15,7 +15,9 @@ use almoner_journal::Journal;
 use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
-use almoner_participant::{DataConfig, Entropy, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy};
+use almoner_participant::{
+    DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress, SystemEntropy,
+};
 use almoner_proto::{Kinded, Outage};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
@@ -128,6 +130,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     // A second agent on one journal would answer twice: it is refused here.
     let journal = Journal::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
     let coordinator: Url = parse(&config.coordinator, "coordinator")?;
+    believed(&config, &coordinator);
     let tls = client(config.tls.clone())?;
     // Its mistakes are told before anything is waited for.
     let channel = dial_lazily(&tls, &config.coordinator)?;
@@ -140,7 +143,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
     };
     let OpenKey { key, seal } = opened?;
     introduce(&tls, key.clone());
-    let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store, &tls)).await;
+    let looked_up = stop.run_until_cancelled(look_up(&config, &coordinator, &store, &tls, &journal)).await;
     let Some(looked_up) = looked_up else { return Ok(()) };
     let (ledger, spec) = looked_up?;
     let read = |section: &Option<DataConfig>, name: &str| -> Result<Option<Dataset>, Failure> {
@@ -194,10 +197,11 @@ async fn look_up(
     coordinator: &Url,
     store: &Arc<dyn Store>,
     tls: &Tls,
+    journal: &Journal,
 ) -> Result<(Ledger, FederationSpec), Failure> {
     let mut away = Outage::default();
     loop {
-        let wait = match looked_up(config, coordinator, store, tls).await {
+        let wait = match looked_up(config, coordinator, store, tls, journal).await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {
                 tracing::info!(federation = config.federation, "no such federation yet");
@@ -216,6 +220,7 @@ async fn looked_up(
     coordinator: &Url,
     store: &Arc<dyn Store>,
     tls: &Tls,
+    journal: &Journal,
 ) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
     let Answer { deployment, date } = ask_deployment(coordinator, tls).await?;
     date.map_or(Ok(()), |theirs| same_time(theirs, coordinator))?;
@@ -223,10 +228,23 @@ async fn looked_up(
     let depth = config.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
     let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?.at(depth);
     ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
+    let home = HomeChain::of(&ledger).await.blame(Kind::Peer, rpc.clone())?;
+    let kept = |error: SiteError| Failure::new(Kind::of(error.kind().blame()), error);
+    home.check(journal, &config.state).map_err(kept)?;
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
     let Some(record) = record else { return Ok(None) };
     let spec = spec(store.as_ref(), &record.params.specCid, record.params.specHash).await;
-    Ok(Some((ledger, spec.blame(Kind::Peer, "the federation file")?)))
+    let spec = spec.blame(Kind::Peer, "the federation file")?;
+    home.keep(journal).map_err(kept)?;
+    Ok(Some((ledger, spec)))
+}
+
+/// Says whose word the chain is, where it is the coordinator's.
+fn believed(config: &SiteConfig, coordinator: &Url) {
+    if config.rpc.is_none() && !coordinator.host_str().is_some_and(almoner_tls::is_loopback) {
+        let remedy = "rpc = the URL of a node of one's own";
+        tracing::warn!(%coordinator, remedy, "what is on the chain is taken from the coordinator's word");
+    }
 }
 
 /// Refuses to start where this machine and the coordinator do not mean the same hour: one of them would miss deadlines.

@@ -1,14 +1,14 @@
 //! What a coordinator no longer keeps of old rounds: the uploads. Lists, models, openings and settlements stay, so a round
 //! remains to be read; adding its ciphertexts up once more takes a copy of somebody's who kept them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use almoner_chain::{Ledger, RoundRecord};
+use almoner_chain::{Ledger, LedgerError, RoundRecord};
 use almoner_coordinator::Progress;
 use almoner_protocol::types::LockItem;
-use almoner_protocol::{Stage, decode_list};
+use almoner_protocol::{Address, Stage, decode_list};
 use almoner_store::{BoundedStore, Cid, Store, StoreError, cid_from_bytes};
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
@@ -34,14 +34,20 @@ impl Retention {
     }
 
     /// Forgets what is too old, now and after each round, until the coordinator tells nothing more.
-    pub(super) async fn follow(self, ledger: Ledger, store: Arc<BoundedStore>, mut told: Receiver<Progress>) {
+    pub(super) async fn follow(
+        self,
+        ledger: Ledger,
+        store: Arc<BoundedStore>,
+        account: Address,
+        mut told: Receiver<Progress>,
+    ) {
         if self.keep_rounds.is_none() {
             return;
         }
         // Rounds of each federation that are done with.
-        let mut done = Vec::new();
+        let mut done = BTreeMap::new();
         loop {
-            if let Err(error) = self.forget_old(&ledger, &store, &mut done).await {
+            if let Err(error) = self.forget_old(&ledger, &store, account, &mut done).await {
                 tracing::warn!(%error, "old uploads are kept for now");
             }
             loop {
@@ -66,50 +72,79 @@ impl Retention {
         self,
         ledger: &Ledger,
         store: &BoundedStore,
-        done: &mut Vec<usize>,
+        account: Address,
+        done: &mut BTreeMap<u64, usize>,
     ) -> Result<(), anyhow::Error> {
-        for number in 1.. {
-            if ledger.federation(number).await?.is_none() {
-                return Ok(());
-            }
-            let index = usize::try_from(number - 1)?;
-            done.resize(done.len().max(index + 1), 0);
-            let rounds = ledger.rounds(number).await?;
-            let named = named_by_all(&rounds);
-            for round in rounds.iter().take(self.old(&rounds)).skip(done[index]) {
-                let freed = forget(store, round, &named).await?;
-                if freed > 0 {
-                    tracing::info!(round = round.number, mib = freed >> 20, "uploads of an old round are forgotten");
-                }
-                done[index] += 1;
-            }
+        // What comes from here on may be needed though no chain names it yet.
+        store.watch();
+        let federations = federations(ledger, account).await?;
+        // Nor does it name what came for a round that runs. That round's end is heard of.
+        if federations.values().any(|rounds| rounds.last().is_some_and(|last| !last.is_over())) {
+            return Ok(());
+        }
+        if federations.iter().all(|(number, rounds)| self.old(rounds) <= of(done, *number)) {
+            return Ok(());
+        }
+        let Fate { gone, kept } = self.fate(store, &federations, done).await?;
+        let freed = store.forget(gone, kept.into_iter().collect()).await?;
+        done.extend(federations.iter().map(|(number, rounds)| (*number, self.old(rounds))));
+        if freed > 0 {
+            tracing::info!(mib = freed >> 20, "uploads of old rounds are forgotten");
         }
         Ok(())
     }
-}
 
-async fn forget(store: &BoundedStore, round: &RoundRecord, named: &BTreeSet<Cid>) -> Result<u64, StoreError> {
-    let uploads = match forgettable(store, round, named).await {
-        Ok(uploads) => uploads,
-        // Of another coordinator's federation on the same contracts.
-        Err(error) if error.is_missing() => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    let mut freed = 0;
-    for cid in uploads {
-        freed += store.forget(&cid).await?;
+    /// What becomes of which objects, once of those rounds nothing is left that are `done`.
+    async fn fate(
+        self,
+        store: &dyn Store,
+        federations: &BTreeMap<u64, Vec<RoundRecord>>,
+        done: &BTreeMap<u64, usize>,
+    ) -> Result<Fate, StoreError> {
+        let mut fate = Fate::default();
+        for (number, rounds) in federations {
+            let (old, newer) = rounds.split_at(self.old(rounds));
+            fate.kept.extend(named_by_all(rounds));
+            for round in newer {
+                fate.kept.extend(uploads(store, round).await?);
+            }
+            for round in old.iter().skip(of(done, *number)) {
+                fate.gone.extend(uploads_if_listed(store, round).await?);
+            }
+        }
+        Ok(fate)
     }
-    Ok(freed)
 }
 
-/// Of the uploads, what may be forgotten: nothing that rounds name, for a file of sealed shares may be the same as one of
-/// their lists.
-pub(super) async fn forgettable(
-    store: &dyn Store,
-    round: &RoundRecord,
-    named: &BTreeSet<Cid>,
-) -> Result<Vec<Cid>, StoreError> {
-    Ok(uploads(store, round).await?.into_iter().filter(|cid| !named.contains(cid)).collect())
+/// What may be forgotten, but for what it has in common with what may not.
+#[derive(Debug, Default)]
+struct Fate {
+    gone: Vec<Cid>,
+    kept: BTreeSet<Cid>,
+}
+
+fn of(done: &BTreeMap<u64, usize>, number: u64) -> usize {
+    done.get(&number).copied().unwrap_or_default()
+}
+
+/// The rounds of this coordinator's federations.
+async fn federations(ledger: &Ledger, account: Address) -> Result<BTreeMap<u64, Vec<RoundRecord>>, LedgerError> {
+    let mut found = BTreeMap::new();
+    for number in 1.. {
+        let Some(record) = ledger.federation(number).await? else { break };
+        if record.params.coordinator == account {
+            found.insert(number, ledger.rounds(number).await?.to_vec());
+        }
+    }
+    Ok(found)
+}
+
+/// Where the list of them is gone, so is what they are called.
+async fn uploads_if_listed(store: &dyn Store, round: &RoundRecord) -> Result<Vec<Cid>, StoreError> {
+    match uploads(store, round).await {
+        Err(error) if error.is_missing() => Ok(Vec::new()),
+        uploads => uploads,
+    }
 }
 
 /// What the chain itself names of a round: what it began with, and the artefacts of its stages.
@@ -136,4 +171,73 @@ pub(super) async fn uploads(store: &dyn Store, round: &RoundRecord) -> Result<Ve
     let received = items.into_iter().filter(|item| !item.receipt.is_empty());
     let files = |item: LockItem| [item.manifest.ciphertextCid, item.manifest.checkCid, item.manifest.sharesCid];
     Ok(received.flat_map(files).filter_map(|cid| cid_from_bytes(&cid).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use almoner_chain::{RoundStatus, StageRecord};
+    use almoner_protocol::types::{Contribution, Descriptor, OpenCids};
+    use almoner_protocol::{B256, Bytes, encode_list};
+
+    use super::*;
+
+    /// A round that is over, in which one site uploaded these files.
+    async fn round(store: &dyn Store, number: u64, files: [&Bytes; 3]) -> RoundRecord {
+        let mut cids = Vec::new();
+        for file in files {
+            cids.push(Bytes::from(store.put(file.0.clone()).await.unwrap().to_bytes()));
+        }
+        let [ciphertext, check, shares] = [&cids[0], &cids[1], &cids[2]].map(Clone::clone);
+        let manifest =
+            Contribution { ciphertextCid: ciphertext, checkCid: check, sharesCid: shares, ..Contribution::default() };
+        let list = encode_list(&[LockItem { manifest, receipt: vec![1].into(), ..LockItem::default() }]);
+        let cid = store.put(list.into()).await.unwrap().to_bytes().into();
+        let lock = StageRecord { root: B256::ZERO, transcript: B256::ZERO, cid, time: 0, block: 0, tx: B256::ZERO };
+        RoundRecord {
+            federation: 1,
+            number,
+            ctx: B256::ZERO,
+            descriptor: Descriptor::default(),
+            cids: OpenCids::default(),
+            opened_at: 0,
+            readies: vec![],
+            promises: vec![],
+            direct: vec![],
+            reveals: vec![],
+            locked: None,
+            admitted: None,
+            proposal: None,
+            paid: None,
+            status: RoundStatus::Final,
+            stages: [(Stage::Lock, lock)].into(),
+        }
+    }
+
+    fn file(parts: &[u8]) -> Bytes {
+        parts.iter().flat_map(|part| std::iter::repeat_n(*part, 1 << 20)).collect()
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_shares_blocks_with_a_forgotten_one_stays_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BoundedStore::open(dir.path(), None).await.unwrap();
+        let [old, check, again, one_alike] = [file(&[1, 2]), file(&[3, 4]), file(&[5, 6]), file(&[7, 1])];
+        let rounds = vec![
+            round(&store, 1, [&old, &check, &again]).await,
+            round(&store, 2, [&one_alike, &again, &Bytes::from_static(b"shares")]).await,
+        ];
+        let retention = Retention { keep_rounds: NonZeroU32::new(1), quota_mib: None };
+        let Fate { gone, kept } =
+            retention.fate(&store, &[(1, rounds.clone())].into(), &BTreeMap::new()).await.unwrap();
+        let forgotten = gone.clone();
+        assert!(store.forget(gone, kept.into_iter().collect()).await.unwrap() > 3 << 20, "2, 3 and 4, and two roots");
+        for cid in uploads(&store, &rounds[1]).await.unwrap() {
+            store.get(&cid, u64::MAX).await.unwrap();
+        }
+        let mut left = 0;
+        for cid in &forgotten {
+            left += usize::from(store.get(cid, u64::MAX).await.is_ok());
+        }
+        assert_eq!(left, 1, "the one that was sent again");
+    }
 }

@@ -65,7 +65,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn sums(record: &FederationRecord, rounds: &[RoundRecord]) -> (u128, u128) {
-    let funded = record.funded.iter().map(|funding| funding.amount).sum();
+    let funded = record.funded.iter().map(|funding| funding.amount).fold(0, u128::saturating_add);
     (funded, rounds.iter().filter_map(|round| round.paid).sum())
 }
 

@@ -82,6 +82,9 @@ fn options(dir: &Path) -> [String; 8] {
 pub(super) const TLS: &str =
     "[tls]\nca = \"tls/ca.pem\"\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\n";
 
+/// The site whose certificate is of its hospital's own authority.
+const LISTED: &str = "hospital-2";
+
 /// A chain and a coordinator that asks for certificates.
 pub(super) struct Running {
     pub(super) house: House,
@@ -104,13 +107,14 @@ impl Running {
         let funded = format!("control = true\n[[funded]]\naccount = \"{account}\"\nether = 1000\n");
         let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
         let (chain, rpc) = house.daemon(&rooms[0], "devnet", &chain);
-        let settings = coordinator_settings(
-            free_port(),
-            &rpc,
+        let listed = key(&house.room(LISTED).join("site.key"));
+        let more = format!(
             "time_travel = true\nenrolment = \"enrolment.key\"\nauthority = \"../authority\"\n\
              [tls]\ncertificate = \"tls/certificate.pem\"\nkey = \"tls/certificate.key\"\nclients_ca = \"tls/ca.pem\"\n\
-             sites_ca = \"../hospitals/ca.pem\"\nrevoked = \"../authority/revoked.pem\"\n",
+             sites_ca = \"../hospitals/ca.pem\"\nrevoked = \"../authority/revoked.pem\"\n\
+             [accounts]\nsites = [\"{listed}\"]\n"
         );
+        let settings = coordinator_settings(free_port(), &rpc, &more);
         let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
         Self { house, authority, hospitals, url, roles: [chain, coordinator] }
     }
@@ -180,17 +184,18 @@ fn a_federation_with_certificates_settles() {
     let (_aggregator, _) = running.house.daemon(&room, "aggregator", &settings);
 
     let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
-    let names = ["hospital-1", "hospital-2", "hospital-3"].iter().zip(scenario.hospitals.iter().take(HOSPITALS));
+    let names = ["hospital-1", LISTED, "hospital-3"].iter().zip(scenario.hospitals.iter().take(HOSPITALS));
     let holders = names.map(|(name, holder)| (*name, "participant", holder));
     let holders = holders.chain([("validator", "validator", &scenario.validators[0])]);
     let mut sites: Vec<Daemon> = holders
         .map(|(name, section, holder)| {
             let room = running.room(name);
-            let account = key(&room.join("site.key"));
+            let file = room.join("site.key");
+            let account = if name == LISTED { NOBODY.to_owned() } else { key(&file) };
             match name {
-                "hospital-2" => {
+                LISTED => {
                     // Of a hospital's own authority, whatever that writes into it; and the coordinator's is ours.
-                    running.hospitals.issue(&room.join("tls"), &["--role", "operator", "--account", NOBODY]);
+                    running.hospitals.issue(&room.join("tls"), &["--role", "operator", "--account", &account]);
                     fs::copy(running.authority.dir.join("ca.pem"), room.join("tls/ca.pem")).unwrap();
                 }
                 "validator" => late(&running.authority, &room.join("tls"), &account),
@@ -292,8 +297,14 @@ fn whoever_may_not_ask_is_told_why() {
 
     let home = running.house.home.path().to_str().unwrap();
     let address = running.url.strip_prefix("https://").unwrap();
-    let [mine, its] = [&researcher[7], &foreign[7]].map(|file| account_of(file));
-    let replaced = [(home, "HOME"), (address, "ADDRESS"), (mine.as_str(), "RESEARCHER"), (its.as_str(), "THIEF")];
+    let [mine, its, theirs] = [&researcher[7], &foreign[7], &hospital[7]].map(|file| account_of(file));
+    let replaced = [
+        (home, "HOME"),
+        (address, "ADDRESS"),
+        (mine.as_str(), "RESEARCHER"),
+        (its.as_str(), "THIEF"),
+        (theirs.as_str(), "ANYBODY"),
+    ];
     let asked = |url: &str, who: &[String]| {
         let who: Vec<&str> = who.iter().map(String::as_str).collect();
         let line = [&["federation", "launch", "1", "--coordinator", url], &who[..]].concat();

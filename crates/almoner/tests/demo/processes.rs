@@ -159,8 +159,13 @@ impl House {
 
     /// Creates the federation of the sample, the coordinator's first, with the pots of two rounds; and who may be in it.
     pub(super) fn federation(&self, url: &str) -> Scenario {
+        self.federation_of(url, include_str!("../../../../docs/config/breast-cancer-logistic.toml"))
+    }
+
+    /// As [`Self::federation`], of another file about the same rows.
+    pub(super) fn federation_of(&self, url: &str, text: &str) -> Scenario {
         let file = self.home.path().join("federation.toml");
-        fs::write(&file, include_str!("../../../../docs/config/breast-cancer-logistic.toml")).unwrap();
+        fs::write(&file, text).unwrap();
         assert_eq!(order(url, &["create", file.to_str().unwrap()])["federation"], 1);
         order(url, &["fund", "1", "2000000000000000000000"]);
         breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap()

@@ -1,11 +1,13 @@
-//! A site whose machine, or whose coordinator's, does not know what time it is.
+//! A site or a coordinator whose machine, or its peer's, does not know what time it is.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
-use super::processes::{House, key};
+use almoner_chain::{advance_time, connect};
+
+use super::processes::{House, coordinator_settings, key};
 
 /// Says where contracts are, and what time it is by a clock that is an hour behind.
 fn hour_behind() -> String {
@@ -43,4 +45,21 @@ fn a_site_an_hour_from_its_coordinator_does_not_start() {
     for part in ["clock", &url, "s ahead of the coordinator's", "synchronise the clock (NTP)"] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
+}
+
+#[test]
+fn a_coordinator_an_hour_behind_its_chain_does_not_start_unless_it_moves_that_clock() {
+    let house = House::new();
+    let room = house.room("coordinator");
+    let (_chain, rpc) = house.chain(&house.room("chain"), &room);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { advance_time(&connect(&rpc).unwrap(), 3700).await.unwrap() });
+    fs::write(room.join("settings.toml"), coordinator_settings(0, &rpc, "")).unwrap();
+    let ended = house.ended(&room, &["coordinator", "--config", "settings.toml"]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    for part in ["clock, rpc = ", "s behind the chain's newest block", "synchronise the clock (NTP)"] {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+    house.daemon(&room, "coordinator", &coordinator_settings(0, &rpc, "time_travel = true\n"));
 }

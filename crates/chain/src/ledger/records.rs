@@ -44,6 +44,14 @@ pub struct FundingRecord {
     pub tx: B256,
 }
 
+impl FundingRecord {
+    /// What an account has given in all, as anybody may give; `None` above what an amount can be.
+    pub fn given(funded: &[Self], by: Address) -> Option<u128> {
+        let own = funded.iter().filter(|funding| funding.from == by);
+        own.map(|funding| funding.amount).try_fold(0, u128::checked_add)
+    }
+}
+
 /// The public matrix of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EpochRecord {

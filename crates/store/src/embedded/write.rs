@@ -57,6 +57,7 @@ impl Batch {
 
     pub(crate) fn block(&mut self, cid: &Cid, block: &[u8]) -> Result<(), StoreError> {
         let digest = ids::digest(cid)?;
+        self.inner.need(&digest);
         if self.names.contains(&digest) || self.is_stored(&digest)? {
             return Ok(());
         }

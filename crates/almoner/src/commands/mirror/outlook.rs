@@ -10,7 +10,7 @@ use almoner_store::{BoundedStore, Cid, Store, StoreError, cid_from_bytes};
 
 use super::Trouble;
 use super::orders::{Orders, is_lost};
-use crate::commands::retention::{Retention, forgettable, named, named_by_all, uploads};
+use crate::commands::retention::{Retention, named, named_by_all, uploads};
 
 pub(super) struct Outlook {
     ledger: Ledger,
@@ -87,10 +87,17 @@ async fn order(
         }
         named(round).for_each(|cid| orders.pin(cid));
     }
-    let all = named_by_all(rounds);
-    for round in rounds.iter().take(old).skip(seen.forgotten) {
-        listed(forgettable(store, round, &all).await)?.into_iter().for_each(|cid| orders.unpin(cid));
-        seen.forgotten += 1;
+    if seen.forgotten < old {
+        let mut kept = named_by_all(rounds);
+        // A later round may have been sent the same file again.
+        for round in rounds.iter().skip(old) {
+            kept.extend(listed(uploads(store, round).await)?);
+        }
+        for round in rounds.iter().take(old).skip(seen.forgotten) {
+            let gone = listed(uploads(store, round).await)?.into_iter().filter(|cid| !kept.contains(cid));
+            gone.for_each(|cid| orders.unpin(cid));
+            seen.forgotten += 1;
+        }
     }
     seen.over += rounds.iter().skip(seen.over).take_while(|round| round.is_over()).count();
     Ok(seen)

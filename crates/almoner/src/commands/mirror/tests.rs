@@ -95,12 +95,12 @@ impl Scene {
 async fn a_daemon_gets_what_it_lacks_and_what_is_lost_here_keeps_nothing_back() {
     let mut scene = Scene::new().await;
     let [a, b, lost] = [scene.put("a").await, scene.put("b").await, scene.put("lost").await];
-    scene.store.forget(&lost).await.unwrap();
+    scene.store.forget(vec![lost], vec![]).await.unwrap();
     [a, lost, b].into_iter().for_each(|cid| scene.mirror.outlook.orders.pin(cid));
     scene.until(0).await;
     assert_eq!(scene.daemon.pins(), [a, b].into());
     // What it has is not sent again: it could not be.
-    scene.store.forget(&a).await.unwrap();
+    scene.store.forget(vec![a], vec![]).await.unwrap();
     scene.mirror.outlook.orders.unpin(b);
     scene.until(0).await;
     assert_eq!(scene.daemon.pins(), [a].into());

@@ -138,6 +138,17 @@ async fn what_rounds_name_is_no_upload_to_forget() {
 }
 
 #[tokio::test]
+async fn what_a_later_round_was_sent_again_is_no_upload_to_forget() {
+    let mut scene = Scene::default();
+    scene.store.put(lock_list(1).into()).await.unwrap();
+    let mut rounds = [round(1, RoundStatus::Final, &[Stage::Lock]), round(2, RoundStatus::Final, &[Stage::Lock])];
+    let lock = rounds[0].stages[&Stage::Lock].clone();
+    rounds[1].stages.insert(Stage::Lock, lock);
+    let orders = scene.orders(&rounds, 1).await;
+    assert!(!orders.iter().any(|order| matches!(order, Order::Unpin(_))), "{orders:?}");
+}
+
+#[tokio::test]
 async fn a_list_that_is_lost_names_nothing_and_stops_nothing() {
     let mut scene = Scene::default();
     let rounds = [round(1, RoundStatus::Final, &[Stage::Lock, Stage::Model])];
