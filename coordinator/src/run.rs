@@ -57,6 +57,8 @@ pub struct Parts {
     pub progress: broadcast::Sender<Progress>,
     /// What passwords are checked with; without it nobody enrols here.
     pub enrolment: Option<Enrolment>,
+    /// Called once it serves: what an earlier life left is taken up then.
+    pub up: Box<dyn FnOnce() + Send>,
     /// Served beside gRPC and `/ipfs`: the embedded chain's `/rpc`, the deployment.
     pub beside: axum::Router,
 }
@@ -69,7 +71,7 @@ impl std::fmt::Debug for Parts {
 
 /// Serves until `shutdown`. Returns an error only if serving itself fails, or if the chain took the federation back.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
-    let Parts { listener, door, accounts, store, ledger, sender, key, journal, clock, progress, enrolment, beside } =
+    let Parts { listener, door, accounts, store, ledger, sender, key, journal, clock, progress, enrolment, up, beside } =
         parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
@@ -135,6 +137,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let actor = actor.with_current_subscriber();
     let actor = AbortOnDropHandle::new(tokio::spawn(actor));
     let relay = AbortOnDropHandle::new(tokio::spawn(relay));
+    up();
     let served = server()
         .accept_http1(true)
         .add_routes(Routes::from(router))
