@@ -7,6 +7,7 @@
 mod access;
 mod actor;
 mod arriving;
+mod bounds;
 mod campaign;
 mod chain;
 mod claims;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use almoner_chain::{Ledger, Sender, SigningKey};
 use almoner_journal::Journal;
 use almoner_proto::{
-    FILE_DESCRIPTOR_SET, aggregators_server, enrolment_server, researchers_server, server, sites_server,
+    CREATE, FILE_DESCRIPTOR_SET, SITES_LONG, aggregators_server, create_server, enrolment_server, long_sites_server,
+    researchers_server, server, sites_server,
 };
 use almoner_protocol::types::domain;
 use almoner_store::{Store, gateway};
@@ -25,6 +26,7 @@ use tracing::instrument::WithSubscriber;
 
 use crate::access;
 use crate::actor::Actor;
+use crate::bounds::{self, Bounds};
 use crate::chain::Chain;
 use crate::claims;
 use crate::notice::Notices;
@@ -55,6 +57,8 @@ pub struct Parts {
     pub progress: broadcast::Sender<Progress>,
     /// What passwords are checked with; without it nobody enrols here.
     pub enrolment: Option<Enrolment>,
+    /// Called once it serves: what an earlier life left is taken up then.
+    pub up: Box<dyn FnOnce() + Send>,
     /// Served beside gRPC and `/ipfs`: the embedded chain's `/rpc`, the deployment.
     pub beside: axum::Router,
 }
@@ -67,7 +71,7 @@ impl std::fmt::Debug for Parts {
 
 /// Serves until `shutdown`. Returns an error only if serving itself fails, or if the chain took the federation back.
 pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), CoordinatorError> {
-    let Parts { listener, door, accounts, store, ledger, sender, key, journal, clock, progress, enrolment, beside } =
+    let Parts { listener, door, accounts, store, ledger, sender, key, journal, clock, progress, enrolment, up, beside } =
         parts;
     let (mailbox, inbox) = mpsc::channel(MAILBOX);
     let (claims, asked) = mpsc::channel(MAILBOX);
@@ -91,7 +95,8 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         partials,
         rounds,
     };
-    let researchers = ResearchersService { mailbox: mailbox.clone(), notices: notice };
+    let sites = Arc::new(sites);
+    let researchers = Arc::new(ResearchersService { mailbox: mailbox.clone(), notices: notice });
     let aggregators = AggregatorsService { mailbox };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
@@ -99,16 +104,16 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| CoordinatorError::Bug(error.to_string()))?;
-    // A reveal carries half a byte per parameter; the largest model bounds it, the round itself checks the exact length.
-    let mut routes = Routes::new(sites_server(sites, almoner_protocol::MAX_PARAMETERS))
-        .add_service(researchers_server(researchers))
+    let mut routes = Routes::new(sites_server(sites.clone()))
+        .add_service(researchers_server(researchers.clone()))
         .add_service(aggregators_server(aggregators))
         .add_service(health_service)
         .add_service(reflection);
     if let Some(desk) = desk {
         routes = routes.add_service(enrolment_server(EnrolmentService::new(desk)));
     }
-    let mut router = routes.into_axum_router().merge(gateway::router(store)).merge(beside);
+    let mut router = with_long(routes, sites, researchers).merge(gateway::router(store)).merge(beside);
+    router = router.layer(middleware::from_fn_with_state(Arc::new(Bounds::default()), bounds::admit));
     let incoming: Pin<Box<dyn Stream<Item = io::Result<Conn>> + Send>> = match door {
         None => Box::pin(plain(listener)),
         Some(door) => {
@@ -130,6 +135,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     let actor = actor.with_current_subscriber();
     let actor = AbortOnDropHandle::new(tokio::spawn(actor));
     let relay = AbortOnDropHandle::new(tokio::spawn(relay));
+    up();
     let served = server()
         .accept_http1(true)
         .add_routes(Routes::from(router))
@@ -143,3 +149,14 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
     served.map_err(|error| CoordinatorError::Listen(error.to_string()))?;
     acted
 }
+
+/// Each long message has a service of its own, so that no other is taken at its length.
+fn with_long(routes: Routes, sites: Arc<SitesService>, researchers: Arc<ResearchersService>) -> axum::Router {
+    let router = routes.into_axum_router().route_service(CREATE, create_server(researchers));
+    SITES_LONG
+        .into_iter()
+        .fold(router, |router, (path, most)| router.route_service(path, long_sites_server(sites.clone(), most)))
+}
+
+#[cfg(test)]
+mod tests;

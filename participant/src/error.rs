@@ -186,7 +186,9 @@ impl Kinded for SiteError {
             Self::NotJoined(error) => error.kind(),
             Self::Wire(error) => error.kind(),
             Self::Ledger(error) if error.is_retryable() => ErrorKind::SOON,
-            Self::Ledger(LedgerError::Inconsistent { .. } | LedgerError::WrongCode { .. }) => ErrorKind::PeerFault,
+            Self::Ledger(
+                LedgerError::Inconsistent { .. } | LedgerError::WrongCode { .. } | LedgerError::TooLong { .. },
+            ) => ErrorKind::PeerFault,
             Self::Ledger(_) => ErrorKind::Internal,
             Self::Store(error) => match error.blame() {
                 Blame::Peer => ErrorKind::PeerFault,

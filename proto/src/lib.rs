@@ -29,9 +29,10 @@ pub use convert::{
 };
 pub use error::{FieldError, WireError};
 pub use limits::{
-    CONNECTION_WINDOW, MAX_CHUNK, MAX_INITIAL, MAX_MESSAGE, RANGE_BLOCKS, STREAM_WINDOW, aggregators_client,
-    aggregators_server, endpoint, enrolment_client, enrolment_server, range_leaves, researchers_client,
-    researchers_server, server, sites_client, sites_server, timely,
+    CONNECTION_WINDOW, CREATE, MAX_CHUNK, MAX_INITIAL, MAX_MESSAGE, RANGE_BLOCKS, SITES_LONG, STREAM_WINDOW, UPLOAD,
+    aggregators_client, aggregators_server, create_server, endpoint, enrolment_client, enrolment_server, largest,
+    long_sites_server, range_leaves, researchers_client, researchers_server, server, sites_client, sites_server,
+    timely,
 };
 pub use outage::{Outage, Pause};
 pub use status::{Blame, ErrorKind, Kinded, is_from_peer, kind_of, status};

@@ -1,10 +1,13 @@
 //! Sizes both ends agree on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use almoner_protocol::MAX_PARAMETERS;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint, Server};
 
+use crate::convert::{MAX_DIRECTIONS, MAX_UPLOADS};
 use crate::wire::aggregators_client::AggregatorsClient;
 use crate::wire::aggregators_server::{Aggregators, AggregatorsServer};
 use crate::wire::enrolment_client::EnrolmentClient;
@@ -94,18 +97,57 @@ pub fn sites_client(channel: Channel, parameters: u32) -> SitesClient<Channel> {
         .max_encoding_message_size(message_limit(parameters))
 }
 
-pub fn sites_server<T: Sites>(service: T, parameters: u32) -> SitesServer<T> {
-    SitesServer::new(service)
-        .max_decoding_message_size(message_limit(parameters))
-        .max_encoding_message_size(message_limit(0))
+/// Of what is sent to sites' and researchers' services, all but what is `LONG`: a federation file is the longest.
+const MAX_SHORT: usize = 80 << 10;
+/// Around the one long field of a message.
+const FRAME: usize = 4 << 10;
+
+pub const UPLOAD: &str = "/almoner.v0.Sites/Upload";
+pub const CREATE: &str = "/almoner.v0.Researchers/Create";
+/// Sites' long messages, and how long they are at most. An upload's is one of a stream.
+pub const SITES_LONG: [(&str, usize); 3] = [
+    (UPLOAD, MAX_CHUNK + FRAME),
+    ("/almoner.v0.Sites/AnswerScores", MAX_UPLOADS * MAX_DIRECTIONS * 8 + FRAME),
+    // The round itself checks the exact length.
+    ("/almoner.v0.Sites/Reveal", MAX_PARAMETERS as usize / 2 + FRAME),
+];
+
+/// The largest message that is taken at a path; none where it has no bound of its own here.
+pub fn largest(path: &str) -> Option<usize> {
+    let long = SITES_LONG.into_iter().find(|(long, _)| *long == path).map(|(_, most)| most);
+    let service = |name: &str| path.strip_prefix("/almoner.v0.").is_some_and(|rest| rest.starts_with(name));
+    match path {
+        CREATE => Some(MAX_CREATE),
+        _ if service("Sites/") || service("Researchers/") => Some(long.unwrap_or(MAX_SHORT)),
+        _ if service("Enrolment/") => Some(MAX_ENROLMENT_REQUEST),
+        _ => None,
+    }
+}
+
+/// For all paths but those of `SITES_LONG`.
+pub fn sites_server<T: Sites>(service: Arc<T>) -> SitesServer<T> {
+    long_sites_server(service, MAX_SHORT)
+}
+
+/// For a path of `SITES_LONG`.
+pub fn long_sites_server<T: Sites>(service: Arc<T>, most: usize) -> SitesServer<T> {
+    SitesServer::from_arc(service).max_decoding_message_size(most).max_encoding_message_size(message_limit(0))
 }
 
 pub fn researchers_client(channel: Channel) -> ResearchersClient<Channel> {
     ResearchersClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
 }
 
-pub fn researchers_server<T: Researchers>(service: T) -> ResearchersServer<T> {
-    ResearchersServer::new(service).max_decoding_message_size(MAX_INITIAL + MAX_MESSAGE)
+const MAX_CREATE: usize = MAX_INITIAL + MAX_SHORT;
+
+/// For all paths but `CREATE`.
+pub fn researchers_server<T: Researchers>(service: Arc<T>) -> ResearchersServer<T> {
+    ResearchersServer::from_arc(service).max_decoding_message_size(MAX_SHORT)
+}
+
+/// For `CREATE`.
+pub fn create_server<T: Researchers>(service: Arc<T>) -> ResearchersServer<T> {
+    ResearchersServer::from_arc(service).max_decoding_message_size(MAX_CREATE)
 }
 
 /// A job names every participant: 65,535 of them take more than `MAX_MESSAGE`.
@@ -121,11 +163,13 @@ pub fn aggregators_server<T: Aggregators>(service: T) -> AggregatorsServer<T> {
 
 /// Of everything about enrolment a certificate is the longest, and it has strangers for callers.
 const MAX_ENROLMENT: usize = 128 << 10;
+/// Of what strangers send a request for a certificate is the longest.
+const MAX_ENROLMENT_REQUEST: usize = 16 << 10;
 
 pub fn enrolment_client(channel: Channel) -> EnrolmentClient<Channel> {
     EnrolmentClient::new(channel).max_decoding_message_size(MAX_ENROLMENT)
 }
 
 pub fn enrolment_server<T: Enrolment>(service: T) -> EnrolmentServer<T> {
-    EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROLMENT)
+    EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROLMENT_REQUEST)
 }

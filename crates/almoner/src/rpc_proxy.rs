@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_store::Url;
-use axum::Router;
+use almoner_tls::Caller;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -113,7 +114,12 @@ fn of(node: Node) -> Router {
     Router::new().route("/rpc", post(forward)).with_state(node)
 }
 
-async fn forward(State(node): State<Node>, headers: HeaderMap, body: Body) -> Response {
+async fn forward(
+    State(node): State<Node>,
+    caller: Option<Extension<Caller>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     const FULL: &str = "too many ask the coordinator's node at once: ask again, or name a node of your own (rpc)\n";
     let full = || (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], FULL).into_response();
     let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -136,7 +142,8 @@ async fn forward(State(node): State<Node>, headers: HeaderMap, body: Body) -> Re
     match sent {
         Ok(answer) => {
             let json = [(header::CONTENT_TYPE, "application/json")];
-            (answer.status(), json, passed_on(answer, place, node.room.answer)).into_response()
+            let caller = caller.map(|Extension(caller)| caller).unwrap_or_default();
+            (answer.status(), json, passed_on(answer, place, node.room.answer, caller)).into_response()
         }
         // The node's address is its operator's business.
         Err(_) => (StatusCode::BAD_GATEWAY, "the coordinator's node does not answer\n").into_response(),
@@ -144,8 +151,9 @@ async fn forward(State(node): State<Node>, headers: HeaderMap, body: Body) -> Re
 }
 
 /// An answer as it comes, a few pieces of it held here. The place is given back with its last byte or when its time is over,
-/// also if nobody reads: then the rest is an error, so that nobody takes a part for the whole.
-fn passed_on(answer: reqwest::Response, place: OwnedSemaphorePermit, within: Duration) -> Body {
+/// also if nobody reads: then the rest is an error, so that nobody takes a part for the whole, and the caller is hung up on,
+/// for whom HTTP would keep what it has taken of it.
+fn passed_on(answer: reqwest::Response, place: OwnedSemaphorePermit, within: Duration, caller: Caller) -> Body {
     let (give, take) = mpsc::channel(PIECES);
     tokio::spawn(async move {
         let _place = place;
@@ -159,7 +167,9 @@ fn passed_on(answer: reqwest::Response, place: OwnedSemaphorePermit, within: Dur
             // The reader may be gone.
             let _ = give.send(None).await;
         };
-        let _ = timeout(within, whole).await;
+        if timeout(within, whole).await.is_err() {
+            caller.hang_up();
+        }
     });
     let cut = || io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time");
     // Behind the end nothing is read; this is behind what has no end.
@@ -208,6 +218,8 @@ pub(crate) fn reading(body: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    /// More than the buffers of a connection hold.
+    const LONG: usize = 64 << 20;
     const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
 
     /// Serves a router on loopback as long as the runtime lives.
@@ -259,8 +271,6 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_read_an_answer_gives_its_place_back() {
-        // More than the buffers of a connection hold.
-        const LONG: usize = 64 << 20;
         let node = served(Router::new().route("/rpc", post(async || vec![b'1'; LONG]))).await;
         let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
         let url = served(of(Node::new(node, room).unwrap())).await;
@@ -271,6 +281,24 @@ mod tests {
         // There is one place, so this has waited for it.
         assert!(ask().await.unwrap().status().is_success());
         assert!(unread.bytes().await.is_err(), "a part is not taken for the whole");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_an_answer_is_hung_up_on() {
+        let node = served(Router::new().route("/rpc", post(async || vec![b'1'; LONG]))).await;
+        let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/rpc", listener.local_addr().unwrap());
+        let routes = tonic::service::Routes::from(of(Node::new(node, room).unwrap()));
+        let server = almoner_proto::server().add_routes(routes);
+        tokio::spawn(server.serve_with_incoming(almoner_tls::plain(listener)));
+        // All that it asks goes over one connection.
+        let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+        let ask = || client.post(url.clone()).body(CALL).send();
+        let unread = ask().await.unwrap();
+        assert!(ask().await.is_err(), "it waited for the place of the first");
+        assert!(unread.bytes().await.is_err());
+        assert!(ask().await.unwrap().status().is_success(), "it may come again");
     }
 
     fn passed(body: &str) -> Option<String> {

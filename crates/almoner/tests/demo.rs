@@ -51,6 +51,8 @@ mod roles;
 mod seeds;
 #[path = "demo/waits.rs"]
 mod waits;
+#[path = "demo/watched.rs"]
+mod watched;
 #[path = "demo/wrong_clock.rs"]
 mod wrong_clock;
 

@@ -1,9 +1,10 @@
 use alloy::primitives::{Address, B256};
-use alloy::transports::{RpcError, TransportError};
+use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use almoner_journal::JournalError;
 use thiserror::Error;
 
 use crate::Revert;
+use crate::transport::TooLong;
 
 /// What can go wrong between us and the chain.
 #[derive(Debug, Error)]
@@ -29,6 +30,11 @@ pub enum LedgerError {
     Displaced { nonce: u64 },
     #[error("the node cannot be reached: {0}")]
     Transport(TransportError),
+    /// It sends more than is held of an answer.
+    #[error(
+        "the node at {node} answers with more than {most} bytes, which no question of ours needs: name another node (rpc)"
+    )]
+    TooLong { node: String, most: usize },
     #[error("the node serves chain {found}, expected {expected}")]
     WrongChain { expected: u64, found: u64 },
     #[error("the code at {address} is not that of {contract}")]
@@ -74,6 +80,10 @@ impl From<TransportError> for LedgerError {
                     Self::Reverted(Box::new(Revert::decode(Default::default())))
                 }
                 None => Self::Refused { code: payload.code, message: payload.message.into_owned() },
+            },
+            RpcError::Transport(TransportErrorKind::NonRetryable(source)) => match source.downcast::<TooLong>() {
+                Ok(long) => Self::TooLong { node: long.node, most: long.most },
+                Err(source) => Self::Transport(RpcError::Transport(TransportErrorKind::NonRetryable(source))),
             },
             other => Self::Transport(other),
         }

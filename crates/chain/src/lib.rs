@@ -15,6 +15,7 @@ mod ledger;
 mod provider;
 mod revert;
 mod sender;
+mod transport;
 
 pub use code::check_code;
 pub use deployment::{Deployment, deploy};

@@ -10,6 +10,7 @@ use alloy::transports::{TransportError, TransportErrorKind};
 use almoner_tls::Client as Tls;
 
 use crate::LedgerError;
+use crate::transport::Bounded;
 
 /// How often a node on this machine is asked, and how often one elsewhere.
 const LOCAL_POLL: Duration = Duration::from_millis(4);
@@ -35,7 +36,7 @@ fn connect_within(url: &str, tls: &Tls, answer: Duration) -> Result<DynProvider,
     let policy = RateLimitRetryPolicy::default().or(unreachable_for_now);
     let http = tls.http(host).timeout(answer).build().map_err(|error| LedgerError::Internal(error.to_string()))?;
     let retry = RetryBackoffLayer::new_with_policy(4, 250, 10_000, policy);
-    let client = ClientBuilder::default().layer(retry).http_with_client(http, url);
+    let client = ClientBuilder::default().layer(retry).transport(Bounded::new(http, url), local);
     let client = client.with_poll_interval(if local { LOCAL_POLL } else { REMOTE_POLL });
     // No fillers: the sender fills every field itself and owns the nonce.
     Ok(ProviderBuilder::new().disable_recommended_fillers().connect_client(client).erased())

@@ -49,6 +49,11 @@ impl Block {
         self.check(cid, place).map(|block| block.bytes)
     }
 
+    /// The same bytes; what they keep is dropped with the last of them.
+    pub(crate) fn keeping<T: Send + 'static>(self, kept: T) -> Self {
+        Self { bytes: Bytes::from_owner(Keeping { bytes: self.bytes, _kept: kept }), checked: self.checked }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -56,6 +61,17 @@ impl Block {
     /// The bytes whatever they are: for whoever passes them on, or makes them wrong on purpose.
     pub(crate) fn into_unchecked(self) -> Bytes {
         self.bytes
+    }
+}
+
+struct Keeping<T> {
+    bytes: Bytes,
+    _kept: T,
+}
+
+impl<T> AsRef<[u8]> for Keeping<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod format;
 mod nodes;
+mod room;
 mod router;
 
 pub use client::GatewayStore;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
+use tokio_util::sync::CancellationToken;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -70,6 +71,20 @@ pub struct Peer {
     pub late: SystemTime,
 }
 
+/// Whose connections, and what they hold, are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    Account(Address),
+    /// Of another authority.
+    Certificate(B256),
+}
+
+impl Peer {
+    pub fn holder(&self) -> Holder {
+        self.named.map_or(Holder::Certificate(self.fingerprint), |(_, account)| Holder::Account(account))
+    }
+}
+
 /// Who sent a request. The door puts it beside every request of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
@@ -81,12 +96,19 @@ pub struct Caller {
     pub server: Option<B256>,
     /// Where it has no certificate.
     pub(crate) seat: Option<Arc<Seat>>,
+    pub(crate) end: CancellationToken,
 }
 
 impl Caller {
     /// Who showed a certificate, and said hello.
     pub fn known(peer: Option<Peer>, account: Option<Address>) -> Self {
         Self { peer, account, ..Self::default() }
+    }
+
+    /// Ends the connection, and with it all that waits to be written to it: of an answer that is not read, what HTTP has
+    /// taken is given back in no other way.
+    pub fn hang_up(&self) {
+        self.end.cancel();
     }
 }
 

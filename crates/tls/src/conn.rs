@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 use crate::caller::{Caller, Facts};
@@ -37,6 +38,7 @@ pub struct Conn {
     bytes: Bytes,
     caller: Caller,
     right: Right,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// To be connected.
@@ -105,11 +107,7 @@ impl Stream for Plain {
                     let _ = line.set_nodelay(true);
                     let guest = self.lobby.enter();
                     let caller = Caller { seat: Some(guest.seat.clone()), ..Caller::default() };
-                    return Poll::Ready(Some(Ok(Conn {
-                        bytes: Bytes::Plain(line),
-                        caller,
-                        right: Right::Guest(guest),
-                    })));
+                    return Poll::Ready(Some(Ok(Conn::new(Bytes::Plain(line), caller, Right::Guest(guest)))));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -123,22 +121,30 @@ impl Stream for Plain {
 }
 
 impl Conn {
+    fn new(bytes: Bytes, caller: Caller, right: Right) -> Self {
+        let ended = Box::pin(caller.end.clone().cancelled_owned());
+        Self { bytes, caller, right, ended }
+    }
+
     pub(crate) fn known(stream: TlsStream<TcpStream>, caller: Caller, standing: Standing) -> Self {
-        Self { bytes: Bytes::Secure(Box::new(stream)), caller, right: Right::Standing(standing) }
+        Self::new(Bytes::Secure(Box::new(stream)), caller, Right::Standing(standing))
     }
 
     pub(crate) fn unknown(stream: TlsStream<TcpStream>, caller: Caller, guest: Guest) -> Self {
         let caller = Caller { seat: Some(guest.seat.clone()), ..caller };
-        Self { bytes: Bytes::Secure(Box::new(stream)), caller, right: Right::Guest(guest) }
+        Self::new(Bytes::Secure(Box::new(stream)), caller, Right::Guest(guest))
     }
 
     fn may_stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let gone = |why: &str| Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        if self.ended.as_mut().poll(cx).is_ready() {
+            return gone("an answer was not read in time");
+        }
         let stays = match &mut self.right {
             Right::Standing(standing) => return standing.holds(),
             Right::Guest(guest) => guest.may_stay(cx),
         };
-        let gone = || io::Error::new(io::ErrorKind::TimedOut, "no request in time, or room was made for others");
-        if stays { Ok(()) } else { Err(gone()) }
+        if stays { Ok(()) } else { gone("no request in time, or room was made for others") }
     }
 
     /// Notes that bytes came or went, if they did.
@@ -185,6 +191,8 @@ impl AsyncRead for Conn {
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        // Who reads nothing has HTTP/1 wait here.
+        self.may_stay(cx)?;
         let moved = match &mut self.bytes {
             Bytes::Plain(line) => Pin::new(line).poll_write(cx, buf),
             Bytes::Secure(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -211,6 +219,7 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.may_stay(cx)?;
         let moved = match &mut self.bytes {
             Bytes::Plain(line) => Pin::new(line).poll_write_vectored(cx, bufs),
             Bytes::Secure(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
@@ -223,5 +232,24 @@ impl AsyncWrite for Conn {
             Bytes::Plain(line) => line.is_write_vectored(),
             Bytes::Secure(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_hung_up_on_is_read_from_and_written_to_no_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _line = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut conn = plain(listener).next().await.unwrap().unwrap();
+        let caller = conn.connect_info();
+        // It waits for a request, and hears of it there.
+        let (read, ()) = tokio::join!(timeout(AGAIN * 100, conn.read_u8()), async { caller.hang_up() });
+        assert_eq!(read.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(conn.write_u8(0).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -8,19 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::{Address, B256};
-
-use crate::Peer;
+use crate::{Holder, Peer};
 
 /// At once. Those of a site whose line breaks over and over are given up after a minute.
 pub(crate) const MOST: usize = 64;
-
-/// Whose connections are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Holder {
-    Account(Address),
-    Certificate(B256),
-}
 
 #[derive(Debug)]
 pub(crate) struct Crowd {
@@ -58,7 +49,7 @@ impl Crowd {
 
     /// None: it is one too many.
     pub(crate) fn enter(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
-        let holder = peer.named.map_or(Holder::Certificate(peer.fingerprint), |(_, account)| Holder::Account(account));
+        let holder = peer.holder();
         let mut all = self.locked();
         let open = all.entry(holder).or_default();
         if open.lines >= self.most {
@@ -88,6 +79,8 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
+
+    use alloy_primitives::{Address, B256};
 
     use super::*;
     use crate::Role;

@@ -28,7 +28,7 @@ mod watched;
 mod tests;
 
 pub use authority::{Authority, Handed, Issued, Secret, request};
-pub use caller::{Caller, Peer, Role, greeted};
+pub use caller::{Caller, Holder, Peer, Role, greeted};
 pub use client::{Client, ClientFiles, ConnectError};
 pub use conn::{Conn, Plain, plain};
 pub use door::Door;

@@ -222,10 +222,12 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         clock: system_clock(),
         progress,
         enrolment,
+        up: Box::new(move || {
+            say_up("coordinator", &url, &watched, options.json);
+            watched.ready();
+        }),
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };
-    say_up("coordinator", &url, &watched, options.json);
-    watched.ready();
     almoner_coordinator::run(config, parts, until_told()).await.map_err(|error| match error {
         // A store that lacks what came after the copy, or a copy that is too old.
         CoordinatorError::Restored(_)

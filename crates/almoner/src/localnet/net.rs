@@ -113,6 +113,7 @@ impl Localnet {
                 clock: clock.clone(),
                 progress: progress.clone(),
                 enrolment: None,
+                up: Box::new(|| ()),
                 beside: beside.clone(),
             }
         };

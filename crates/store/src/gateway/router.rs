@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use almoner_tls::Caller;
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -16,8 +17,9 @@ use cid::Cid;
 use futures::stream;
 
 use super::format::{self, CAR_TYPE, Format, Params, RAW_TYPE, Scope, Unfit};
+use super::room::{LIMITS, Limits, Room, Rooms, Roomy};
 use crate::{
-    Blame, BlockSource, Store, StoreError,
+    Blame, Block, BlockSource, Store, StoreError,
     car::{self, Dups},
     ids,
     walk::Walk,
@@ -28,16 +30,22 @@ const IMMUTABLE: &str = "public, max-age=29030400, immutable";
 
 /// The gateway's routes over `store`; mount it at the root of a listener.
 pub fn router(store: Arc<dyn Store>) -> Router {
-    Router::new().route("/ipfs/{cid}", get(serve)).with_state(store)
+    within(store, LIMITS)
+}
+
+pub(super) fn within(store: Arc<dyn Store>, limits: Limits) -> Router {
+    Router::new().route("/ipfs/{cid}", get(serve)).with_state((store, Rooms::new(limits)))
 }
 
 async fn serve(
-    State(store): State<Arc<dyn Store>>,
+    State((store, rooms)): State<(Arc<dyn Store>, Rooms)>,
+    caller: Option<Extension<Caller>>,
     Path(text): Path<String>,
     query: Result<Query<Params>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    match answer(store, &text, query, &headers).await {
+    let room = rooms.of(caller.map(|Extension(caller)| caller).unwrap_or_default());
+    match answer(store, room, &text, query, &headers).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
@@ -45,6 +53,7 @@ async fn serve(
 
 async fn answer(
     store: Arc<dyn Store>,
+    room: Room,
     text: &str,
     query: Result<Query<Params>, QueryRejection>,
     headers: &HeaderMap,
@@ -55,15 +64,17 @@ async fn answer(
     let etag = etag(&cid, format);
     // Asked of the store even where the client's copy would do: a 304 for content we never had
     // would claim too much.
+    let place = room.place().await.ok_or(Problem::Full)?;
     let Some(block) = store.block(&cid).await? else {
         return Err(Problem::NotFound(cid.into()));
     };
     if is_known(headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, common(&cid, &etag)).into_response());
     }
+    let block = place.by(Block::from(block)).into_unchecked();
     match format {
         Format::Raw => Ok(raw(&cid, &etag, block)),
-        Format::Car(scope, dups) => archive(store, &cid, &etag, block, scope, dups),
+        Format::Car(scope, dups) => archive(Roomy { store, room }, &cid, &etag, block, scope, dups),
     }
 }
 
@@ -76,14 +87,7 @@ fn raw(cid: &Cid, etag: &str, block: Bytes) -> Response {
     (common(cid, etag), named, block).into_response()
 }
 
-fn archive(
-    store: Arc<dyn Store>,
-    cid: &Cid,
-    etag: &str,
-    root: Bytes,
-    scope: Scope,
-    dups: Dups,
-) -> Result<Response, Problem> {
+fn archive(store: Roomy, cid: &Cid, etag: &str, root: Bytes, scope: Scope, dups: Dups) -> Result<Response, Problem> {
     let body = match scope {
         Scope::Block => {
             let pieces = [car::header(cid), car::prefix(cid, root.len()), root];
@@ -92,8 +96,7 @@ fn archive(
         Scope::All => {
             // Refuse a root that is no file now, while there still is a status to say so with.
             Walk::new(cid, u64::MAX)?.accept(root.clone().into(), &store.place())?;
-            let source: Arc<dyn BlockSource> = store;
-            Body::from_stream(car::send(source, cid, dups)?)
+            Body::from_stream(car::send(Arc::new(store), cid, dups)?)
         }
     };
     let kind = format!("{CAR_TYPE}; version=1; order=dfs; dups={}", letter(dups));
@@ -145,6 +148,7 @@ fn value(text: &str) -> HeaderValue {
 enum Problem {
     NotFound(Box<Cid>),
     BadQuery,
+    Full,
     Unfit(Unfit),
     Store(StoreError),
 }
@@ -166,6 +170,10 @@ impl IntoResponse for Problem {
         let (status, text) = match self {
             Self::NotFound(cid) => (StatusCode::NOT_FOUND, format!("{cid} is not here")),
             Self::BadQuery => (StatusCode::BAD_REQUEST, "the query is malformed".into()),
+            Self::Full => {
+                const FULL: &str = "too many read from here at once: ask again, or another gateway\n";
+                return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], FULL).into_response();
+            }
             Self::Unfit(Unfit::BadScope) => (StatusCode::BAD_REQUEST, "dag-scope is one of block, entity, all".into()),
             Self::Unfit(Unfit::NotOffered) => (
                 StatusCode::NOT_ACCEPTABLE,

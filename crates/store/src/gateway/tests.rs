@@ -1,3 +1,5 @@
+mod crowds;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
