@@ -216,6 +216,8 @@ pub(crate) fn reading(body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::client::GrpcService;
+
     use super::*;
 
     /// More than the buffers of a connection hold.
@@ -288,16 +290,22 @@ mod tests {
         let node = served(Router::new().route("/rpc", post(async || vec![b'1'; LONG]))).await;
         let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/rpc", listener.local_addr().unwrap());
+        let at = format!("http://{}", listener.local_addr().unwrap());
         let routes = tonic::service::Routes::from(of(Node::new(node, room).unwrap()));
         let server = almoner_proto::server().add_routes(routes);
         tokio::spawn(server.serve_with_incoming(almoner_tls::plain(listener)));
         // All that it asks goes over one connection.
-        let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-        let ask = || client.post(url.clone()).body(CALL).send();
-        let unread = ask().await.unwrap();
+        let channel = tonic::transport::Endpoint::from_shared(at).unwrap().connect_lazy();
+        let ask = async || {
+            let mut channel = channel.clone();
+            std::future::poll_fn(|context| channel.poll_ready(context)).await?;
+            let body = tonic::body::Body::new(Body::from(CALL));
+            channel.call(axum::http::Request::post("/rpc").body(body).unwrap()).await
+        };
+        let read = async |body| to_bytes(Body::new(body), LONG + 1).await;
+        let unread: Response<tonic::body::Body> = ask().await.unwrap();
         assert!(ask().await.is_err(), "it waited for the place of the first");
-        assert!(unread.bytes().await.is_err());
+        assert!(read(unread.into_body()).await.is_err());
         assert!(ask().await.unwrap().status().is_success(), "it may come again");
     }
 
