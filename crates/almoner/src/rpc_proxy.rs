@@ -186,6 +186,8 @@ pub(crate) fn reads(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tonic::codegen::Service;
+
     use super::*;
 
     /// More than the buffers of a connection hold.
@@ -258,16 +260,21 @@ mod tests {
         let node = served(Router::new().route("/rpc", post(async || vec![b'1'; LONG]))).await;
         let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/rpc", listener.local_addr().unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let routes = tonic::service::Routes::from(of(Node::new(node, room).unwrap()));
         let server = almoner_proto::server().add_routes(routes);
         tokio::spawn(server.serve_with_incoming(almoner_tls::plain(listener)));
         // All that it asks goes over one connection.
-        let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-        let ask = || client.post(url.clone()).body(CALL).send();
+        let line = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        let ask = async || {
+            let mut line = line.clone();
+            std::future::poll_fn(|cx| line.poll_ready(cx)).await?;
+            let call = tonic::body::Body::new(Body::from(CALL));
+            line.call(axum::http::Request::post("/rpc").body(call).unwrap()).await
+        };
         let unread = ask().await.unwrap();
         assert!(ask().await.is_err(), "it waited for the place of the first");
-        assert!(unread.bytes().await.is_err());
+        assert!(to_bytes(Body::new(unread.into_body()), LONG).await.is_err());
         assert!(ask().await.unwrap().status().is_success(), "it may come again");
     }
 
