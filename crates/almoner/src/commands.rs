@@ -34,6 +34,7 @@ mod source;
 mod status;
 mod traces;
 mod vault;
+mod watch;
 mod watch_bar;
 
 pub(crate) use files::RoleOptions;
