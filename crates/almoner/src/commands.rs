@@ -11,6 +11,7 @@ mod clock;
 pub(crate) mod completions;
 pub(crate) mod coordinator;
 pub(crate) mod demo;
+mod demo_rows;
 mod demo_screen;
 mod depth;
 pub(crate) mod devnet;
