@@ -4,26 +4,25 @@
 mod check;
 mod enrol;
 mod init;
+mod progress;
 mod status;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use almoner_chain::{Depth, Ledger};
 use almoner_journal::Journal;
 use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
-use almoner_participant::{DataConfig, Entropy, SeededEntropy, SiteConfig, SiteParts, SiteProgress, SystemEntropy};
+use almoner_participant::{DataConfig, Entropy, SeededEntropy, SiteConfig, SiteParts, SystemEntropy};
 use almoner_proto::{Kinded, Outage};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
 use almoner_tls::Client as Tls;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::backup::{Backup, Restore};
 use super::channel::{client, dial_lazily, introduce, patience};
@@ -155,9 +154,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         let traces = collector.of("participant", ledger.deployment())?;
         tokio::spawn(traces.follow_site(key.address(), progress.subscribe()));
     }
-    if options.json {
-        tokio::spawn(print(told));
-    }
+    tokio::spawn(progress::tell(told, options.json));
     tokio::spawn(renew::keep(tls, channel.clone(), stop.clone()));
     let parts =
         SiteParts { channel, store, ledger, journal, key, seal, entropy: entropy(), training, evaluation, progress };
@@ -184,20 +181,35 @@ async fn look_up(
     store: &Arc<dyn Store>,
     tls: &Tls,
 ) -> Result<(Ledger, FederationSpec), Failure> {
-    let mut away = Outage::default();
+    let (mut away, mut early) = (Outage::default(), Outage::default());
     loop {
         let wait = match looked_up(config, coordinator, store, tls).await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {
-                tracing::info!(federation = config.federation, "no such federation yet");
+                away = Outage::default();
+                // Told as an outage is; but it is founded any moment, and its seats are fixed soon after.
+                if let Some(since) = early.failed(Instant::now(), 0).say {
+                    let (federation, seconds) = (config.federation, since.as_secs());
+                    tracing::info!(federation, seconds, "no such federation yet: waiting");
+                }
                 AGAIN
             }
             // Whoever is not up yet, or whose line is down, may come back.
-            Err(failure) if failure.kind == Kind::Peer => patience(&mut away, &failure),
-            Err(failure) => return Err(failure),
+            Err(Unanswered { by, failure }) if failure.kind == Kind::Peer => patience(&mut away, by, &failure),
+            Err(Unanswered { failure, .. }) => return Err(failure),
         };
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Who did not answer, as the log names them, or what is wrong here.
+struct Unanswered {
+    by: &'static str,
+    failure: Failure,
+}
+
+fn by(by: &'static str) -> impl Fn(Failure) -> Unanswered {
+    move |failure| Unanswered { by, failure }
 }
 
 async fn looked_up(
@@ -205,17 +217,20 @@ async fn looked_up(
     coordinator: &Url,
     store: &Arc<dyn Store>,
     tls: &Tls,
-) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
-    let Answer { deployment, date } = ask_deployment(coordinator, tls).await?;
-    date.map_or(Ok(()), |theirs| same_time(theirs, coordinator))?;
+) -> Result<Option<(Ledger, FederationSpec)>, Unanswered> {
+    let Answer { deployment, date } = ask_deployment(coordinator, tls).await.map_err(by("coordinator"))?;
+    date.map_or(Ok(()), |theirs| same_time(theirs, coordinator)).map_err(by("coordinator"))?;
     let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
     let depth = config.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
-    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?.at(depth);
-    ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
-    let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
-    let Some(record) = record else { return Ok(None) };
+    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"));
+    let ledger = ledger.map_err(by("chain"))?.at(depth);
+    let verified = ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"));
+    verified.map_err(by("chain"))?;
+    let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc);
+    let Some(record) = record.map_err(by("chain"))? else { return Ok(None) };
     let spec = spec(store.as_ref(), &record.params.specCid, record.params.specHash).await;
-    Ok(Some((ledger, spec.blame(Kind::Peer, "the federation file")?)))
+    let spec = spec.blame(Kind::Peer, "the federation file").map_err(by("store"))?;
+    Ok(Some((ledger, spec)))
 }
 
 /// Refuses to start where this machine and the coordinator do not mean the same hour: one of them would miss deadlines.
@@ -227,41 +242,6 @@ fn same_time(theirs: SystemTime, coordinator: &Url) -> Result<(), Failure> {
             Ok(())
         }
         Err(error) => Err(error).blame(Kind::You, format!("clock, coordinator = {coordinator}: {SYNCHRONISE}")),
-    }
-}
-
-/// What the site does, as it does it: facts, never a weight or a loss.
-async fn print(mut told: broadcast::Receiver<SiteProgress>) {
-    loop {
-        match told.recv().await {
-            Ok(progress) => println!("{}", document(&progress)),
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-fn document(progress: &SiteProgress) -> Value {
-    match progress {
-        SiteProgress::Joined { role } => json!({ "schema": 1, "event": "joined", "role": role }),
-        SiteProgress::Ready { round } => json!({ "schema": 1, "event": "ready", "round": round }),
-        SiteProgress::Verified { round } => json!({ "schema": 1, "event": "verified", "round": round }),
-        SiteProgress::Trained { round, clipped, seconds } => {
-            json!({ "schema": 1, "event": "trained", "round": round, "clipped": clipped, "seconds": seconds })
-        }
-        SiteProgress::Done { round, duty } => {
-            json!({ "schema": 1, "event": "done", "round": round, "duty": format!("{duty:?}") })
-        }
-        SiteProgress::Refused { round, duty, error } => {
-            let duty = duty.map(|duty| format!("{duty:?}"));
-            json!({ "schema": 1, "event": "refused", "round": round, "duty": duty, "error": error.to_string() })
-        }
-        SiteProgress::Earned { round, claim } => {
-            let earned = claim.cumulative.to_string();
-            json!({ "schema": 1, "event": "earned", "round": round, "cumulative": earned })
-        }
-        SiteProgress::Paid { paid, .. } => json!({ "schema": 1, "event": "paid", "paid": paid.to_string() }),
-        SiteProgress::NotPaid { error } => json!({ "schema": 1, "event": "not-paid", "error": error.to_string() }),
     }
 }
 
