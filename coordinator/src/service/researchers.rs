@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::{Mailbox, NoticeStream, notices, refuse};
+use crate::CoordinatorError;
 use crate::ingress::Ingress;
 
 #[derive(Debug)]
@@ -43,6 +44,11 @@ impl Researchers for ResearchersService {
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<NoticeStream>, Status> {
         let WatchRequest { federation } = request.into_inner().into();
+        // A site may be there before its federation; whoever gives orders would wait for one that nobody founds.
+        let served = self.notices.borrow().federation;
+        if federation != 0 && federation != served {
+            return Err(refuse(CoordinatorError::NotFound(format!("federation {federation} is not served here"))));
+        }
         Ok(Response::new(notices(self.notices.clone(), federation)))
     }
 
@@ -50,5 +56,28 @@ impl Researchers for ResearchersService {
         let StopRequest { federation } = request.into_inner().into();
         self.mailbox.ask(|reply| Ingress::Stop { federation, reply }).await?;
         Ok(Response::new(wire::Empty {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_federation_that_is_not_served_is_not_waited_for() {
+        let (notices, receiver) = watch::channel(RoundNotice::default());
+        let service = ResearchersService { mailbox: Mailbox(mpsc::channel(1).0), notices: receiver };
+        let watch = async |federation| service.watch(Request::new(wire::WatchRequest { federation })).await;
+        let says = |federation| format!("federation {federation} is not served here");
+        assert_eq!(watch(1).await.err().expect("none is created yet").message(), says(1));
+        notices.send_modify(|notice| notice.federation = 1);
+        assert_eq!(watch(2).await.err().expect("another one is").message(), says(2));
+        for federation in [0, 1] {
+            let first = watch(federation).await.unwrap().into_inner().next().await.unwrap().unwrap();
+            assert_eq!(first.federation, 1);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 pub(crate) mod completions;
 pub(crate) mod coordinator;
 pub(crate) mod demo;
+mod demo_rows;
 mod demo_screen;
 mod depth;
 pub(crate) mod devnet;
@@ -34,6 +35,7 @@ mod source;
 mod status;
 mod traces;
 mod vault;
+mod watch;
 mod watch_bar;
 
 pub(crate) use files::RoleOptions;

@@ -94,8 +94,17 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Some libraries end their messages with a line break.
-        f.write_str(format!("{:#}", self.error).trim_end())
+        let mut text = String::new();
+        for cause in self.error.chain() {
+            // Some libraries end their messages with a line break, some say their cause themselves.
+            let cause = cause.to_string();
+            let cause = cause.trim_end();
+            if !text.ends_with(cause) {
+                text += if text.is_empty() { "" } else { ": " };
+                text += cause;
+            }
+        }
+        f.write_str(&text)
     }
 }
 
@@ -107,5 +116,21 @@ pub trait Blame<T> {
 impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
     fn blame(self, kind: Kind, context: impl fmt::Display + Send + Sync + 'static) -> Result<T, Failure> {
         self.map_err(|error| Failure { kind, error: error.into().context(context) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_said_again() {
+        let error = || anyhow::anyhow!("no such file\n");
+        let said = |error: anyhow::Error| Failure::new(Kind::You, error).to_string();
+        assert_eq!(
+            said(error().context("rows.csv: no such file").context("[participant]")),
+            "[participant]: rows.csv: no such file"
+        );
+        assert_eq!(said(error().context("rows.csv")), "rows.csv: no such file");
     }
 }

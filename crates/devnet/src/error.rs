@@ -14,7 +14,7 @@ pub enum DevnetError {
     #[error("{path} is damaged at byte {offset}")]
     Corrupt { path: PathBuf, offset: u64 },
     /// The file was begun with other parameters; its history would not re-execute.
-    #[error("the chain was begun with another {what}")]
+    #[error("the chain was begun with another {what}: move its file away, or put the {what} back")]
     Genesis { what: &'static str },
     /// The blocks were made by a program that executed differently.
     #[error("block {number} re-executes to {found}, but was recorded as {recorded}")]

@@ -145,11 +145,11 @@ pub(super) fn dial_named(tls: &Tls, url: &str, key: &str) -> Result<Channel, Fai
 }
 
 /// How long to wait for whoever did not answer; the log hears of it now and then.
-pub(super) fn patience(away: &mut Outage, error: &dyn Display) -> Duration {
+pub(super) fn patience(away: &mut Outage, waiting_for: &'static str, error: &dyn Display) -> Duration {
     // Chance spreads those that lost one coordinator; without any they come back together.
     let pause = away.failed(Instant::now(), getrandom::u64().unwrap_or_default());
     if let Some(since) = pause.say {
-        tracing::warn!(seconds = since.as_secs(), %error, "no answer: waiting");
+        tracing::warn!(waiting_for, seconds = since.as_secs(), %error, "no answer: waiting");
     }
     pause.wait
 }

@@ -63,6 +63,8 @@ impl Who {
 /// What the chain had of the account before and after.
 struct Outcome {
     account: Address,
+    /// Whether it is a member or a validator. Without a seat the coordinator alone earns.
+    seated: bool,
     earned: U256,
     before: Standing,
     after: Standing,
@@ -81,14 +83,17 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let before = Standing::before(&reached.ledger, options.federation, account).await;
     let before = before.blame(Kind::Peer, "the chain")?;
     let earned = claim.as_ref().map_or(U256::ZERO, |claim| claim.cumulative);
-    let outcome = match claim.filter(|claim| claim.cumulative > before.claimed) {
-        None => Outcome { account, earned, before, after: before, paid: U256::ZERO },
+    let (members, validators) = (&reached.record.members, &reached.record.validators);
+    let seated = members.iter().chain(validators).any(|seat| seat.account == account);
+    let (after, paid) = match claim.filter(|claim| claim.cumulative > before.claimed) {
+        None => (before, U256::ZERO),
         Some(claim) => send(&options, &coordinator, &tls, &reached, &claim, before).await?,
     };
+    let outcome = Outcome { account, seated, earned, before, after, paid };
     if options.json {
         println!("{}", document(options.federation, &outcome));
     } else {
-        print(&outcome);
+        print(options.federation, &outcome);
     }
     Ok(())
 }
@@ -100,7 +105,7 @@ async fn send(
     reached: &Reached,
     claim: &Claim,
     before: Standing,
-) -> Result<Outcome, Failure> {
+) -> Result<(Standing, U256), Failure> {
     let context = format!("--coordinator {coordinator}");
     let channel = dial(tls, coordinator.as_str(), context).await?;
     if options.tls.is_identity() {
@@ -118,7 +123,7 @@ async fn send(
     let after = Standing::after(&reached.ledger, options.federation, claim.account).await;
     let after = after.blame(Kind::Peer, "the chain")?;
     let paid = claim.paid(before, after, head, block).map_err(|error| Failure::new(Kind::Peer, error))?;
-    Ok(Outcome { account: claim.account, earned: claim.cumulative, before, after, paid })
+    Ok((after, paid))
 }
 
 fn document(federation: u64, outcome: &Outcome) -> Value {
@@ -127,6 +132,7 @@ fn document(federation: u64, outcome: &Outcome) -> Value {
         "schema": 1,
         "federation": federation,
         "account": outcome.account,
+        "seated": outcome.seated,
         "earned": outcome.earned.to_string(),
         "before": standing(&outcome.before),
         "after": standing(&outcome.after),
@@ -134,15 +140,36 @@ fn document(federation: u64, outcome: &Outcome) -> Value {
     })
 }
 
-fn print(outcome: &Outcome) {
-    let Outcome { account, earned, before, after, paid } = outcome;
+fn print(federation: u64, outcome: &Outcome) {
+    let Outcome { account, seated, earned, before, after, paid } = outcome;
     println!("{account} has earned {} tokens in all", tokens(*earned));
     println!("          {:>16} {:>16}", "claimed", "balance");
     for (when, standing) in [("before", before), ("after", after)] {
         println!("  {when:<7} {:>16} {:>16}", tokens(standing.claimed), tokens(standing.balance));
     }
-    match paid.is_zero() {
-        true => println!("nothing was due"),
-        false => println!("paid {}", tokens(*paid)),
+    println!("{}", verdict(federation, *seated, *earned, *paid));
+}
+
+/// Somebody else's number, or another federation's, is a likely mistake where nothing was earned.
+fn verdict(federation: u64, seated: bool, earned: U256, paid: U256) -> String {
+    match (paid.is_zero(), seated || !earned.is_zero()) {
+        (false, _) => format!("paid {}", tokens(paid)),
+        (true, true) => "nothing was due".into(),
+        (true, false) => format!("nothing was due: this account holds no seat in federation {federation}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_a_seat_is_told_so() {
+        let (none, some) = (U256::ZERO, U256::from(7));
+        assert_eq!(verdict(3, false, none, none), "nothing was due: this account holds no seat in federation 3");
+        assert_eq!(verdict(3, true, none, none), "nothing was due");
+        // The coordinator holds no seat, and earns.
+        assert_eq!(verdict(3, false, some, none), "nothing was due");
+        assert!(verdict(3, true, some, some).starts_with("paid "));
     }
 }

@@ -10,6 +10,7 @@ use almoner_coordinator::CoordinatorConfig;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::demo_rows;
 use super::demo_screen::{Closed, Screen};
 use super::files::{TUNNEL, only_loopback};
 use crate::failure::{Blame, Failure, Kind};
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// Leave the second hospital's labels as they are.
     #[arg(long)]
     clean_labels: bool,
+    /// Write the rows of the demo's hospitals and validators there as CSV files, for sites of your own, and run nothing.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "model", "dir", "chain"])]
+    write_rows: Option<PathBuf>,
     /// Where chain, store and logs are left; must not exist yet, or be empty.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -68,6 +72,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Some(seed) => Seeds::insecure(seed),
         None => Seeds::random().map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?,
     };
+    if let Some(rows) = &options.write_rows {
+        return demo_rows::write(rows, labels(&options), &seeds, options.json);
+    }
     let mut scenario = scenario(&options, &seeds)?;
     if options.chain.is_some() {
         // A node's time is not ours to move.
@@ -122,11 +129,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 fn scenario(options: &Options, seeds: &Seeds) -> Result<Scenario, Failure> {
     match &options.data {
         Some(dir) => heart_scenario(dir, seeds),
-        None => {
-            let labels = if options.clean_labels { Labels::Clean } else { Labels::SecondHospitalFlipped };
-            breast_cancer_scenario(options.model, labels, seeds)
-        }
+        None => breast_cancer_scenario(options.model, labels(options), seeds),
     }
+}
+
+fn labels(options: &Options) -> Labels {
+    if options.clean_labels { Labels::Clean } else { Labels::SecondHospitalFlipped }
 }
 
 /// The run's directory: the named one if it is empty, or a new one beside where the command was called.

@@ -15,8 +15,9 @@ use rand_core::Rng;
 use serde_json::json;
 
 use super::channel::failure;
+use super::files::of_journal;
 use super::vault::yours;
-use crate::failure::{Blame, Failure, Kind};
+use crate::failure::Failure;
 
 const DAY_S: u64 = 24 * 3600;
 
@@ -67,7 +68,7 @@ impl Invite {
         let invitation = Invitation::draw(&mut system_rng()?);
         let account = self.account.map(Address::into_array);
         let record = Record { role: role.into(), account, expires, used: None };
-        invite(state, fingerprint(invitation.secret()), &record).blame(Kind::You, format!("state = {state:?}"))?;
+        invite(state, fingerprint(invitation.secret()), &record).map_err(|error| of_journal(state, error))?;
         let text = invitation.to_text();
         if self.json {
             let text = text.as_str();

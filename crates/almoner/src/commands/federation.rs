@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use almoner_chain::{FederationRecord, Ledger};
 use almoner_model::initial_weights;
 use almoner_proto::wire::researchers_client::ResearchersClient;
-use almoner_proto::{
-    CreateRequest, FundRequest, LaunchRequest, MAX_INITIAL, RoundNotice, StopRequest, WatchRequest, researchers_client,
-    wire,
-};
+use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, MAX_INITIAL, StopRequest, researchers_client, wire};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::{B256, base_from_f32};
 use almoner_store::Url;
 use almoner_tls::Client as Tls;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
@@ -24,8 +20,7 @@ use super::depth::{Awaited, Confirmations, until};
 use super::files::read_text;
 use super::reach::Reached;
 use super::source::{fetch_deployment, join};
-use super::watch_bar::Bar;
-use super::{claim, renew, status};
+use super::{claim, renew, status, watch};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -72,6 +67,9 @@ enum Order {
     /// waits for itself.
     Watch {
         federation: u64,
+        /// Where nothing is planned, wait for the next launch.
+        #[arg(long)]
+        wait: bool,
         #[command(flatten)]
         at: At,
     },
@@ -88,7 +86,7 @@ enum Order {
 }
 
 #[derive(Debug, Args)]
-struct At {
+pub(super) struct At {
     /// The coordinator; if not named that of --identity, else http://127.0.0.1:8547.
     #[arg(long, value_name = "URL")]
     coordinator: Option<Url>,
@@ -96,12 +94,12 @@ struct At {
     tls: TlsOptions,
     /// Print JSON documents on stdout, one a line, and nothing else.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl At {
     /// The coordinator, where it is, and the certificates that it is asked with.
-    async fn client(&self) -> Result<(ResearchersClient<Channel>, Url, Tls), Failure> {
+    pub(super) async fn client(&self) -> Result<(ResearchersClient<Channel>, Url, Tls), Failure> {
         let url = self.tls.trust().coordinator(self.coordinator.as_ref())?;
         let tls = self.tls.client().await?;
         let context = format!("--coordinator {}", url.as_str().trim_end_matches('/'));
@@ -171,7 +169,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             at.ask(async |coordinator| coordinator.stop(request).await).await?;
             say(at.json, federation, "stopped", format!("federation {federation} opens no further round"));
         }
-        Order::Watch { federation, at } => watch(federation, &at).await?,
+        Order::Watch { federation, wait, at } => watch::run(federation, wait, &at).await?,
         Order::Status(options) => status::run(options).await?,
         Order::Claim(options) => claim::run(options).await?,
     }
@@ -205,7 +203,7 @@ pub(super) fn first_model(spec: &FederationSpec) -> Result<Vec<i32>, Failure> {
     Ok(base_from_f32(&initial_weights(&spec.model, seed)?, spec.rule.frac_bits)?)
 }
 
-fn say(json: bool, federation: u64, done: &str, text: String) {
+pub(super) fn say(json: bool, federation: u64, done: &str, text: String) {
     if json {
         println!("{}", json!({ "schema": 1, "federation": federation, "done": done }));
     } else {
@@ -241,33 +239,6 @@ async fn same_file(file: &Path, federation: u64, at: &At) -> Result<(), Failure>
         return Err(Failure::new(Kind::You, OtherFile { file: name, federation, ours, theirs }));
     }
     Ok(())
-}
-
-/// Prints every change until a finished round has no successor. For people a bar shows how far the round is.
-async fn watch(federation: u64, at: &At) -> Result<(), Failure> {
-    let bar = Bar::new(at.json);
-    let request = wire::WatchRequest::from(WatchRequest { federation });
-    let (mut client, url, tls) = at.client().await?;
-    let refused = |status| refused(&tls, url.as_str(), status);
-    let mut notices = client.watch(request).await.map_err(refused)?.into_inner();
-    let mut shown = (0, String::new());
-    while let Some(notice) = notices.next().await {
-        let RoundNotice { round, state, next_round, reason, .. } = notice.map_err(refused)?.try_into()?;
-        // Between rounds, after a restart, there is a round but nothing that became of it.
-        if (round, &state) != (shown.0, &shown.1) && round > 0 && !state.is_empty() {
-            if at.json {
-                println!("{}", json!({ "schema": 1, "round": round, "state": state, "reason": reason }));
-            } else {
-                let because = if reason.is_empty() { "" } else { ": " };
-                bar.show(round, &state, &format!("round {round}: {state}{because}{reason}"));
-            }
-            shown = (round, state.clone());
-        }
-        if ["settled", "void", "expired"].contains(&state.as_str()) && next_round == 0 {
-            return Ok(());
-        }
-    }
-    Err(Failure::peer("the coordinator ended the stream; ask again"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use almoner_chain::SigningKey;
+use almoner_journal::JournalError;
 use almoner_protocol::FileVersion;
 use almoner_tls::TlsError;
 use clap::Args;
@@ -54,6 +55,17 @@ pub(super) fn load_key_named(path: &Path, named: &str) -> Result<SigningKey, Fai
         )));
     }
     SigningKey::load(path).map_err(|error| Failure::new(Kind::You, error))
+}
+
+/// What an error of a role's journal comes to. Whoever names the settings from another folder has the wrong one there.
+pub(super) fn of_journal(state: &Path, error: JournalError) -> Failure {
+    let missing = matches!(error, JournalError::Missing { .. });
+    let failure = Failure::new(Kind::You, anyhow::Error::from(error).context(format!("state = {state:?}")));
+    if !missing {
+        return failure;
+    }
+    let from = std::env::current_dir().map_or_else(|_| ".".into(), |folder| folder.display().to_string());
+    Failure::you(format!("{failure}; it is made at the first start, and its path is read from here: {from}"))
 }
 
 /// For what has no certificates of its own.
@@ -132,5 +144,28 @@ pub(super) fn say_up(role: &str, url: &str, watched: &Watched, json: bool) {
     println!("{role} at {url}");
     if let Some(metrics) = metrics {
         println!("metrics at {metrics}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use almoner_journal::JournalReader;
+
+    use super::*;
+
+    #[test]
+    fn a_journal_that_is_not_there_is_made_at_the_first_start_or_elsewhere() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("site.db");
+        let failure = of_journal(&state, JournalReader::open(&state).unwrap_err());
+        let here = std::env::current_dir().unwrap();
+        let says = format!(
+            "there is no such journal; it is made at the first start, and its path is read from here: {}",
+            here.display()
+        );
+        assert!(failure.kind == Kind::You && failure.to_string().ends_with(&says), "{failure}");
+        std::fs::write(&state, "something else").unwrap();
+        let failure = of_journal(&state, JournalReader::open(&state).unwrap_err());
+        assert!(failure.to_string().ends_with("is not a journal"), "{failure}");
     }
 }

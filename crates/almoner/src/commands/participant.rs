@@ -4,11 +4,12 @@
 mod check;
 mod enrol;
 mod init;
+mod progress;
 mod status;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use almoner_chain::{Depth, Ledger};
 use almoner_journal::Journal;
@@ -16,16 +17,14 @@ use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
 use almoner_participant::{
-    DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteError, SiteParts, SiteProgress, SystemEntropy,
+    DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteError, SiteParts, SystemEntropy,
 };
 use almoner_proto::{Kinded, Outage};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
 use almoner_tls::Client as Tls;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::backup::{Backup, Restore};
 use super::channel::{client, dial_lazily, introduce, patience};
@@ -158,9 +157,7 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         let traces = collector.of("participant", ledger.deployment())?;
         tokio::spawn(traces.follow_site(key.address(), progress.subscribe()));
     }
-    if options.json {
-        tokio::spawn(print(told));
-    }
+    tokio::spawn(progress::tell(told, options.json));
     tokio::spawn(renew::keep(tls.clone(), channel.clone(), stop.clone()));
     let parts = SiteParts {
         channel,
@@ -199,20 +196,35 @@ async fn look_up(
     tls: &Tls,
     journal: &Journal,
 ) -> Result<(Ledger, FederationSpec), Failure> {
-    let mut away = Outage::default();
+    let (mut away, mut early) = (Outage::default(), Outage::default());
     loop {
         let wait = match looked_up(config, coordinator, store, tls, journal).await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {
-                tracing::info!(federation = config.federation, "no such federation yet");
+                away = Outage::default();
+                // Told as an outage is; but it is founded any moment, and its seats are fixed soon after.
+                if let Some(since) = early.failed(Instant::now(), 0).say {
+                    let (federation, seconds) = (config.federation, since.as_secs());
+                    tracing::info!(federation, seconds, "no such federation yet: waiting");
+                }
                 AGAIN
             }
             // Whoever is not up yet, or whose line is down, may come back.
-            Err(failure) if failure.kind == Kind::Peer => patience(&mut away, &failure),
-            Err(failure) => return Err(failure),
+            Err(Unanswered { by, failure }) if failure.kind == Kind::Peer => patience(&mut away, by, &failure),
+            Err(Unanswered { failure, .. }) => return Err(failure),
         };
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Who did not answer, as the log names them, or what is wrong here.
+struct Unanswered {
+    by: &'static str,
+    failure: Failure,
+}
+
+fn by(by: &'static str) -> impl Fn(Failure) -> Unanswered {
+    move |failure| Unanswered { by, failure }
 }
 
 async fn looked_up(
@@ -221,20 +233,22 @@ async fn looked_up(
     store: &Arc<dyn Store>,
     tls: &Tls,
     journal: &Journal,
-) -> Result<Option<(Ledger, FederationSpec)>, Failure> {
-    let Answer { deployment, date } = ask_deployment(coordinator, tls).await?;
-    date.map_or(Ok(()), |theirs| same_time(theirs, coordinator))?;
+) -> Result<Option<(Ledger, FederationSpec)>, Unanswered> {
+    let Answer { deployment, date } = ask_deployment(coordinator, tls).await.map_err(by("coordinator"))?;
+    date.map_or(Ok(()), |theirs| same_time(theirs, coordinator)).map_err(by("coordinator"))?;
     let rpc = config.rpc.clone().unwrap_or_else(|| join(coordinator, "rpc").to_string());
     let depth = config.confirmations.unwrap_or(Depth::usual(deployment.chain_id));
-    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"))?.at(depth);
-    ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"))?;
-    let home = HomeChain::of(&ledger).await.blame(Kind::Peer, rpc.clone())?;
-    let kept = |error: SiteError| Failure::new(Kind::of(error.kind().blame()), error);
+    let ledger = Ledger::trusting(&rpc, deployment, tls).blame(Kind::You, format!("rpc = {rpc}"));
+    let ledger = ledger.map_err(by("chain"))?.at(depth);
+    let verified = ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"));
+    verified.map_err(by("chain"))?;
+    let home = HomeChain::of(&ledger).await.blame(Kind::Peer, rpc.clone()).map_err(by("chain"))?;
+    let kept = |error: SiteError| by("chain")(Failure::new(Kind::of(error.kind().blame()), error));
     home.check(journal, &config.state).map_err(kept)?;
-    let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc)?;
-    let Some(record) = record else { return Ok(None) };
+    let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc);
+    let Some(record) = record.map_err(by("chain"))? else { return Ok(None) };
     let spec = spec(store.as_ref(), &record.params.specCid, record.params.specHash).await;
-    let spec = spec.blame(Kind::Peer, "the federation file")?;
+    let spec = spec.blame(Kind::Peer, "the federation file").map_err(by("store"))?;
     home.keep(journal).map_err(kept)?;
     Ok(Some((ledger, spec)))
 }
@@ -256,43 +270,6 @@ fn same_time(theirs: SystemTime, coordinator: &Url) -> Result<(), Failure> {
             Ok(())
         }
         Err(error) => Err(error).blame(Kind::You, format!("clock, coordinator = {coordinator}: {SYNCHRONISE}")),
-    }
-}
-
-/// What the site does, as it does it: facts, never a weight or a loss.
-async fn print(mut told: broadcast::Receiver<SiteProgress>) {
-    loop {
-        match told.recv().await {
-            Ok(progress) => println!("{}", document(&progress)),
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-fn document(progress: &SiteProgress) -> Value {
-    match progress {
-        SiteProgress::Joined { role } => json!({ "schema": 1, "event": "joined", "role": role }),
-        SiteProgress::Ready { round } => json!({ "schema": 1, "event": "ready", "round": round }),
-        SiteProgress::Verified { round } => json!({ "schema": 1, "event": "verified", "round": round }),
-        SiteProgress::Trained { round, clipped, seconds } => {
-            json!({ "schema": 1, "event": "trained", "round": round, "clipped": clipped, "seconds": seconds })
-        }
-        SiteProgress::Done { round, duty } => {
-            json!({ "schema": 1, "event": "done", "round": round, "duty": format!("{duty:?}") })
-        }
-        SiteProgress::Refused { round, duty, error } => {
-            let duty = duty.map(|duty| format!("{duty:?}"));
-            json!({ "schema": 1, "event": "refused", "round": round, "duty": duty, "error": error.to_string() })
-        }
-        SiteProgress::Earned { round, claim } => {
-            let earned = claim.cumulative.to_string();
-            json!({ "schema": 1, "event": "earned", "round": round, "cumulative": earned })
-        }
-        SiteProgress::Paid { paid, .. } => json!({ "schema": 1, "event": "paid", "paid": paid.to_string() }),
-        SiteProgress::NotPaid { error } => json!({ "schema": 1, "event": "not-paid", "error": error.to_string() }),
-        SiteProgress::ShutOut { error } => json!({ "schema": 1, "event": "shut-out", "error": error.to_string() }),
-        SiteProgress::LetIn => json!({ "schema": 1, "event": "let-in" }),
     }
 }
 

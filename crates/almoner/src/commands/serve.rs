@@ -9,7 +9,7 @@ use almoner_devnet::{Access, Devnet, DevnetConfig, system_clock};
 use almoner_store::{EmbeddedStore, gateway};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,6 +17,7 @@ use axum::{Json, Router};
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tonic::Status;
 
 use super::in_the_clear;
 use crate::failure::{Blame, Failure, Kind};
@@ -70,7 +71,7 @@ async fn open(dir: &Path) -> Result<(Router, RunFile), Failure> {
     let store = Arc::new(EmbeddedStore::open(&path).await.blame(Kind::You, path.display().to_string())?);
     let deployment = run.deployment.clone();
     let described = get(move || std::future::ready(Json(deployment.clone())));
-    let router = gateway::router(store).route("/deployment.json", described);
+    let router = gateway::router(store).route("/deployment.json", described).fallback(nobody);
     if run.genesis.is_empty() {
         return Ok((router, run));
     }
@@ -87,6 +88,15 @@ async fn open(dir: &Path) -> Result<(Router, RunFile), Failure> {
 fn existing(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
     let path = dir.join(name);
     if path.exists() { Ok(path) } else { Err(Failure::you(format!("{} is missing", path.display()))) }
+}
+
+/// Whoever orders something of a finished run is told what this is, in the form that it reads.
+async fn nobody(request: Request) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !kind.starts_with(b"application/grpc") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    Status::unimplemented("there is none here: this is a finished run, to be read and audited").into_http()
 }
 
 /// A finished run stays as it is.

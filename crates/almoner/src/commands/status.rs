@@ -114,11 +114,16 @@ fn document(record: &FederationRecord, rounds: &[RoundRecord], claimed: u128) ->
     })
 }
 
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 fn print(record: &FederationRecord, rounds: &[RoundRecord], claimed: u128) {
     let (funded, paid) = sums(record, rounds);
     let closed = if record.closed { ", closed" } else { "" };
-    let (members, validators) = (record.members.len(), record.validators.len());
-    println!("federation {}: {members} members, {validators} validators{closed}", record.number);
+    let members = counted(record.members.len(), "member");
+    let validators = counted(record.validators.len(), "validator");
+    println!("federation {}: {members}, {validators}{closed}", record.number);
     let [funded, paid, claimed] = [funded, paid, claimed].map(|amount| tokens(U256::from(amount)));
     println!("  funded {funded}, paid by rounds {paid}, claimed {claimed} tokens");
     for round in rounds {
@@ -134,4 +139,15 @@ fn print(record: &FederationRecord, rounds: &[RoundRecord], claimed: u128) {
         );
     }
     println!("{WINDOW}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let said = [0, 1, 2].map(|number| counted(number, "validator"));
+        assert_eq!(said, ["0 validators", "1 validator", "2 validators"]);
+    }
 }

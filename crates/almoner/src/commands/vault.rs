@@ -144,7 +144,8 @@ pub(super) async fn open(
             let export = loop {
                 match dialog.login(account, password.clone()).await {
                     Err(error) if patience == Patience::Endless && matches!(error.kind(), ErrorKind::NotNow(_)) => {
-                        let pause = channel::patience(&mut away, &format_args!("to open the vault: {error}"));
+                        let pause =
+                            channel::patience(&mut away, "coordinator", &format_args!("to open the vault: {error}"));
                         // The coordinator may have said when.
                         tokio::time::sleep(error.kind().retry_after().unwrap_or_default().max(pause)).await;
                     }

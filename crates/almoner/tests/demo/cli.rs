@@ -254,7 +254,8 @@ fn first_site(house: &House, url: &str) -> Daemon {
     let checked = said(&room, &["participant", "check", "--config", "site.toml"]);
     let checks = checked["checks"].as_array().unwrap();
     let named: Vec<&str> = checks.iter().map(|row| row["check"].as_str().unwrap()).collect();
-    for name in ["settings", "key", "journal", "rows", "clock", "coordinator", "chain", "store", "federation", "disk"] {
+    let all = ["settings", "key", "journal", "rows", "clock (coordinator)", "clock (chain)", "coordinator", "chain"];
+    for name in all.into_iter().chain(["store", "federation", "disk"]) {
         assert!(named.contains(&name), "{name}: {named:?}");
     }
     assert!(checks.iter().all(|row| row["state"] != "fail"), "{checked}");

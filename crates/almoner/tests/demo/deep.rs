@@ -144,7 +144,7 @@ fn a_claim_waits_until_it_is_deep_enough() {
     let (_aggregator, _) = house.daemon(&house.room("aggregator"), "aggregator", &format!("coordinator = \"{url}\"\n"));
     let federation = house.federation(url);
     let sites = house.sites(url, &federation, 0);
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", url]);
     order(url, &["launch", "1", "--rounds", "1"]);
     watch.until("proposed");
     // Before they ask to be paid.

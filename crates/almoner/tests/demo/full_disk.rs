@@ -93,7 +93,7 @@ fn a_full_disk_loses_nothing() {
 
     // In the middle of a round.
     fs::remove_file(disk.join("filler")).unwrap();
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
     watch.until("training");
     while complaints.try_recv().is_ok() {}
@@ -161,7 +161,7 @@ fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
     let Cramped { house, _coordinator, url, disk, complaints } = cramped_store(&keys);
     let mut sites = seated(&house, &keys, &url);
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "1"]);
     watch.until("revealed");
 
@@ -246,7 +246,7 @@ fn a_full_disk_at_a_site_is_waited_for() {
 
     // Before it can write down the key that it offers to serve with; then in the middle of a round.
     fill(&disk);
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
     let complaint = complaints.recv().unwrap();
     assert!(complaint.contains("site.db: the disk is full; make room"), "{complaint}");

@@ -112,7 +112,7 @@ fn what_a_round_names_is_pinned_whatever_becomes_of_the_daemon_meanwhile() {
     let mut house = House::new();
     house.log = EVERYTHING;
     let played = played(house, &keys, None, &settings, |house, url| {
-        let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", url]);
+        let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", url]);
         watch.until("training");
         kubo.kill();
     });

@@ -20,7 +20,7 @@ fn a_store_that_is_removed_costs_the_round_in_hand() {
     let mut sites = house.sites(&url, &scenario, 0);
 
     // Without an aggregator the round stands still when the uploads are to be looked at.
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
     watch.until("revealed");
     let blocks = rooms[1].join("store/blocks");

@@ -55,6 +55,7 @@ fn help_of_every_command() {
         ("help-devnet.txt", &["devnet", "--help"]),
         ("help-federation.txt", &["federation", "--help"]),
         ("help-federation-launch.txt", &["federation", "launch", "--help"]),
+        ("help-federation-watch.txt", &["federation", "watch", "--help"]),
         ("help-federation-status.txt", &["federation", "status", "--help"]),
         ("help-key.txt", &["key", "--help"]),
         ("help-coordinator-backup.txt", &["coordinator", "backup", "--help"]),
@@ -106,6 +107,10 @@ fn an_audit_prints_its_counts_and_its_verdict() {
     let said = transcript(&line, &[(home.path().to_str().unwrap(), "HOME"), (&address, "ADDRESS")]);
     golden("serve-port-in-use.txt", &said);
     let (_server, url) = serve(&dir);
+    golden(
+        "watch-finished-run.txt",
+        &transcript(&["federation", "watch", "1", "--coordinator", &url], &[(&url, "URL")]),
+    );
     golden("audit.txt", &transcript(&["audit", &url], &[(&url, "URL")]));
     golden("audit-quiet.txt", &transcript(&["audit", &url, "--quiet"], &[(&url, "URL")]));
 }

@@ -323,10 +323,14 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     let (coordinator, url) = house.daemon(&rooms[1], "coordinator", &settings);
     let (_aggregator, _) = house.daemon(&rooms[2], "aggregator", &format!("coordinator = \"{url}\"\n"));
 
+    let unserved = almoner(&["federation", "watch", "1", "--coordinator", &url]);
+    let said = String::from_utf8(unserved.stderr).unwrap();
+    assert!(unserved.status.code() == Some(3) && said.contains("federation 1 is not served here"), "{said}");
     let scenario = house.federation(&url);
+    assert_eq!(order(&url, &["watch", "1"])["done"], "nothing-planned");
     let mut sites = house.sites(&url, &scenario, 0);
 
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
     watch.until("training");
     house.children.kill(coordinator.id);

@@ -25,7 +25,7 @@ fn uploads_of_old_rounds_are_forgotten_and_the_rest_stays() {
     let scenario = house.federation(&url);
     let mut sites = house.sites(&url, &scenario, 0);
 
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
     let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
     assert_eq!(paid.sum::<u128>(), 2_000_000_000_000_000_000_000);

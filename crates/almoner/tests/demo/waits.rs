@@ -7,7 +7,7 @@ use std::time::Duration;
 use almoner_chain::SigningKey;
 use serde_json::Value;
 
-use super::processes::{Daemon, House, LOG, coordinator_settings, free_port, order};
+use super::processes::{Daemon, House, LOG, coordinator_settings, free_port, key, order};
 
 /// The first entry with this message; as long as the process lives there may be one.
 fn entry(house: &House, daemon: &Daemon, log: &Path, message: &str) -> Value {
@@ -60,4 +60,41 @@ fn a_round_that_waits_for_a_site_names_it() {
     sites.push(house.start(&late, &line));
     let paid = sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap());
     assert_eq!(paid.sum::<u128>(), 1_000_000_000_000_000_000_000);
+    // What it did, for its operator.
+    for did in ["joined", "trained", "done", "earned so far", "paid"] {
+        entry(&house, &sites[0], &house.room("hospital-2").join(LOG), did);
+    }
 }
+
+#[test]
+fn a_site_that_is_there_before_its_federation_says_so_once() {
+    let mut house = House::new();
+    house.log = "info";
+    let rooms = ["chain", "coordinator", "hospital-1"].map(|name| house.room(name));
+    let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    key(&rooms[2].join("site.key"));
+    let rows: String = (0..4).map(|row| format!("{}{}\n", "0.5,".repeat(30), row % 2)).collect();
+    let names: String = (0..30).map(|column| format!("x{column},")).collect();
+    fs::write(rooms[2].join("rows.csv"), format!("{names}y\n{rows}")).unwrap();
+    let settings = format!(
+        "coordinator = \"{url}\"\nfederation = 1\nentity = \"early\"\nkey = \"site.key\"\nstate = \"site.db\"\n\
+         [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+    );
+    fs::write(rooms[2].join("settings.toml"), settings).unwrap();
+    let mut site = house.start(&rooms[2], &["participant", "--config", "settings.toml"]);
+    let log = rooms[2].join(LOG);
+    assert_eq!(entry(&house, &site, &log, "no answer: waiting")["waiting_for"], "coordinator");
+    let (coordinator, _) = house.daemon(&rooms[1], "coordinator", &coordinator_settings(port, &rpc, ""));
+    assert_eq!(entry(&house, &site, &log, EARLY)["federation"], 1);
+    // It looks every second.
+    std::thread::sleep(Duration::from_secs(3));
+    house.federation(&url);
+    site.until("joined");
+    let text = fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches(EARLY).count(), 1, "{text}");
+    assert!(house.children.lives(coordinator.id));
+}
+
+const EARLY: &str = "no such federation yet: waiting";

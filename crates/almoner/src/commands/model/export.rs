@@ -110,6 +110,9 @@ async fn verified(reached: &Reached, spec: &FederationSpec, model: &StageRecord)
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let context = format!("--out {}", path.display());
+    if path.exists() {
+        return Err(Failure::you(format!("{context}: exists; choose another name")));
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).blame(Kind::You, context.clone())?;
     file.write_all(bytes).and_then(|()| file.sync_all()).blame(Kind::You, context)
 }

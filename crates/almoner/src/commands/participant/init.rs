@@ -111,10 +111,10 @@ fn print(options: &Options, settings: &Path, account: Address) {
         println!("               certificate.key belong into {dir}");
     }
     println!("next:          look at {SETTINGS}, then, from {dir}:");
-    println!("               almoner participant check --config {SETTINGS}");
     println!(
         "               almoner participant enrol --config {SETTINGS} --invitation TOKEN   (puts the key under a password)"
     );
+    println!("               almoner participant check --config {SETTINGS}");
     println!("               almoner participant --config {SETTINGS}");
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::local::Local;
 use super::{parse, settings};
 use crate::commands::channel::client;
-use crate::commands::files::RoleOptions;
+use crate::commands::files::{RoleOptions, of_journal};
 use crate::commands::reach::Reached;
 use crate::commands::status::state;
 use crate::commands::vault::account_of;
@@ -40,7 +40,7 @@ struct Status {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let config = settings(&options.of.config)?;
     let account = account_of(&config.key)?;
-    let journal = JournalReader::open(&config.state).blame(Kind::You, format!("state = {:?}", config.state))?;
+    let journal = JournalReader::open(&config.state).map_err(|error| of_journal(&config.state, error))?;
     match Status::read(&config, account, &journal).await {
         Ok(status) if options.of.json => println!("{}", status.document()),
         Ok(status) => status.print(),

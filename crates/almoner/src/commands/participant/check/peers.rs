@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use almoner_chain::{FederationRecord, Ledger};
+use almoner_chain::{Depth, FederationRecord, Ledger};
 use almoner_participant::SiteConfig;
 use almoner_participant::fetch::spec;
 use almoner_protocol::Address;
@@ -13,32 +13,40 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::table::Table;
-use crate::commands::channel::{client, dial, refused};
+use crate::commands::channel::{client, dial, dial_lazily, refused};
 use crate::commands::clock::{Apart, ClockError, SYNCHRONISE, against, against_block};
 use crate::commands::participant::{gateways, parse};
 use crate::commands::source::{ask_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 
+const COORDINATOR_CLOCK: &str = "clock (coordinator)";
+const CHAIN_CLOCK: &str = "clock (chain)";
+
 /// The federation's file, if everything on the way to it can be had.
 pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &mut Table) -> Option<FederationSpec> {
     let coordinator: Url = table.take("coordinator", parse(&config.coordinator, "coordinator"), "http://host:port")?;
     let tls = certificate(config, account, table).await?;
+    // As the agent dials it, whose first look this is too: in the clear nothing leaves the machine.
+    let dialled = dial_lazily(&tls, &config.coordinator);
+    table.take("coordinator", dialled, "https://, and in [tls] what the operator issued")?;
     let asked = ask_deployment(&coordinator, &tls).await;
     let answer = table.take("coordinator", asked, "ask its operator; the agent waits for it and goes on by itself")?;
     table.fine("coordinator", config.coordinator.clone());
     if let Some(theirs) = answer.date {
-        clock(table, against(SystemTime::now(), theirs, "the coordinator's"));
+        clock(table, COORDINATOR_CLOCK, against(SystemTime::now(), theirs, "the coordinator's"));
     } else {
-        table.warn("clock", "the coordinator does not say what time it is", SYNCHRONISE);
+        table.warn(COORDINATOR_CLOCK, "the coordinator does not say what time it is", SYNCHRONISE);
     }
     let rpc = config.rpc.clone().unwrap_or_else(|| join(&coordinator, "rpc").to_string());
     let ledger = Ledger::trusting(&rpc, answer.deployment, &tls).blame(Kind::You, format!("rpc = {rpc}"));
     let ledger = table.take("chain", ledger, "rpc = the URL of a JSON-RPC node")?;
     let verified = ledger.verify().await.blame(Kind::Peer, rpc.clone());
     table.take("chain", verified, "is the node up, does it serve the coordinator's chain, are these our contracts?")?;
-    table.fine("chain", format!("{} at {rpc}, our contracts are on it", ledger.deployment().chain_id));
-    let block = table.take("clock", ledger.now().await.blame(Kind::Peer, rpc.clone()), "ask again")?;
-    clock(table, against_block(SystemTime::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(block)));
+    let chain_id = ledger.deployment().chain_id;
+    table.fine("chain", format!("{chain_id} at {rpc}, our contracts are on it"));
+    let block = table.take(CHAIN_CLOCK, ledger.now().await.blame(Kind::Peer, rpc.clone()), "ask again")?;
+    let apart = against_block(SystemTime::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(block));
+    chain_clock(table, chain_id, apart);
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc);
     let record = table.take("federation", record, "ask again")?;
     let Some(record) = record else {
@@ -51,7 +59,8 @@ pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &
 
 /// Whom the site trusts and what it shows, and whether the coordinator takes it.
 async fn certificate(config: &SiteConfig, account: Option<Address>, table: &mut Table) -> Option<Tls> {
-    let remedy = "[tls] names ca, certificate and key, as the operator issued them for this account";
+    let remedy = "[tls] names ca, certificate and key, as the operator issued them for this account, or `almoner \
+                  participant enrol --invitation TOKEN` brings them";
     let tls = table.take("certificate", client(config.tls.clone()), remedy)?;
     if !config.coordinator.starts_with("https://") {
         return Some(tls);
@@ -79,12 +88,27 @@ async fn health(tls: &Tls, coordinator: &str) -> Result<(), Failure> {
     asked.map(|_| ()).map_err(|status| refused(tls, coordinator, status))
 }
 
-fn clock(table: &mut Table, apart: Result<Apart, ClockError>) {
+fn clock(table: &mut Table, check: &'static str, apart: Result<Apart, ClockError>) {
     match apart {
-        Ok(Apart::Little) => table.fine("clock", "agrees"),
-        Ok(Apart::Notable(error)) => table.warn("clock", error.to_string(), SYNCHRONISE),
-        Err(error) => table.fail("clock", &Failure::new(Kind::You, error), SYNCHRONISE),
+        Ok(Apart::Little) => table.fine(check, "agrees"),
+        Ok(Apart::Notable(error)) => table.warn(check, error.to_string(), SYNCHRONISE),
+        Err(error) => table.fail(check, &Failure::new(Kind::You, error), SYNCHRONISE),
     }
+}
+
+/// Whoever tries things out moves the clock of such a chain on purpose, and the agent starts all the same.
+fn chain_clock(table: &mut Table, chain_id: u64, apart: Result<Apart, ClockError>) {
+    match apart {
+        Err(error) if is_for_trials(chain_id) => {
+            table.warn(CHAIN_CLOCK, error.to_string(), "nothing, where its clock was moved on purpose (time_travel)");
+        }
+        apart => clock(table, CHAIN_CLOCK, apart),
+    }
+}
+
+/// Chains of development tools, which have no depth to wait for.
+fn is_for_trials(chain_id: u64) -> bool {
+    Depth::usual(chain_id) == Depth::NONE
 }
 
 async fn federation(
@@ -118,4 +142,41 @@ async fn federation(
     }
     table.fine("federation", format!("{}, {:?}: {seat}", record.number, spec.name));
     Some(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(coordinator: &str) -> SiteConfig {
+        let text = format!(
+            "coordinator = {coordinator:?}\nfederation = 1\nentity = \"A\"\nkey = \"site.key\"\nstate = \"site.db\"\n\
+             [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
+        );
+        SiteConfig::parse(&text).unwrap()
+    }
+
+    /// The kind that all checks together end with.
+    async fn verdict(coordinator: &str) -> Option<Kind> {
+        let mut table = Table::default();
+        look(&settings(coordinator), None, &mut table).await;
+        table.verdict().err().map(|failure| failure.kind)
+    }
+
+    #[tokio::test]
+    async fn what_the_agent_would_not_dial_is_no_matter_of_waiting() {
+        almoner_tls::install_provider();
+        assert_eq!(verdict("http://10.1.2.3:8547").await, Some(Kind::You));
+        assert_eq!(verdict("http://127.0.0.1:9").await, Some(Kind::Peer), "nobody is there: the agent waits");
+    }
+
+    #[test]
+    fn only_a_chain_for_trials_may_be_hours_ahead() {
+        let kind = |chain_id| {
+            let mut table = Table::default();
+            chain_clock(&mut table, chain_id, against_block(SystemTime::UNIX_EPOCH, SystemTime::now()));
+            table.verdict().err().map(|failure| failure.kind)
+        };
+        assert_eq!([kind(1337), kind(31_337), kind(1)], [None, None, Some(Kind::You)]);
+    }
 }

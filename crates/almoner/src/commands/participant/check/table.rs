@@ -58,9 +58,9 @@ impl Table {
 
     pub(super) fn print(&self) {
         for Row { check, state, found, remedy } in &self.0 {
-            println!("{:<5} {check:<12} {found}", state.word());
+            println!("{:<5} {check:<19} {found}", state.word());
             if let Some(remedy) = remedy {
-                println!("{:<18} -> {remedy}", "");
+                println!("{:<25} -> {remedy}", "");
             }
         }
     }
