@@ -29,7 +29,10 @@ pub(super) async fn run(federation: u64, wait: bool, at: &At) -> Result<(), Fail
             Next::End => return Ok(()),
             Next::NothingPlanned => {
                 drop(bar);
-                let text = format!("nothing is planned: almoner federation launch {federation}");
+                let text = match notice.reason.is_empty() {
+                    true => format!("nothing is planned: almoner federation launch {federation}"),
+                    false => notice.reason,
+                };
                 say(at.json, federation, "nothing-planned", text);
                 return Ok(());
             }

@@ -144,7 +144,7 @@ fn a_round_without_a_pot_waits_for_money() {
     assert!(said["error"]["message"].as_str().unwrap().ends_with(&format!("launch: {missing}")), "{said}");
 
     order(&url, &["fund", "1", POT]);
-    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--coordinator", &url]);
+    let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "2"]);
     let paid = |sites: &mut Vec<Daemon>| -> u128 {
         sites.iter_mut().map(|site| site.until("paid")["paid"].as_str().unwrap().parse::<u128>().unwrap()).sum()
