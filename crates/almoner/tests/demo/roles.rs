@@ -205,7 +205,7 @@ fn an_invitation_is_for_one_role_and_one_enrolment() {
     assert_eq!(said(&people.home, &identity("login", &[]))["sealed"], 0);
     secret(&people.home.join("new"), "another one for the test");
     let changed = said(&people.home, &identity("password", &["--new", "new"]));
-    refused(&people.home, &identity("login", &[]), 3, "`almoner identity recover`) sets a new one");
+    refused(&people.home, &identity("login", &[]), 3, "`almoner identity recover` sets a new one");
     secret(&people.home.join("code"), changed["recovery_code"].as_str().unwrap());
     said(&people.home, &identity("recover", &["--code", "code", "--new", "password"]));
     said(&people.home, &identity("login", &[]));
