@@ -103,7 +103,8 @@ async fn what_is_gone_contradicts_nothing_later() {
     }
     // Nor is the split at the end, which is of the last set that was admitted.
     world.facts.federation.closed = true;
-    let carried = PotRecord { round: 3, change: PotChange::Carried { amount: 9 }, time: 0, tx: B256::ZERO };
+    // Of no round here, whose pots fit.
+    let carried = PotRecord { round: 0, change: PotChange::Carried { amount: 9 }, time: 0, tx: B256::ZERO };
     world.facts.pots.push(carried);
     world.facts.credited += U256::from(9);
     let last = world.last().stages[&Stage::Score].cid.to_vec();
