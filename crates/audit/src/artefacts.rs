@@ -8,12 +8,17 @@ use crate::tally::{Checked, Wrong, ensure};
 /// `"ALMN"`, version, kind, count.
 const LIST_HEADER: u64 = 10;
 
-/// A source that did not deliver. What a source does not have, or has otherwise, is a finding; that none answers is not.
+/// A source that did not deliver. Only what is there under its CID, and is no such artefact, says something about the
+/// run; a source that does not have it, or has it otherwise, says nothing but where not to look.
 pub(crate) fn unavailable(error: &StoreError) -> Wrong {
-    if error.blame() == Blame::Retry && !answered(error) {
-        return Wrong::away(error.to_string());
+    match error {
+        StoreError::BadCid { .. }
+        | StoreError::Malformed { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::OutOfRange { .. } => Wrong::new(error.to_string()),
+        error if error.blame() == Blame::Retry && !answered(error) => Wrong::away(error.to_string()),
+        error => Wrong::missing(format!("unavailable: {error}")),
     }
-    Wrong::new(format!("unavailable: {error}"))
 }
 
 /// Whether any source that was asked said that it does not have it.

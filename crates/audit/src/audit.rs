@@ -1,9 +1,6 @@
 //! The whole way: chain, rounds in order, claims.
 
-use std::collections::BTreeMap;
-
 use almoner_chain::Ledger;
-use almoner_protocol::Address;
 use almoner_store::Store;
 
 use crate::claims::check_money;
@@ -36,7 +33,7 @@ fn contradicted(federation: u64, round: u64, what: &str) -> Report {
     let mut tally = Tally::default();
     tally.enter(Some(round));
     tally.check::<()>(Kind::Transcript, Place::none(), Err(Wrong::new(what)));
-    report(tally, federation, 0, BTreeMap::new(), 0)
+    report(tally, federation, 0, History::default(), 0)
 }
 
 /// Audits against facts that were read before.
@@ -55,10 +52,10 @@ pub async fn audit_facts(facts: &ChainFacts, store: &dyn Store, progress: Watch<
     check_money(facts, &history, &mut tally);
     let rounds = facts.rounds.len() as u64;
     let limit = facts.federation.params.scalarsMax;
-    Ok(report(tally, facts.federation.number, rounds, history.opened_scalars, limit))
+    Ok(report(tally, facts.federation.number, rounds, history, limit))
 }
 
-fn report(tally: Tally, federation: u64, rounds: u64, opened: BTreeMap<Address, u64>, limit: u32) -> Report {
+fn report(tally: Tally, federation: u64, rounds: u64, history: History, limit: u32) -> Report {
     Report {
         federation,
         rounds,
@@ -66,8 +63,10 @@ fn report(tally: Tally, federation: u64, rounds: u64, opened: BTreeMap<Address, 
         held: tally.by_kind.values().map(|count| count.held).sum(),
         by_kind: tally.by_kind,
         first_wrong: tally.first_wrong,
-        opened_scalars: opened,
+        first_missing: tally.first_missing,
+        opened_scalars: history.opened_scalars,
         scalars_max: limit,
+        payments: history.payments,
         notes: tally.notes,
     }
 }

@@ -40,4 +40,4 @@ pub use error::AuditError;
 pub use facts::ChainFacts;
 pub use kind::Kind;
 pub use progress::Progress;
-pub use report::{Count, Finding, Report};
+pub use report::{Count, Finding, Report, RoundPayments, Verdict};

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use almoner_protocol::Address;
+use almoner_protocol::types::SettleItem;
+use almoner_protocol::{Address, B256};
 use serde::Serialize;
 
 use crate::Kind;
@@ -42,6 +43,25 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What a final round paid, as it follows from its evidence; the list behind the root on chain says the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RoundPayments {
+    pub round: u64,
+    pub settle_root: B256,
+    pub settle_cid: String,
+    pub lines: Vec<SettleItem>,
+}
+
+/// What an audit comes to, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Sound,
+    /// Nothing contradicts, but something was not to be had: no proof for the payments, nor against them.
+    Incomplete,
+    Wrong,
+}
+
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -52,17 +72,30 @@ pub struct Report {
     pub by_kind: BTreeMap<Kind, Count>,
     /// In the order of the chain.
     pub first_wrong: Option<Finding>,
+    /// What was to be looked at and is not to be had, in the same order.
+    pub first_missing: Option<Finding>,
     /// Scalars opened so far, per site.
     pub opened_scalars: BTreeMap<Address, u64>,
     /// Their limit.
     pub scalars_max: u32,
+    /// Of final rounds whose settlement was recomputed.
+    pub payments: Vec<RoundPayments>,
     /// What is no proof of anything, but worth knowing.
     pub notes: Vec<String>,
 }
 
 impl Report {
+    /// What all of it comes to.
+    pub fn verdict(&self) -> Verdict {
+        match (&self.first_wrong, &self.first_missing) {
+            (Some(_), _) => Verdict::Wrong,
+            (None, Some(_)) => Verdict::Incomplete,
+            (None, None) => Verdict::Sound,
+        }
+    }
+
     /// Whether everything held.
     pub fn is_sound(&self) -> bool {
-        self.first_wrong.is_none() && self.checks == self.held
+        self.verdict() == Verdict::Sound && self.checks == self.held
     }
 }

@@ -1,4 +1,4 @@
-//! Counting checks, and remembering the first that failed.
+//! Counting checks, and remembering the first that failed and the first that could not be made.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,49 @@ use almoner_protocol::{Address, Error};
 use crate::wording::cid_text;
 use crate::{Count, Finding, Kind};
 
-/// Why a check failed.
+/// Why a check did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
     pub(crate) account: Option<Address>,
     pub(crate) text: String,
-    /// Nothing was looked at: whoever should have delivered it is away.
-    away: bool,
+    shows: Shows,
+}
+
+/// What it says about the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// Something contradicts.
+    Contradiction,
+    /// Nothing, right or wrong: what was to be looked at is not to be had.
+    Gap,
+    /// Nothing, and no source answers: there is no use in going on.
+    Silence,
 }
 
 pub(crate) type Checked<T> = Result<T, Wrong>;
 
 impl Wrong {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { account: None, text: text.into(), away: false }
+        Self { account: None, text: text.into(), shows: Shows::Contradiction }
     }
 
     pub(crate) fn of(account: Address, text: impl Into<String>) -> Self {
         Self { account: Some(account), ..Self::new(text) }
     }
 
-    /// A source that does not answer: that says nothing about the run.
+    /// What is not to be had.
+    pub(crate) fn missing(text: impl Into<String>) -> Self {
+        Self { shows: Shows::Gap, ..Self::new(text) }
+    }
+
+    /// A source that does not answer.
     pub(crate) fn away(text: impl Into<String>) -> Self {
-        Self { away: true, ..Self::new(text) }
+        Self { shows: Shows::Silence, ..Self::new(text) }
+    }
+
+    /// The same about somebody.
+    pub(crate) fn about(self, account: Address) -> Self {
+        Self { account: Some(account), ..self }
     }
 }
 
@@ -77,6 +97,7 @@ pub(crate) struct Tally {
     round: Option<u64>,
     pub(crate) by_kind: BTreeMap<Kind, Count>,
     pub(crate) first_wrong: Option<Finding>,
+    pub(crate) first_missing: Option<Finding>,
     /// What a source said that is away; then there is no verdict.
     pub(crate) away: Option<String>,
     pub(crate) notes: Vec<String>,
@@ -97,21 +118,29 @@ impl Tally {
                 count.held += 1;
                 Some(value)
             }
-            Err(wrong) if wrong.away => {
-                self.away.get_or_insert(wrong.text);
-                None
-            }
             Err(wrong) => {
-                self.first_wrong.get_or_insert_with(|| Finding {
-                    kind,
-                    round: self.round,
-                    cid: place.cid.map(cid_text),
-                    account: wrong.account.or(place.account),
-                    text: wrong.text,
-                });
+                self.remember(kind, place, wrong);
                 None
             }
         }
+    }
+
+    fn remember(&mut self, kind: Kind, place: Place<'_>, wrong: Wrong) {
+        let first = match wrong.shows {
+            Shows::Contradiction => &mut self.first_wrong,
+            Shows::Gap => &mut self.first_missing,
+            Shows::Silence => {
+                self.away.get_or_insert(wrong.text);
+                return;
+            }
+        };
+        first.get_or_insert_with(|| Finding {
+            kind,
+            round: self.round,
+            cid: place.cid.map(cid_text),
+            account: wrong.account.or(place.account),
+            text: wrong.text,
+        });
     }
 
     pub(crate) fn note(&mut self, text: impl std::fmt::Display) {
@@ -140,5 +169,19 @@ mod tests {
         assert_eq!((first.kind, first.round, first.account), (Kind::Sum, Some(3), Some(account)));
         assert_eq!(tally.by_kind[&Kind::Sum], Count { checks: 2, held: 1 });
         assert_eq!(tally.by_kind[&Kind::Claim], Count { checks: 1, held: 0 });
+    }
+
+    #[test]
+    fn what_is_missing_is_not_what_is_wrong() {
+        let mut tally = Tally::default();
+        tally.enter(Some(1));
+        tally.check::<()>(Kind::Lock, Place::cid(&[1]), Err(Wrong::missing("gone")));
+        tally.check::<()>(Kind::Score, Place::cid(&[2]), Err(Wrong::missing("gone, too")));
+        assert_eq!(tally.first_wrong, None);
+        tally.enter(Some(2));
+        tally.check::<()>(Kind::Sum, Place::cid(&[3]), Err(Wrong::new("word 5")));
+        let kinds = [tally.first_missing, tally.first_wrong].map(|first| first.map(|found| (found.kind, found.round)));
+        assert_eq!(kinds, [Some((Kind::Lock, Some(1))), Some((Kind::Sum, Some(2)))]);
+        assert_eq!(tally.by_kind[&Kind::Lock], Count { checks: 1, held: 0 });
     }
 }

@@ -259,7 +259,7 @@ pub(crate) async fn sum_checks(store: &dyn Store, uploads: &[Weighted]) -> Check
 }
 
 fn of(manifest: &Contribution, wrong: Wrong) -> Wrong {
-    Wrong::of(manifest.participant, wrong.text)
+    wrong.about(manifest.participant)
 }
 
 #[cfg(test)]

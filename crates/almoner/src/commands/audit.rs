@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use almoner_audit::{AuditError, Count, Finding, Kind as Checked, Progress, Report, audit};
+use almoner_audit::{AuditError, Count, Finding, Kind as Checked, Progress, Report, Verdict, audit};
 use almoner_chain::contracts::Federations;
 use almoner_chain::{Deployment, Ledger};
 use almoner_protocol::{Address, FederationId, Stage};
@@ -12,6 +12,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+mod payments;
+
 use super::channel::Trust;
 use super::depth::Confirmations;
 use super::source::{fetch_deployment, join};
@@ -19,13 +21,14 @@ use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store.
-    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present = "rpc")]
+    /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store. If not named that
+    /// of --identity.
+    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present_any = ["rpc", "identity"])]
     url: Option<Url>,
     /// A JSON-RPC node of the chain; with a URL, in place of the chain served there.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
-    /// An IPFS gateway with the artefacts; may be repeated.
+    /// An IPFS gateway with the artefacts, by its base URL: /ipfs/CID is appended. May be repeated.
     #[arg(long = "gateway", value_name = "URL", requires = "rpc")]
     gateways: Vec<Url>,
     /// Which federation; without it every one that the address serves.
@@ -38,11 +41,14 @@ pub(crate) struct Options {
     tls: Trust,
     #[command(flatten)]
     depth: Confirmations,
+    /// Show who was paid what in each final round, by settlements that were recomputed.
+    #[arg(long)]
+    payments: bool,
     /// Print one JSON document on stdout and nothing else.
     #[arg(long)]
     json: bool,
     /// Print the verdict only.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "payments")]
     quiet: bool,
 }
 
@@ -68,15 +74,22 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         all.push(Audited { name: FederationId { chain_id, federations, number }, report });
     }
     if options.json {
-        println!("{}", serde_json::to_string(&document(&all))?);
+        println!("{}", serde_json::to_string(&document(&all, options.payments))?);
     } else {
-        all.iter().for_each(|audited| print(audited, options.quiet));
+        all.iter().for_each(|audited| print(audited, &options));
     }
-    match first_wrong(&all) {
-        None => Ok(()),
-        Some(finding) => Err(Failure::new(Kind::Found, anyhow::anyhow!("the audit found something wrong: {finding}"))),
+    match (first_wrong(&all), first_missing(&all)) {
+        (Some(finding), _) => {
+            Err(Failure::new(Kind::Found, anyhow::anyhow!("the audit found something wrong: {finding}")))
+        }
+        (None, Some(finding)) => Err(Failure::peer(format!("the audit is incomplete: {finding}; {ELSEWHERE}"))),
+        (None, None) => Ok(()),
     }
 }
+
+/// What to do about something that is not to be had.
+const ELSEWHERE: &str = "ask the coordinator for it, or whoever keeps a copy: --rpc NODE --federation \
+                         CHAIN:ADDRESS:N --gateway URL (the base URL, without /ipfs; repeated for more)";
 
 fn failure(error: AuditError) -> Failure {
     let kind = match &error {
@@ -91,7 +104,12 @@ fn failure(error: AuditError) -> Failure {
 
 /// The chain, and gateways to the artefacts.
 async fn source(options: &Options, tls: &Tls) -> Result<(Ledger, Vec<Url>), Failure> {
-    match (&options.url, &options.rpc, options.federation) {
+    // With gateways of one's own nobody else is asked.
+    let url = match (&options.url, options.gateways.is_empty()) {
+        (None, true) => options.tls.own_coordinator()?,
+        (named, _) => named.clone(),
+    };
+    match (&url, &options.rpc, options.federation) {
         (Some(url), rpc, _) => {
             let deployment = fetch_deployment(url, tls).await?;
             let rpc = rpc.clone().unwrap_or_else(|| join(url, "rpc"));
@@ -106,7 +124,7 @@ async fn source(options: &Options, tls: &Tls) -> Result<(Ledger, Vec<Url>), Fail
             Ok((ledger, options.gateways.clone()))
         }
         _ => {
-            let text = "give the URL of a coordinator, or --rpc, --gateway and --federation";
+            let text = "give the URL of a coordinator, or --identity, or --rpc, --gateway and --federation";
             Err(Failure::new(Kind::Usage, anyhow::anyhow!(text)))
         }
     }
@@ -173,9 +191,13 @@ fn first_wrong(all: &[Audited]) -> Option<&Finding> {
     all.iter().find_map(|audited| audited.report.first_wrong.as_ref())
 }
 
-fn print(audited: &Audited, quiet: bool) {
+fn first_missing(all: &[Audited]) -> Option<&Finding> {
+    all.iter().find_map(|audited| audited.report.first_missing.as_ref())
+}
+
+fn print(audited: &Audited, options: &Options) {
     let Audited { name, report } = audited;
-    if !quiet {
+    if !options.quiet {
         println!("federation {name}, {} rounds", report.rounds);
         println!("  {:<20} {:>8} {:>8}", "kind", "checks", "held");
         for (kind, count) in &report.by_kind {
@@ -187,14 +209,27 @@ fn print(audited: &Audited, quiet: bool) {
         println!("scalars opened per site: {opened} of at most {}", report.scalars_max);
         report.notes.iter().for_each(|note| println!("note: {note}"));
     }
-    match &report.first_wrong {
-        None => println!("verdict: all {} checks hold", report.checks),
-        Some(finding) => println!("verdict: WRONG. First in the chain's order: {finding}"),
+    if options.payments && report.rounds > 0 {
+        payments::table(report).iter().for_each(|line| println!("{line}"));
+    }
+    println!("verdict: {}", verdict(report));
+}
+
+fn verdict(report: &Report) -> String {
+    match (&report.first_wrong, &report.first_missing) {
+        (Some(finding), _) => format!("WRONG. First in the chain's order: {finding}"),
+        (None, Some(finding)) => format!(
+            "INCOMPLETE. {} of {} checks hold and none contradicts, but not everything could be looked at. First in the \
+             chain's order: {finding}",
+            report.held, report.checks
+        ),
+        (None, None) if report.rounds == 0 => "0 rounds: nothing to audit yet".to_owned(),
+        (None, None) => format!("all {} checks hold", report.checks),
     }
 }
 
 /// The counts of all federations together; `federation` names the only one, `federations` each of several.
-fn document(all: &[Audited]) -> Value {
+fn document(all: &[Audited], with_payments: bool) -> Value {
     let mut by_kind: BTreeMap<Checked, Count> = BTreeMap::new();
     for (kind, count) in all.iter().flat_map(|audited| &audited.report.by_kind) {
         let sum = by_kind.entry(*kind).or_default();
@@ -208,7 +243,7 @@ fn document(all: &[Audited]) -> Value {
     };
     let each = |audited: &Audited| {
         let report = &audited.report;
-        json!({
+        let mut each = json!({
             "federation": audited.name.to_string(),
             "rounds": report.rounds,
             "checks": report.checks,
@@ -216,8 +251,14 @@ fn document(all: &[Audited]) -> Value {
             "opened_scalars": report.opened_scalars,
             "scalars_max": report.scalars_max,
             "notes": report.notes,
+            "verdict": report.verdict(),
             "first_wrong": report.first_wrong,
-        })
+            "first_missing": report.first_missing,
+        });
+        if with_payments {
+            each["payments"] = payments::document(report).into();
+        }
+        each
     };
     json!({
         "schema": 1,
@@ -228,7 +269,9 @@ fn document(all: &[Audited]) -> Value {
             "held": sum(|report| report.held),
             "by_kind": by_kind,
         },
+        "verdict": all.iter().map(|audited| audited.report.verdict()).max().unwrap_or(Verdict::Sound),
         "first_wrong": first_wrong(all),
+        "first_missing": first_missing(all),
         "federations": all.iter().map(each).collect::<Vec<_>>(),
     })
 }
@@ -237,32 +280,72 @@ fn document(all: &[Audited]) -> Value {
 mod tests {
     use super::*;
 
-    fn audited(number: u64, first_wrong: Option<Finding>) -> Audited {
-        let count = Count { checks: 3, held: 3 - u64::from(first_wrong.is_some()) };
-        let report = Report {
+    pub(super) fn report(number: u64, first_wrong: Option<Finding>, first_missing: Option<Finding>) -> Report {
+        let failed = first_wrong.is_some() || first_missing.is_some();
+        let count = Count { checks: 3, held: 3 - u64::from(failed) };
+        Report {
             federation: number,
             rounds: 2,
             checks: count.checks,
             held: count.held,
             by_kind: BTreeMap::from([(Checked::Sum, count)]),
             first_wrong,
+            first_missing,
             opened_scalars: BTreeMap::from([(Address::repeat_byte(1), 6)]),
             scalars_max: 24,
+            payments: Vec::new(),
             notes: Vec::new(),
+        }
+    }
+
+    fn audited(report: Report) -> Audited {
+        Audited { name: FederationId { chain_id: 1, federations: Address::ZERO, number: report.federation }, report }
+    }
+
+    fn finding(round: u64) -> Option<Finding> {
+        let text = "word 3".to_owned();
+        Some(Finding { kind: Checked::Sum, round: Some(round), cid: None, account: None, text })
+    }
+
+    #[test]
+    fn the_verdict_is_the_worst_there_is() {
+        let check = |reports: Vec<Report>, verdict: &str| {
+            let all: Vec<Audited> = reports.into_iter().map(audited).collect();
+            assert_eq!(document(&all, false)["verdict"], verdict);
         };
-        Audited { name: FederationId { chain_id: 1, federations: Address::ZERO, number }, report }
+        check(vec![report(1, None, None)], "sound");
+        check(vec![report(1, None, None), report(2, None, finding(2))], "incomplete");
+        check(vec![report(1, finding(5), finding(1)), report(2, None, None)], "wrong");
+        let said = document(&[audited(report(1, finding(5), finding(1)))], false);
+        assert_eq!((&said["first_wrong"]["round"], &said["first_missing"]["round"]), (&json!(5), &json!(1)));
+    }
+
+    #[test]
+    fn a_verdict_in_words_names_what_is_wrong_or_missing() {
+        assert!(verdict(&report(1, finding(5), finding(1))).starts_with("WRONG. First in the chain's order: round 5"));
+        let incomplete = verdict(&report(1, None, finding(1)));
+        assert!(incomplete.starts_with("INCOMPLETE. 2 of 3 checks hold"), "{incomplete}");
+        assert!(incomplete.contains("round 1, sum: word 3"), "{incomplete}");
+        let none = Report { rounds: 0, ..report(1, None, None) };
+        assert_eq!(verdict(&none), "0 rounds: nothing to audit yet");
+    }
+
+    #[test]
+    fn payments_are_in_the_document_of_whoever_asks() {
+        let all = [audited(report(1, None, None))];
+        assert_eq!(document(&all, false)["federations"][0]["payments"], Value::Null);
+        assert_eq!(document(&all, true)["federations"][0]["payments"], json!([]));
     }
 
     #[test]
     fn the_document_has_counts_and_the_first_finding() {
-        let finding = Finding { kind: Checked::Sum, round: Some(2), cid: None, account: None, text: "word 3".into() };
-        let document = document(&[audited(1, None), audited(2, Some(finding))]);
+        let document = document(&[audited(report(1, None, None)), audited(report(2, finding(2), None))], false);
         assert_eq!(document["schema"], 1);
         assert_eq!(document["federation"], Value::Null);
         assert_eq!(document["audit"]["by_kind"]["sum"], json!({ "checks": 6, "held": 5 }));
         assert_eq!(document["first_wrong"]["kind"], "sum");
         assert_eq!(document["first_wrong"]["round"], 2);
-        let sound = super::document(&[audited(1, None)]);
+        let sound = super::document(&[audited(report(1, None, None))], false);
         assert_eq!(sound["first_wrong"], Value::Null);
         assert!(sound["federation"].as_str().is_some_and(|name| name.ends_with(":1")));
     }

@@ -47,11 +47,16 @@ impl Trust {
 
     /// The coordinator that is named, else the identity's, else one on this machine.
     pub(super) fn coordinator(&self, named: Option<&Url>) -> Result<Url, Failure> {
-        let own = || Ok::<_, Failure>(self.holder()?.map_or_else(|| HERE.to_owned(), |holder| holder.coordinator));
         match named {
             Some(url) => Ok(url.clone()),
-            None => own()?.parse().blame(Kind::Us, "the usual coordinator"),
+            None => self.own_coordinator()?.map_or_else(|| HERE.parse().blame(Kind::Us, "the usual coordinator"), Ok),
         }
+    }
+
+    /// The identity's coordinator.
+    pub(super) fn own_coordinator(&self) -> Result<Option<Url>, Failure> {
+        let own = self.holder()?.map(|holder| holder.coordinator.parse());
+        own.transpose().blame(Kind::Us, "the identity's coordinator")
     }
 }
 

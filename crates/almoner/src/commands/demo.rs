@@ -166,20 +166,13 @@ async fn audit_in_a_child(url: &str, node: Option<&str>) -> Result<Value, Failur
         .stderr(Stdio::piped())
         .output()
         .await?;
-    let said: Option<Value> = serde_json::from_slice(&child.stdout).ok();
-    match said {
-        Some(document) if child.status.success() => Ok(document),
-        Some(document) => Err(Failure::new(
-            Kind::Found,
-            anyhow::anyhow!("the audit found something wrong: {}", document["first_wrong"]),
-        )),
-        None => {
-            let said: Option<Value> = serde_json::from_slice(&child.stderr).ok();
-            let message = said.as_ref().and_then(|said| said["error"]["message"].as_str()).unwrap_or("it said nothing");
-            let kind = child.status.code().and_then(Kind::from_exit_code).unwrap_or(Kind::Us);
-            Err(Failure::new(kind, anyhow::anyhow!("the audit failed: {message}")))
-        }
+    if child.status.success() {
+        return Ok(serde_json::from_slice(&child.stdout)?);
     }
+    let said: Option<Value> = serde_json::from_slice(&child.stderr).ok();
+    let message = said.as_ref().and_then(|said| said["error"]["message"].as_str()).unwrap_or("it said nothing");
+    let kind = child.status.code().and_then(Kind::from_exit_code).unwrap_or(Kind::Us);
+    Err(Failure::new(kind, anyhow::anyhow!("the audit failed: {message}")))
 }
 
 fn document(

@@ -16,13 +16,16 @@ use axum::routing::get;
 use axum::{Json, Router};
 use clap::Args;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tonic::Status;
 
+use super::files::{bind, only_loopback};
 use super::in_the_clear;
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::run_file::{CHAIN_FILE, RunFile, STORE_DIR};
 use crate::rpc_proxy::reading;
+
+const TUNNEL_OR_PROXY: &str =
+    "listen on 127.0.0.1 and bring others in through a tunnel of your own, or a proxy with a certificate in front";
 
 /// As large as the chain itself reads.
 const MAX_CALL_BYTES: usize = 1 << 20;
@@ -31,7 +34,8 @@ const MAX_CALL_BYTES: usize = 1 << 20;
 pub(crate) struct Options {
     /// The directory a run left.
     dir: PathBuf,
-    /// Address to listen on; port 0 takes a free one.
+    /// Address of this machine to listen on; port 0 takes a free one. Others come in through a tunnel, or a proxy in
+    /// front.
     #[arg(long, default_value = "127.0.0.1:8547")]
     listen: SocketAddr,
     /// Print one JSON document on stdout and nothing else.
@@ -41,9 +45,9 @@ pub(crate) struct Options {
 
 /// Serves until interrupted.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    only_loopback(options.listen, &format!("--listen {}", options.listen), TUNNEL_OR_PROXY)?;
     let (router, run) = open(&options.dir).await?;
-    let listener = TcpListener::bind(options.listen)
-        .await
+    let listener = bind(options.listen)
         .blame(Kind::You, format!("--listen {}: choose another port, or 0 for a free one", options.listen))?;
     let url = format!("http://{}", listener.local_addr()?);
     if options.json {

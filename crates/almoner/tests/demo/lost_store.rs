@@ -38,10 +38,11 @@ fn a_store_that_is_removed_costs_the_round_in_hand() {
     );
     let audit = almoner(&["audit", &url, "--json"]);
     let said: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document");
-    let wrong = &said["first_wrong"];
-    assert_eq!((audit.status.code(), wrong["round"].as_u64()), (Some(5), Some(1)), "{said}");
-    let missing = format!("block {} is not at", wrong["cid"].as_str().unwrap());
-    assert!(wrong["text"].as_str().unwrap().contains(&missing), "{wrong}");
+    let gone = &said["first_missing"];
+    assert_eq!((audit.status.code(), gone["round"].as_u64()), (Some(4), Some(1)), "{said}");
+    assert_eq!((&said["verdict"], &said["first_wrong"]), (&"incomplete".into(), &Value::Null), "{said}");
+    let missing = format!("block {} is not at", gone["cid"].as_str().unwrap());
+    assert!(gone["text"].as_str().unwrap().contains(&missing), "{gone}");
 
     // Where the model itself is gone, and the copy of it, there is nothing to go on from.
     house.children.kill(coordinator.id);

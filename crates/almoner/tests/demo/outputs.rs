@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{almoner, demo, serve};
+use super::{almoner, amount, demo, serve};
 
 /// Holds a text against the committed one of this name.
 #[track_caller]
@@ -100,7 +100,7 @@ fn help_of_every_command() {
 fn an_audit_prints_its_counts_and_its_verdict() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");
-    demo(&dir, &["--seed", "3", "--rounds", "1", "--clean-labels"]);
+    let run = demo(&dir, &["--seed", "3", "--rounds", "1", "--clean-labels"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let line = ["serve", dir.to_str().unwrap(), "--listen", &address];
@@ -113,6 +113,26 @@ fn an_audit_prints_its_counts_and_its_verdict() {
     );
     golden("audit.txt", &transcript(&["audit", &url], &[(&url, "URL")]));
     golden("audit-quiet.txt", &transcript(&["audit", &url, "--quiet"], &[(&url, "URL")]));
+    golden("audit-payments.txt", &transcript(&["audit", &url, "--payments"], &[(&url, "URL")]));
+    let [paid, posted] = [&["--payments"][..], &[]].map(|more| {
+        let said = almoner(&[&["audit", &url, "--json"], more].concat());
+        serde_json::from_slice::<Value>(&said.stdout).expect("one JSON document")
+    });
+    let round = &paid["federations"][0]["payments"][0];
+    let amounts = round["lines"].as_array().unwrap().iter().map(|line| amount(&line["paid"]));
+    assert_eq!(amounts.sum::<u128>(), amount(&run["pot_total"]));
+    assert_eq!(round["settle_root"], run["rounds"][0]["settle_root"]);
+    assert_eq!(posted["federations"][0]["payments"], Value::Null, "for whoever asks");
+
+    // By a node and a gateway of one's own; that it is shown with /ipfs makes no difference.
+    let [rpc, gateway] = ["rpc", "ipfs"].map(|path| format!("{url}/{path}"));
+    let federation = posted["federation"].as_str().unwrap();
+    let line = ["audit", "--rpc", &rpc, "--gateway", &gateway, "--federation", federation, "--quiet"];
+    golden("audit-gateway.txt", &transcript(&line, &[(&url, "URL")]));
+    // Somebody who has nothing has not shown that anything is wrong.
+    let nowhere = format!("{url}/nowhere");
+    let line = ["audit", "--rpc", &rpc, "--gateway", &nowhere, "--federation", federation, "--quiet"];
+    golden("audit-incomplete.txt", &transcript(&line, &[(&url, "URL")]));
 }
 
 /// A federation that is well named.
@@ -136,6 +156,9 @@ impl Mistakes {
             std::fs::write(&key, "07".repeat(32)).unwrap();
             std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
         }
+        let me = home.path().join("me");
+        std::fs::create_dir(&me).unwrap();
+        std::fs::write(me.join("identity.toml"), "coordinator = \"http://127.0.0.1:9\"\n").unwrap();
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/config");
         let sample = |name: &str| std::fs::read_to_string(samples.join(name)).unwrap();
@@ -166,8 +189,8 @@ impl Mistakes {
         let names = ["site", "typo", "coordinator", "kubo", "devnet", "busy", "federation"];
         let [site, typo, coordinator, kubo, devnet, busy, federation] =
             names.map(|name| self.path(&format!("{name}.toml")));
-        let something = self.path("full/something");
-        let lines: [&[&str]; 30] = [
+        let (something, me) = (self.path("full/something"), self.path("me"));
+        let lines: [&[&str]; 34] = [
             &[],
             &["demo", "--no-such-flag"],
             &["demo", "--rounds", "many"],
@@ -188,6 +211,10 @@ impl Mistakes {
             &["audit", "--rpc", "http://127.0.0.1:9"],
             &["serve", &full],
             &["serve", &fresh],
+            &["serve", &full, "--listen", "0.0.0.0:0"],
+            &["model", "export", "--out", &fresh],
+            &["audit", "--identity", &me],
+            &["model", "export", "--identity", &me, "--out", &fresh],
             &["coordinator", "--config", &fresh],
             &["coordinator", "--config", &coordinator],
             &["coordinator", "--config", &kubo],
@@ -250,7 +277,7 @@ fn mistakes_are_told_in_json() {
 }
 
 #[test]
-fn a_finding_is_a_document_on_stdout_and_an_error_on_stderr() {
+fn what_is_missing_is_a_document_on_stdout_and_an_error_on_stderr() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");
     demo(&dir, &["--seed", "5", "--rounds", "1", "--model", "logistic", "--clean-labels"]);
@@ -260,11 +287,12 @@ fn a_finding_is_a_document_on_stdout_and_an_error_on_stderr() {
     }
     let (_server, url) = serve(&dir);
     let audit = almoner(&["audit", &url, "--json"]);
-    assert_eq!(audit.status.code(), Some(5));
+    assert_eq!(audit.status.code(), Some(4));
     let found: Value = serde_json::from_slice(&audit.stdout).expect("one JSON document on stdout");
     let error: Value = serde_json::from_slice(&audit.stderr).expect("one JSON document on stderr");
-    assert_eq!(error["error"]["kind"], "audit");
+    assert_eq!(error["error"]["kind"], "peer");
     let message = error["error"]["message"].as_str().unwrap();
-    let named = found["first_wrong"]["cid"].as_str().unwrap();
-    assert!(message.starts_with("the audit found something wrong: ") && message.contains(named), "{message}");
+    let named = found["first_missing"]["cid"].as_str().unwrap();
+    assert!(message.starts_with("the audit is incomplete: ") && message.contains(named), "{message}");
+    assert!(message.contains("--gateway URL"), "{message}");
 }

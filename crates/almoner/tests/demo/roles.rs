@@ -216,6 +216,14 @@ fn an_invitation_is_for_one_role_and_one_enrolment() {
     fs::write(&toml, text.replace(unlock, "unlock = \"unlock\"")).unwrap();
     fs::remove_file(people.home.join("password")).unwrap();
     assert_eq!(people.said("me", &["federation", "create", FILE])["federation"], 1);
+    // So is where it is read: neither a URL nor a coordinator is named.
+    let read = |arguments: &[&str]| at(&people.home, &[arguments, &["--identity", "me"]].concat());
+    let audit = read(&["audit"]);
+    let said_of_it = String::from_utf8_lossy(&audit.stdout);
+    assert!(audit.status.success() && said_of_it.contains("verdict: 0 rounds: nothing to audit yet"), "{audit:?}");
+    let none_yet = "federation 1 has no model yet: no round of it has come to its end";
+    let export = read(&["model", "export", "--out", "model"]);
+    assert!(String::from_utf8_lossy(&export.stderr).contains(none_yet), "{export:?}");
     // Named or not, the coordinator is the identity's.
     let elsewhere = format!("https://127.0.0.1:{}", free_port());
     let line = ["federation", "stop", "1", "--identity", "me", "--coordinator", &elsewhere];

@@ -34,6 +34,10 @@ async fn an_honest_run_is_sound_and_every_kind_is_checked() {
     assert_eq!((sum, report.rounds), (report.checks, 3));
     assert!(report.opened_scalars.len() == 4 && report.opened_scalars.values().all(|opened| *opened == 6));
     assert_eq!(report.notes, Vec::<String>::new());
+    let last = report.payments.last().unwrap();
+    let posted = &world.last().stages[&almoner_protocol::Stage::Settle];
+    assert_eq!((report.payments.len(), last.round, last.settle_root), (3, 3, posted.root));
+    assert_eq!(last.lines, world.read(&posted.cid).await);
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["by_kind"]["audit-verdict"]["held"], json["by_kind"]["audit-verdict"]["checks"]);
 }

@@ -8,6 +8,7 @@ use almoner_protocol::{Address, Admission, Admitted, Evidence, admit};
 
 use super::{RoundAudit, posted_set};
 use crate::Kind;
+use crate::history::unknown;
 use crate::tally::{Checked, Place, Wrong, ensure};
 
 impl RoundAudit<'_> {
@@ -35,9 +36,7 @@ impl RoundAudit<'_> {
             let signed = check_signers(on_chain, committee, usize::from(self.record.descriptor.threshold));
             self.tally.check(Kind::AdmitSignatures, Place::none(), signed);
         }
-        if self.seen.admission.is_some() {
-            self.history.last_admitted = self.seen.admission.clone();
-        }
+        self.history.last_admitted = Some(self.seen.admission.clone().map_or_else(unknown, Ok));
         self.seen.admitted = items;
     }
 

@@ -1,12 +1,14 @@
 //! How a round ended: what became of its pot, and what it leaves to the next one.
 
 use almoner_chain::{PotChange, RoundRecord, RoundStatus};
-use almoner_protocol::Stage;
+use almoner_protocol::types::SettleItem;
+use almoner_protocol::{SettleTree, Stage};
 
 use super::RoundAudit;
-use crate::Kind;
-use crate::history::{FinalLedger, Head};
+use crate::history::{FinalLedger, Head, unknown};
 use crate::tally::{Checked, Place, Wrong, ensure};
+use crate::wording::cid_text;
+use crate::{Kind, RoundPayments};
 
 impl RoundAudit<'_> {
     pub(super) fn ended(&mut self) {
@@ -44,11 +46,11 @@ impl RoundAudit<'_> {
         if record.status != RoundStatus::Final {
             return;
         }
+        let settlement = self.seen.settlement.take();
+        self.history.payments.extend(settlement.as_ref().and_then(|settlement| payments(record, &settlement.items)));
         // Where the settlement could not be recomputed, the posted list is what people claim from.
-        let recomputed = self.seen.settlement.take().map(|settlement| settlement.ledger);
-        if let Some(ledger) = recomputed.or(self.seen.payouts.take()) {
-            self.history.ledger = ledger;
-        }
+        let recomputed = settlement.map(|settlement| settlement.ledger);
+        self.history.ledger = recomputed.or(self.seen.payouts.take()).map_or_else(unknown, Ok);
         let paid = self.facts.pots.iter().find_map(|pot| match pot.change {
             PotChange::Paid { amount, .. } if pot.round == record.number => Some((amount, pot.time)),
             _ => None,
@@ -58,6 +60,19 @@ impl RoundAudit<'_> {
             self.history.final_ledgers.push(FinalLedger { time, amount, ledger });
         }
     }
+}
+
+/// What a final round paid, if the lines that follow from its evidence are those behind the root that people were paid
+/// from.
+fn payments(record: &RoundRecord, lines: &[SettleItem]) -> Option<RoundPayments> {
+    let posted = record.stages.get(&Stage::Settle)?;
+    let same = SettleTree::new(lines).is_ok_and(|tree| tree.root() == posted.root);
+    same.then(|| RoundPayments {
+        round: record.number,
+        settle_root: posted.root,
+        settle_cid: cid_text(&posted.cid),
+        lines: lines.to_vec(),
+    })
 }
 
 /// The stages that were reached fit the way the round ended.

@@ -14,9 +14,9 @@ impl RoundAudit<'_> {
         let read = self.artefacts().items::<SettleItem>(&posted.cid, self.seats()).await;
         let outcome = read.and_then(|items| check_settle_root(&items, posted.root).map(|()| items));
         let items = self.tally.check(Kind::Settle, place, outcome);
-        let Some(admission) = &self.seen.admission else { return };
+        let (Some(admission), Ok(before)) = (&self.seen.admission, &self.history.ledger) else { return };
         let d = &self.record.descriptor;
-        let follows = settle(d.pot, d.feeBps, admission, &self.history.ledger).map_err(Wrong::from);
+        let follows = settle(d.pot, d.feeBps, admission, before).map_err(Wrong::from);
         let total = self.record.proposal.as_ref().map(|proposal| proposal.total);
         let compared = follows.and_then(|settlement| {
             if let Some(items) = &items {

@@ -35,7 +35,7 @@ pub struct GatewayStore {
 }
 
 impl GatewayStore {
-    /// One or more base URLs; `/ipfs/{cid}` is appended to each.
+    /// One or more base URLs; `/ipfs/{cid}` is appended to each, which may end in `/ipfs` already.
     pub fn new(urls: Vec<Url>) -> Result<Self, StoreError> {
         Self::trusting(urls, &Tls::default())
     }
@@ -123,6 +123,15 @@ impl Store for GatewayStore {
     }
 }
 
+/// A gateway is often shown as the place where its content is.
+fn without_ipfs(mut url: Url) -> Url {
+    let path = url.path().trim_end_matches('/');
+    if let Some(base) = path.strip_suffix("/ipfs").map(ToOwned::to_owned) {
+        url.set_path(&base);
+    }
+    url
+}
+
 /// Whether repeats are in the archive; a gateway that does not say so may leave them out.
 fn announced(answer: &Response) -> Dups {
     let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
@@ -166,6 +175,7 @@ impl std::fmt::Debug for Redacted {
 
 impl Gateway {
     fn new(base: Url, tls: &Tls) -> Result<Self, StoreError> {
+        let base = without_ipfs(base);
         let place = Place::url("gateway", &base);
         let client = http::client(&base, &place, tls, Some(http::IDLE))?;
         Ok(Self { base: Redacted(base), client, place })

@@ -65,6 +65,18 @@ async fn files_round_trip() {
 }
 
 #[tokio::test]
+async fn a_url_that_ends_in_ipfs_is_that_of_its_gateway() {
+    let (store, cid, bytes) = memory(1001).await;
+    let url = serve_store(store).await;
+    for path in ["ipfs", "ipfs/", "/ipfs//"] {
+        let shown = url.join(path).unwrap();
+        assert!(client(&[&shown]).get(&cid, 1001).await.unwrap() == bytes, "{shown}");
+    }
+    let other = url.join("notipfs").unwrap();
+    assert!(client(&[&other]).get(&cid, 1001).await.unwrap_err().is_missing());
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_missing() {
     let (store, ..) = memory(10).await;
     let url = serve_store(store).await;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use almoner_chain::Ledger;
 use almoner_model::{ComputeDevice, Dataset, Metrics, Model, import_f32};
 use almoner_participant::DataConfig;
 use almoner_participant::data::{Limits, load};
@@ -52,27 +53,24 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Of {
     /// The federation file that the model belongs to.
     #[arg(long, value_name = "FILE")]
     federation_file: Option<PathBuf>,
-    /// A coordinator to fetch it from, as published.
-    #[arg(long, value_name = "URL")]
+    /// A coordinator to fetch it from, as published. If not named that of --identity.
+    #[arg(long, value_name = "URL", required_unless_present_any = ["federation_file", "identity"])]
     coordinator: Option<Url>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let spec = match (&options.of.federation_file, &options.of.coordinator) {
-        (Some(file), _) => FederationSpec::parse(&read_text(file)?).blame(Kind::You, file.display().to_string())?,
-        (None, Some(url)) => {
-            Reached::at(&options.tls.client()?, url, None, &[], options.federation, |ledger| options.depth.of(ledger))
-                .await?
-                .spec()
-                .await?
-        }
-        (None, None) => {
-            return Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --federation-file or --coordinator")));
+    let spec = match &options.of.federation_file {
+        Some(file) => FederationSpec::parse(&read_text(file)?).blame(Kind::You, file.display().to_string())?,
+        None => {
+            let url = options.tls.coordinator(options.of.coordinator.as_ref())?;
+            let depth = |ledger: &Ledger| options.depth.of(ledger);
+            let tls = options.tls.client()?;
+            Reached::at(&tls, &url, None, &[], options.federation, depth).await?.spec().await?
         }
     };
     let Options { model, csv, label, features, columns, json, .. } = options;

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use almoner_chain::{RoundRecord, StageRecord};
+use almoner_chain::{Ledger, RoundRecord, StageRecord};
 use almoner_model::export_f32;
 use almoner_participant::fetch::bytes;
 use almoner_protocol::spec::FederationSpec;
@@ -25,8 +25,8 @@ pub(crate) struct Options {
     /// A JSON-RPC node, in place of the coordinator's; for a run's directory, where the run settled on a node.
     #[arg(long, value_name = "URL")]
     rpc: Option<Url>,
-    /// Its number; a run's directory knows its own.
-    #[arg(long, value_name = "N", required_unless_present = "dir")]
+    /// Its number; 1 if not named, and a run's directory knows its own.
+    #[arg(long, value_name = "N")]
     federation: Option<u64>,
     /// The round whose result is wanted; the last one that has a result if not named.
     #[arg(long, value_name = "R")]
@@ -44,10 +44,10 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct From {
-    /// A coordinator, or `almoner serve`: chain and store are read through it.
-    #[arg(long, value_name = "URL")]
+    /// A coordinator, or `almoner serve`: chain and store are read through it. If not named that of --identity.
+    #[arg(long, value_name = "URL", required_unless_present_any = ["dir", "identity"])]
     coordinator: Option<Url>,
     /// The directory that a run left.
     #[arg(long)]
@@ -56,16 +56,14 @@ struct From {
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let rpc = options.rpc.as_ref().map(Url::as_str);
-    let reached = match (&options.from.coordinator, &options.from.dir) {
-        (Some(coordinator), _) => {
-            // The parser asks for it beside a coordinator.
-            Reached::at(&options.tls.client()?, coordinator, rpc, &[], options.federation.unwrap_or(1), |ledger| {
-                options.depth.of(ledger)
-            })
-            .await?
+    let reached = match &options.from.dir {
+        Some(dir) => Reached::in_dir(dir, rpc, options.federation).await?,
+        None => {
+            let coordinator = options.tls.coordinator(options.from.coordinator.as_ref())?;
+            let number = options.federation.unwrap_or(1);
+            let depth = |ledger: &Ledger| options.depth.of(ledger);
+            Reached::at(&options.tls.client()?, &coordinator, rpc, &[], number, depth).await?
         }
-        (None, Some(dir)) => Reached::in_dir(dir, rpc, options.federation).await?,
-        (None, None) => return Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --coordinator or --dir"))),
     };
     let (round, model) = posted(&reached, options.round)?;
     reached.ledger.confirm(round).await.blame(Kind::Peer, format!("round {}", round.number))?;
