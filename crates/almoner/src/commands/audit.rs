@@ -1,5 +1,7 @@
 //! `almoner audit`: recomputes a run from its chain and content store alone.
 
+mod payments;
+
 use std::collections::BTreeMap;
 
 use almoner_audit::{AuditError, Count, Finding, Kind as Checked, Progress, Report, Verdict, audit};
@@ -11,8 +13,6 @@ use almoner_tls::Client as Tls;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-
-mod payments;
 
 use super::channel::Trust;
 use super::depth::Confirmations;
