@@ -30,8 +30,8 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let stop = until_told();
     tokio::spawn(renew::keep(tls, parts.channel.clone(), stop.clone()));
     let watched = metrics::serve(config.metrics, "aggregator").await?;
-    say_up("aggregator", &config.coordinator, &watched, options.json);
     watched.ready();
+    say_up("aggregator", &config.coordinator, &watched, options.json);
     Ok(almoner_aggregator::run(config, parts, stop).await?)
 }
 

@@ -223,8 +223,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         progress,
         enrolment,
         up: Box::new(move || {
-            say_up("coordinator", &url, &watched, options.json);
             watched.ready();
+            say_up("coordinator", &url, &watched, options.json);
         }),
         beside: rpc_proxy::router(file.rpc)?.route("/deployment.json", described),
     };

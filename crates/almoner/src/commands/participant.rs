@@ -172,8 +172,8 @@ async fn serve(options: RoleOptions) -> Result<(), Failure> {
         evaluation,
         progress,
     };
-    say_up("participant", &config.coordinator, &watched, options.json);
     watched.ready();
+    say_up("participant", &config.coordinator, &watched, options.json);
     let served = almoner_participant::run(config, parts, stop).await;
     served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
 }

@@ -5,6 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use almoner::localnet::breast_cancer::Labels;
+use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
+
 use super::cli::said;
 use super::processes::{GUARD, House, coordinator_settings, csv, free_port, key};
 
@@ -56,11 +59,13 @@ fn a_coordinator_and_a_site_say_that_they_live_and_when_they_do_their_work() {
          metrics = \"127.0.0.1:{at_site}\"\n[participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n"
     );
     fs::write(rooms[2].join("settings.toml"), settings).unwrap();
+    // It reads its rows as soon as there is a federation.
+    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(5)).unwrap();
+    fs::write(rooms[2].join("rows.csv"), csv(&scenario.hospitals[0])).unwrap();
     let mut site = house.start(&rooms[2], &["participant", "--config", "settings.toml"]);
     assert_eq!(get(at_site, "/readyz"), (503, "not yet\n".into()));
     assert_eq!(get(at_site, "/healthz"), (200, "alive\n".into()));
-    let scenario = house.federation(&url);
-    fs::write(rooms[2].join("rows.csv"), csv(&scenario.hospitals[0])).unwrap();
+    house.federation(&url);
     assert_eq!(site.next()["metrics"], format!("http://127.0.0.1:{at_site}/metrics"));
     site.until("joined");
     does_its_work(at_site, "participant");
