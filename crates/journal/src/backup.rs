@@ -46,8 +46,7 @@ impl JournalReader {
         mark(&unfinished, next)?;
         File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
         fs::rename(&unfinished, path).map_err(failed)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        journal::sync_folder(path).map_err(failed)?;
         Ok(next)
     }
 }

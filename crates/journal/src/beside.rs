@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::journal::{Journal, private};
+use crate::journal::{Journal, private, sync_folder};
 use crate::{JournalError, journal::name_of_state};
 
 impl Journal {
@@ -45,8 +45,7 @@ impl Journal {
             write(&mut out)?;
             out.into_inner()?.sync_data()?;
             fs::rename(&new, &path)?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()
+            sync_folder(&path)
         });
         if let Err(source) = written {
             let _ = fs::remove_file(&new);

@@ -136,6 +136,12 @@ fn transact<T>(
     Ok(value)
 }
 
+/// Makes a new name in the folder of `path` outlive a power cut.
+pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
+}
+
 /// Seeds of a site's keys are in here. The log beside it takes over who may read.
 pub(crate) fn create_private(path: &Path) -> Result<(), JournalError> {
     private(path).map(drop).map_err(|source| JournalError::Io { path: path.display().to_string(), source })

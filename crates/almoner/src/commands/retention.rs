@@ -174,7 +174,7 @@ pub(super) async fn uploads(store: &dyn Store, round: &RoundRecord) -> Result<Ve
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use almoner_chain::{RoundStatus, StageRecord};
     use almoner_protocol::types::{Contribution, Descriptor, OpenCids};
     use almoner_protocol::{B256, Bytes, encode_list};
@@ -193,6 +193,15 @@ mod tests {
         let list = encode_list(&[LockItem { manifest, receipt: vec![1].into(), ..LockItem::default() }]);
         let cid = store.put(list.into()).await.unwrap().to_bytes().into();
         let lock = StageRecord { root: B256::ZERO, transcript: B256::ZERO, cid, time: 0, block: 0, tx: B256::ZERO };
+        record(number, RoundStatus::Final, [(Stage::Lock, lock)].into())
+    }
+
+    /// A round of which nothing but this matters.
+    pub(in crate::commands) fn record(
+        number: u64,
+        status: RoundStatus,
+        stages: BTreeMap<Stage, StageRecord>,
+    ) -> RoundRecord {
         RoundRecord {
             federation: 1,
             number,
@@ -208,8 +217,8 @@ mod tests {
             admitted: None,
             proposal: None,
             paid: None,
-            status: RoundStatus::Final,
-            stages: [(Stage::Lock, lock)].into(),
+            status,
+            stages,
         }
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::almoner;
 use super::kills::{account, keys};
-use super::on_nodes::{SEED, outcome, played, seated, skipped};
+use super::on_nodes::{Outcome, SEED, outcome, played, seated, skipped};
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";
@@ -120,7 +120,11 @@ fn blocks(disk: &Path) -> BTreeMap<OsString, u64> {
     blocks.map(|block| (block.file_name(), block.metadata().unwrap().len())).collect()
 }
 
+/// A chain and a coordinator whose store lies on a small disk. Its journal does not: what arrives is still written down.
 struct Cramped {
+    keys: BTreeMap<String, PathBuf>,
+    /// What a round with these keys comes to where there is room.
+    undisturbed: Outcome,
     house: House,
     _coordinator: Daemon,
     url: String,
@@ -128,20 +132,23 @@ struct Cramped {
     complaints: Receiver<String>,
 }
 
-/// A chain and a coordinator whose store lies on a small disk. Its journal does not: what arrives is still written down.
-fn cramped_store(keys: &BTreeMap<String, PathBuf>) -> Cramped {
-    let mut house = House::new();
-    house.seed = Some(SEED);
-    let rooms = ["chain", "coordinator"].map(|name| house.room(name));
-    let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
-    let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
-    let (_, rpc) = house.daemon(&rooms[0], "devnet", &chain);
-    fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
-    let settings = coordinator_settings(0, &rpc, "ready_wait_s = 600\nlease_s = 1\n");
-    fs::write(rooms[1].join("settings.toml"), settings.replace("\"store", "\"disk/store")).unwrap();
-    let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
-    let url = coordinator.next()["url"].as_str().unwrap().to_owned();
-    Cramped { house, _coordinator: coordinator, url, disk, complaints }
+impl Cramped {
+    fn new() -> Self {
+        let mut house = House::new();
+        house.seed = Some(SEED);
+        let keys = keys(&house.room("keys"));
+        let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
+        let rooms = ["chain", "coordinator"].map(|name| house.room(name));
+        let funded = format!("[[funded]]\naccount = \"{}\"\nether = 1000\n", account(&keys["coordinator"]));
+        let chain = format!("listen = \"127.0.0.1:0\"\nchain = \"chain.log\"\n{funded}");
+        let (_, rpc) = house.daemon(&rooms[0], "devnet", &chain);
+        fs::copy(&keys["coordinator"], rooms[1].join("coordinator.key")).unwrap();
+        let settings = coordinator_settings(0, &rpc, "ready_wait_s = 600\nlease_s = 1\n");
+        fs::write(rooms[1].join("settings.toml"), settings.replace("\"store", "\"disk/store")).unwrap();
+        let (mut coordinator, disk, complaints) = cramped(&house, &rooms[1], "coordinator");
+        let url = coordinator.next()["url"].as_str().unwrap().to_owned();
+        Self { keys, undisturbed, house, _coordinator: coordinator, url, disk, complaints }
+    }
 }
 
 /// It waits for nothing: while there is no room its coordinator has other things to say.
@@ -156,10 +163,7 @@ fn a_sum_that_finds_no_room_is_asked_for_once_more() {
     if !namespaces() {
         return;
     }
-    let home = tempfile::tempdir().unwrap();
-    let keys = keys(home.path());
-    let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
-    let Cramped { house, _coordinator, url, disk, complaints } = cramped_store(&keys);
+    let Cramped { keys, undisturbed, house, _coordinator, url, disk, complaints } = Cramped::new();
     let mut sites = seated(&house, &keys, &url);
     let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);
     order(&url, &["launch", "1", "--rounds", "1"]);
@@ -187,10 +191,7 @@ fn a_model_that_finds_no_room_is_filed_once_there_is_some() {
     if !namespaces() {
         return;
     }
-    let home = tempfile::tempdir().unwrap();
-    let keys = keys(home.path());
-    let undisturbed = played(House::new(), &keys, None, "", |_, _| ()).outcome;
-    let Cramped { house, _coordinator, url, disk, complaints } = cramped_store(&keys);
+    let Cramped { keys, undisturbed, house, _coordinator, url, disk, complaints } = Cramped::new();
     start_aggregator(&house, &url);
     let mut sites = seated(&house, &keys, &url);
 

@@ -1,10 +1,11 @@
 use almoner_chain::{RoundStatus, StageRecord};
-use almoner_protocol::types::{Contribution, Descriptor, LockItem, OpenCids};
+use almoner_protocol::types::{Contribution, LockItem, OpenCids};
 use almoner_protocol::{B256, Bytes, encode_list};
 use almoner_store::{Layout, MemoryStore, cid_of};
 
 use super::super::orders::Order;
 use super::*;
+use crate::commands::retention::tests::record;
 
 fn cid(text: String) -> Cid {
     cid_of(text.as_bytes(), Layout::V1_2025)
@@ -42,24 +43,9 @@ fn round(number: u64, status: RoundStatus, stages: &[Stage]) -> RoundRecord {
         Stage::Lock => bytes(&cid_of(&lock_list(number), Layout::V1_2025)),
         stage => bytes(&cid(format!("{stage:?} of round {number}"))),
     };
-    RoundRecord {
-        federation: 1,
-        number,
-        ctx: B256::ZERO,
-        descriptor: Descriptor::default(),
-        cids: OpenCids { spec: bytes(&cid("spec".into())), ..OpenCids::default() },
-        opened_at: 0,
-        readies: vec![],
-        promises: vec![],
-        direct: vec![],
-        reveals: vec![],
-        locked: None,
-        admitted: None,
-        proposal: None,
-        paid: None,
-        status,
-        stages: [Stage::Ctx].iter().chain(stages).map(|at| (*at, stage(cid_at(*at)))).collect(),
-    }
+    let stages = [Stage::Ctx].iter().chain(stages).map(|at| (*at, stage(cid_at(*at)))).collect();
+    let cids = OpenCids { spec: bytes(&cid("spec".into())), ..OpenCids::default() };
+    RoundRecord { cids, ..record(number, status, stages) }
 }
 
 #[derive(Default)]
