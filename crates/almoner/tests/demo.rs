@@ -21,6 +21,8 @@ mod enrol;
 mod floods;
 #[path = "demo/full_disk.rs"]
 mod full_disk;
+#[path = "demo/hospital_network.rs"]
+mod hospital_network;
 #[path = "demo/kills.rs"]
 mod kills;
 #[path = "demo/kubo.rs"]

@@ -35,23 +35,23 @@ fn done(arguments: &[&str]) -> Value {
 }
 
 /// An authority and the folders of those who have certificates of it.
-struct Authority {
+pub(super) struct Authority {
     dir: PathBuf,
 }
 
 impl Authority {
-    fn new(dir: PathBuf) -> Self {
+    pub(super) fn new(dir: PathBuf) -> Self {
         done(&["coordinator", "authority", "--dir", dir.to_str().unwrap()]);
         Self { dir }
     }
 
-    fn issue(&self, out: &Path, to: &[&str]) -> Value {
+    pub(super) fn issue(&self, out: &Path, to: &[&str]) -> Value {
         let [dir, out] = [&self.dir, out].map(|path| path.to_str().unwrap());
         done(&[&["coordinator", "issue", "--authority", dir, "--out", out], to].concat())
     }
 
     /// Somebody with an account, and a certificate for it.
-    fn holder(&self, out: &Path, role: &str) -> [String; 8] {
+    pub(super) fn holder(&self, out: &Path, role: &str) -> [String; 8] {
         let account = key(&out.join("account.key"));
         self.issue(out, &["--role", role, "--account", &account]);
         options(out)

@@ -113,9 +113,9 @@ pub(super) fn call(url: &str, method: &str, params: Value) -> Option<Value> {
 /// What a round comes to: the roots of its model and of its settlement, and what everybody was paid.
 #[derive(Debug, PartialEq)]
 pub(super) struct Outcome {
-    model_root: Value,
-    settle_root: Value,
-    paid: BTreeMap<String, String>,
+    pub(super) model_root: Value,
+    pub(super) settle_root: Value,
+    pub(super) paid: BTreeMap<String, String>,
 }
 
 /// A federation of processes after its round; they run on.

@@ -2,6 +2,7 @@
 //! an empty chain to paid claims and an audit. The coordinator is killed on the way, as `kill -9` does, and started
 //! again.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
@@ -66,6 +67,8 @@ pub(super) struct House {
     pub(super) log: &'static str,
     /// What the randomness of every process follows from, together with the name of its room.
     pub(super) seed: Option<u64>,
+    /// By the name of a room: what its processes are started by, if not by this test itself.
+    pub(super) started_by: BTreeMap<String, Vec<String>>,
 }
 
 impl Drop for House {
@@ -133,10 +136,21 @@ impl Logged {
 
 impl House {
     pub(super) fn new() -> Self {
-        let house = Self { home: tempfile::tempdir().unwrap(), children: Children::default(), log: ERRORS, seed: None };
+        Self::open_for(GUARD)
+    }
+
+    /// After so long everything in it is stopped.
+    pub(super) fn open_for(guard: Duration) -> Self {
+        let house = Self {
+            home: tempfile::tempdir().unwrap(),
+            children: Children::default(),
+            log: ERRORS,
+            seed: None,
+            started_by: BTreeMap::new(),
+        };
         let children = house.children.clone();
         std::thread::spawn(move || {
-            std::thread::sleep(GUARD);
+            std::thread::sleep(guard);
             children.kill_all();
         });
         house
@@ -197,19 +211,29 @@ impl House {
         (Daemon::of(self, child), logged)
     }
 
+    /// The executable, in a room.
+    fn executable(&self, room: &Path) -> Command {
+        let name = room.file_name().unwrap().to_str().unwrap();
+        let starter = self.started_by.get(name).into_iter().flatten().map(String::as_str);
+        let mut words = starter.chain([env!("CARGO_BIN_EXE_almoner")]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).current_dir(room).stdin(Stdio::null());
+        command
+    }
+
     fn command(&self, room: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-        command.args(arguments).arg("--json").current_dir(room);
+        let mut command = self.executable(room);
+        command.args(arguments).arg("--json");
         command.env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()));
         command.envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())));
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdout(Stdio::piped());
         command
     }
 
     /// What a role says that ends by itself; one that goes on ends with the house.
     pub(super) fn ended(&self, room: &Path, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
-        command.args(arguments).current_dir(room).env("ALMONER_LOG", "off").stdin(Stdio::null());
+        let mut command = self.executable(room);
+        command.args(arguments).env("ALMONER_LOG", "off");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut out, mut err, id) = (child.stdout.take().unwrap(), child.stderr.take().unwrap(), child.id());
         self.children.0.lock().unwrap().push(child);
