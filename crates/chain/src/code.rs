@@ -16,10 +16,9 @@ pub async fn check_code(provider: &DynProvider, deployment: &Deployment) -> Resu
         (&ARTEFACTS.rounds, deployment.rounds),
         (&ARTEFACTS.payouts, deployment.payouts),
     ];
-    for (artefact, address) in contracts {
-        check_one(provider, artefact, address).await?;
-    }
-    Ok(())
+    let [federations, rounds, payouts] = contracts.map(|(artefact, address)| check_one(provider, artefact, address));
+    let (federations, rounds, payouts) = tokio::join!(federations, rounds, payouts);
+    federations.and(rounds).and(payouts)
 }
 
 pub(crate) async fn check_one(

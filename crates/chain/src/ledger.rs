@@ -96,19 +96,28 @@ impl Ledger {
 
     /// Whether the node serves the chain of the deployment and the contracts there are ours and know each other.
     pub async fn verify(&self) -> Result<(), LedgerError> {
-        let (expected, found) = (self.deployment.chain_id, self.chain_id().await?);
+        let at = &*self.deployment;
+        // They may have been deployed just now.
+        let now = self.at(Depth::NONE);
+        // All at once: over a slow line each answer is a trip.
+        let (chain, code, rounds, payouts, of_rounds, of_payouts) = tokio::join!(
+            self.chain_id(),
+            check_code(&self.provider, at),
+            now.view(at.federations, Federations::roundsCall {}),
+            now.view(at.federations, Federations::payoutsCall {}),
+            now.view(at.rounds, Rounds::federationsCall {}),
+            now.view(at.payouts, Payouts::federationsCall {}),
+        );
+        let (expected, found) = (at.chain_id, chain?);
         if expected != found {
             return Err(LedgerError::WrongChain { expected, found });
         }
-        let at = &*self.deployment;
-        check_code(&self.provider, at).await?;
-        // They may have been deployed just now.
-        let now = self.at(Depth::NONE);
+        code?;
         let wired = [
-            ("Federations", at.federations, now.view(at.federations, Federations::roundsCall {}).await?, at.rounds),
-            ("Federations", at.federations, now.view(at.federations, Federations::payoutsCall {}).await?, at.payouts),
-            ("Rounds", at.rounds, now.view(at.rounds, Rounds::federationsCall {}).await?, at.federations),
-            ("Payouts", at.payouts, now.view(at.payouts, Payouts::federationsCall {}).await?, at.federations),
+            ("Federations", at.federations, rounds?, at.rounds),
+            ("Federations", at.federations, payouts?, at.payouts),
+            ("Rounds", at.rounds, of_rounds?, at.federations),
+            ("Payouts", at.payouts, of_payouts?, at.federations),
         ];
         match wired.into_iter().find(|(_, _, found, expected)| found != expected) {
             Some((contract, address, ..)) => Err(LedgerError::WrongWiring { contract, address }),

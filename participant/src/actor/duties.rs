@@ -140,79 +140,91 @@ impl Site {
 
     // ---- committee member -------------------------------------------------------------------------
 
-    async fn ack_direction(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
-        self.confirm(round).await?;
-        let revealed = self.revealed(terms, round).await?;
-        self.held(terms, &revealed).await?;
+    async fn ack_direction(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+        let prepared = async {
+            let revealed = self.revealed(terms, round).await?;
+            self.held(terms, &revealed).await
+        };
+        self.confirmed(round, prepared).await?;
         let seen = posted(round, Stage::Direction)?;
         self.acknowledge(terms.ctx, Stage::Direction, seen).await
     }
 
-    async fn answer_scores(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+    async fn answer_scores(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        self.confirm(round).await?;
-        self.certified(terms, Stage::Direction, posted(round, Stage::Direction)?).await?;
-        let revealed = self.revealed(terms, round).await?;
-        let judged = judged(&self.from, terms, round, &revealed).await?;
-        let words = self.score_words(terms, round, &revealed, &judged).await?;
+        let seen = posted(round, Stage::Direction)?;
+        let prepared = async {
+            let revealed = self.revealed(terms, round).await?;
+            let judged = judged(&self.from, terms, round, &revealed).await?;
+            self.score_words(terms, round, &revealed, &judged).await
+        };
+        let certified = async {
+            let (certified, prepared) = tokio::join!(self.certified(terms, Stage::Direction, seen), prepared);
+            certified?;
+            prepared
+        };
+        let words = self.confirmed(round, certified).await?;
         let answer = signed_scores(&self.from.identity, terms, member, words.to_vec())?;
         self.memory().answer_once(terms.ctx, Stage::Score, answer.answer.message.answerHash).await?;
-        self.client.answer_scores(timely::<wire::ScoreAnswer>(answer)).await?;
+        self.client.clone().answer_scores(timely::<wire::ScoreAnswer>(answer)).await?;
         Ok(())
     }
 
-    async fn ack_admit(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
-        self.confirm(round).await?;
-        let admitted = self.admission(terms, round).await?;
+    async fn ack_admit(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+        let admitted = self.confirmed(round, self.admission(terms, round)).await?;
         // Not posted yet: the value that follows from our own list is the only one we sign.
         let own = transcript(posted(round, Stage::Score)?, Stage::Admit, list_root(&admitted.items));
         self.acknowledge(terms.ctx, Stage::Admit, own).await
     }
 
-    async fn answer_sum(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
+    async fn answer_sum(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        self.confirm(round).await?;
-        let revealed = self.revealed(terms, round).await?;
-        let held = self.held(terms, &revealed).await?;
-        let admitted = self.admission(terms, round).await?;
-        let own = list_root(&admitted.items);
-        match round.stages.get(&Stage::Admit) {
-            Some(stage) if stage.root == own => {}
-            other => {
-                let stated = other.map_or(B256::ZERO, |stage| stage.root);
-                return Err(SiteError::OtherAdmission { stated, own });
+        let seen = posted(round, Stage::Admit)?;
+        let prepared = async {
+            let revealed = self.revealed(terms, round).await?;
+            let held = self.held(terms, &revealed).await?;
+            self.admission(terms, round).await.map(|admitted| (held, admitted))
+        };
+        let certified = async {
+            let (certified, prepared) = tokio::join!(self.certified(terms, Stage::Admit, seen), prepared);
+            let (held, admitted) = prepared?;
+            let own = list_root(&admitted.items);
+            match round.stages.get(&Stage::Admit) {
+                Some(stage) if stage.root == own => {}
+                other => {
+                    let stated = other.map_or(B256::ZERO, |stage| stage.root);
+                    return Err(SiteError::OtherAdmission { stated, own });
+                }
             }
-        }
-        self.certified(terms, Stage::Admit, posted(round, Stage::Admit)?).await?;
+            certified.map(|()| (held, admitted))
+        };
+        let (held, admitted) = self.confirmed(round, certified).await?;
         let answer = answer_sum(&held, &admitted.items)?;
         let signed = signed_sum(&self.from.identity, terms, member, &answer)?;
         let set: Vec<Address> = admitted.set().map(|item| item.participant).collect();
         // First the set, which outlives the round; then this very answer.
         self.memory().open_once(terms.descriptor.baseModelRoot, &set).await?;
         self.memory().answer_once(terms.ctx, Stage::Open, signed.answer.message.answerHash).await?;
-        self.client.answer_sum(timely::<wire::SumAnswer>(signed)).await?;
+        self.client.clone().answer_sum(timely::<wire::SumAnswer>(signed)).await?;
         Ok(())
     }
 
     /// The lists that H_direction covers, checked once.
-    async fn revealed(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Revealed>, SiteError> {
-        if let Some(known) = self.work.as_ref().and_then(|work| work.revealed.clone()) {
-            return Ok(known);
+    async fn revealed(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Revealed>, SiteError> {
+        if let Some(known) = self.work.as_ref().and_then(|work| work.revealed.get()) {
+            return Ok(known.clone());
         }
         let read = revealed(&self.from, terms, round).await?;
         let own = self.memory().receipt(terms.ctx).await?;
         check_revealed(&self.from.identity, terms, round, &read, own)?;
         let read = Arc::new(read);
-        if let Some(work) = &mut self.work {
-            work.revealed = Some(read.clone());
-        }
-        Ok(read)
+        Ok(self.work.as_ref().map_or(read.clone(), |work| work.revealed.get_or_init(|| read).clone()))
     }
 
     /// The shares dealt to us, fetched and opened once.
-    async fn held(&mut self, terms: &Arc<Terms>, revealed: &Arc<Revealed>) -> Result<Arc<HeldShares>, SiteError> {
-        if let Some(known) = self.work.as_ref().and_then(|work| work.held.clone()) {
-            return Ok(known);
+    async fn held(&self, terms: &Arc<Terms>, revealed: &Arc<Revealed>) -> Result<Arc<HeldShares>, SiteError> {
+        if let Some(known) = self.work.as_ref().and_then(|work| work.held.get()) {
+            return Ok(known.clone());
         }
         let Some(member) = terms.committee_index(self.from.identity.account()) else {
             return Ok(Arc::default());
@@ -228,21 +240,18 @@ impl Site {
         if missing > 0 {
             tracing::warn!(round = terms.descriptor.round, missing, "shares that do not open");
         }
-        if let Some(work) = &mut self.work {
-            work.held = Some(held.clone());
-        }
-        Ok(held)
+        Ok(self.work.as_ref().map_or(held.clone(), |work| work.held.get_or_init(|| held).clone()))
     }
 
     /// Sealed shares by participant, each of whom was locked, and none twice: then it ends.
     async fn sealed(
-        &mut self,
+        &self,
         terms: &Terms,
         member: u16,
         revealed: &Revealed,
     ) -> Result<BTreeMap<Address, Bytes>, SiteError> {
-        let request = SealedSharesRequest { ctx: terms.ctx, member };
-        let mut stream = self.client.sealed_shares(timely::<wire::SealedSharesRequest>(request)).await?.into_inner();
+        let request = timely::<wire::SealedSharesRequest>(SealedSharesRequest { ctx: terms.ctx, member });
+        let mut stream = self.client.clone().sealed_shares(request).await?.into_inner();
         let mut awaited: BTreeSet<Address> = revealed.lock.iter().map(|item| item.manifest.participant).collect();
         let mut sealed = BTreeMap::new();
         while let Some(share) = stream.next().await {
@@ -258,16 +267,15 @@ impl Site {
 
     /// This member's scalar answers, derived once: a pass over every direction.
     async fn score_words(
-        &mut self,
+        &self,
         terms: &Arc<Terms>,
         round: &RoundRecord,
         revealed: &Arc<Revealed>,
         judged: &Judged,
     ) -> Result<Arc<Vec<u64>>, SiteError> {
         let audit = posted(round, Stage::Audit)?;
-        let known = self.work.as_ref().and_then(|work| work.words.clone());
-        if let Some((_, words)) = known.filter(|(of, _)| *of == audit) {
-            return Ok(words);
+        if let Some(known) = self.work.as_ref().and_then(|work| work.words.of(audit)) {
+            return Ok(known);
         }
         let held = self.held(terms, revealed).await?;
         let (terms, lists, valid) = (terms.clone(), revealed.clone(), valid_set(&judged.audit));
@@ -276,18 +284,17 @@ impl Site {
             Ok(answer_scores(&held, &valid, &forms))
         });
         let words = Arc::new(words.await?);
-        if let Some(work) = &mut self.work {
-            work.words = Some((audit, words.clone()));
+        if let Some(work) = &self.work {
+            work.words.keep(audit, words.clone());
         }
         Ok(words)
     }
 
     /// U as the posted scores give it, worked out once.
-    async fn admission(&mut self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Admitted>, SiteError> {
+    async fn admission(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Admitted>, SiteError> {
         let scores = posted(round, Stage::Score)?;
-        let known = self.work.as_ref().and_then(|work| work.admitted.clone());
-        if let Some((_, admitted)) = known.filter(|(of, _)| *of == scores) {
-            return Ok(admitted);
+        if let Some(known) = self.work.as_ref().and_then(|work| work.admitted.of(scores)) {
+            return Ok(known);
         }
         let revealed = self.revealed(terms, round).await?;
         let judged = judged(&self.from, terms, round, &revealed).await?;
@@ -302,24 +309,24 @@ impl Site {
         });
         let admitted = Arc::new(admitted.await?);
         debug_assert!(admitted.set().all(|item| item.verdict == AdmitVerdict::Admitted.number()));
-        if let Some(work) = &mut self.work {
-            work.admitted = Some((scores, admitted.clone()));
+        if let Some(work) = &self.work {
+            work.admitted.keep(scores, admitted.clone());
         }
         Ok(admitted)
     }
 
     /// Writes an acknowledgement down, then sends it.
-    async fn acknowledge(&mut self, ctx: B256, stage: Stage, transcript: B256) -> Result<(), SiteError> {
+    async fn acknowledge(&self, ctx: B256, stage: Stage, transcript: B256) -> Result<(), SiteError> {
         self.memory().acknowledge_once(ctx, stage, transcript).await?;
         let ack = self.from.identity.sign(StageAck { ctx, stage: stage.number(), transcript })?;
-        self.client.acknowledge(timely::<wire::StageAckMessage>(ack)).await?;
+        self.client.clone().acknowledge(timely::<wire::StageAckMessage>(ack)).await?;
         Ok(())
     }
 
     /// Asks for the acknowledgements of a stage and holds them against what we see.
-    async fn certified(&mut self, terms: &Terms, stage: Stage, seen: B256) -> Result<(), SiteError> {
-        let request = AcknowledgementsRequest { ctx: terms.ctx, stage };
-        let reply = self.client.acknowledgements(timely::<wire::AcknowledgementsRequest>(request)).await;
+    async fn certified(&self, terms: &Terms, stage: Stage, seen: B256) -> Result<(), SiteError> {
+        let request = timely::<wire::AcknowledgementsRequest>(AcknowledgementsRequest { ctx: terms.ctx, stage });
+        let reply = self.client.clone().acknowledgements(request).await;
         let reply = reply.inspect_err(|status| tracing::debug!(kind = ?kind_of(status), "no acknowledgements"))?;
         let AcknowledgementsReply { acks } = reply.into_inner().try_into()?;
         check_acknowledgements(&self.from.identity, terms, stage, seen, &acks)

@@ -1,7 +1,7 @@
 //! A round in hand: verified once, then one duty after another as the chain moves on.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use almoner_chain::{Depth, FederationRecord, LedgerError, RoundRecord, RoundStatus};
 use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, timely, wire};
@@ -23,12 +23,36 @@ pub(super) struct Work {
     terms: Option<Arc<Terms>>,
     over: BTreeSet<Duty>,
     pub(super) attempt: Attempt,
-    pub(super) revealed: Option<Arc<Revealed>>,
-    pub(super) held: Option<Arc<HeldShares>>,
-    /// This member's scalar answers, by the transcript value of the audit that says which shares count.
-    pub(super) words: Option<(B256, Arc<Vec<u64>>)>,
-    /// U, by the transcript value of the scores that it follows from.
-    pub(super) admitted: Option<(B256, Arc<Admitted>)>,
+    pub(super) revealed: OnceLock<Arc<Revealed>>,
+    pub(super) held: OnceLock<Arc<HeldShares>>,
+    /// This member's scalar answers, by the audit that says which shares count.
+    pub(super) words: Kept<Vec<u64>>,
+    /// U, by the scores that it follows from.
+    pub(super) admitted: Kept<Admitted>,
+}
+
+/// What follows from a posted list, by the transcript value of the list.
+pub(super) struct Kept<T>(Mutex<Option<(B256, Arc<T>)>>);
+
+impl<T> Kept<T> {
+    pub(super) fn of(&self, transcript: B256) -> Option<Arc<T>> {
+        self.lock().as_ref().filter(|(of, _)| *of == transcript).map(|(_, kept)| kept.clone())
+    }
+
+    pub(super) fn keep(&self, transcript: B256, found: Arc<T>) {
+        *self.lock() = Some((transcript, found));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(B256, Arc<T>)>> {
+        // Replaced whole, so a panic elsewhere leaves a usable value.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
 impl Work {
@@ -38,10 +62,10 @@ impl Work {
             terms,
             over: BTreeSet::new(),
             attempt: Attempt::First,
-            revealed: None,
-            held: None,
-            words: None,
-            admitted: None,
+            revealed: OnceLock::new(),
+            held: OnceLock::new(),
+            words: Kept::default(),
+            admitted: Kept::default(),
         }
     }
 }
@@ -88,9 +112,9 @@ impl Site {
         if let Some(work) = self.work.as_ref().filter(|work| work.ctx == round.ctx) {
             return Ok(work.terms.clone());
         }
-        self.confirm(round).await?;
+        let task = self.confirmed(round, async { Ok(self.ask_task(round).await) }).await?;
         let until = self.forgotten_until(federation, rounds).await?;
-        let checked = match self.ask_task(round).await {
+        let checked = match task {
             Ok(()) if may_have_answered(rounds, round, until) => Err(SiteError::Restored { round: round.number }),
             Ok(()) => terms(&self.from, &self.config.policy, federation, rounds, round).await,
             Err(error) => Err(error),
@@ -123,9 +147,21 @@ impl Site {
         Err(error.into())
     }
 
-    async fn ask_task(&mut self, round: &RoundRecord) -> Result<(), SiteError> {
+    /// What is read of the round, while the contract is asked about it. Nobody hears of what was read before both are there:
+    /// over a slow line each answer is a trip.
+    pub(super) async fn confirmed<T>(
+        &self,
+        round: &RoundRecord,
+        read: impl Future<Output = Result<T, SiteError>>,
+    ) -> Result<T, SiteError> {
+        let (confirmed, read) = tokio::join!(self.confirm(round), read);
+        confirmed?;
+        read
+    }
+
+    async fn ask_task(&self, round: &RoundRecord) -> Result<(), SiteError> {
         let request = TaskRequest { federation: round.federation, round: round.number };
-        match self.client.fetch_task(timely::<wire::TaskRequest>(request)).await {
+        match self.client.clone().fetch_task(timely::<wire::TaskRequest>(request)).await {
             Ok(task) => check_task(&Task::try_from(task.into_inner())?, round),
             // The chain is enough to go by; the coordinator may be restarting.
             Err(status) if almoner_proto::kind_of(&status) == ErrorKind::NotFound => Ok(()),

@@ -30,16 +30,20 @@ pub async fn judged(
     let store = from.store.as_ref();
     let posted = stage(round, Stage::Audit)?;
     let locked = revealed.lock.len();
-    let audit: Vec<VerdictItem> = list(store, &posted.cid, locked, VERDICT_ITEM, posted.root).await?;
+    let audit = list(store, &posted.cid, locked, VERDICT_ITEM, posted.root);
+    let scores = async {
+        match round.stages.get(&Stage::Score) {
+            Some(posted) => list(store, &posted.cid, locked, score_item(terms, revealed), posted.root).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (audit, scores) = tokio::join!(audit, scores);
+    let audit: Vec<VerdictItem> = audit?;
     let same = audit.iter().map(|item| item.participant).eq(revealed.lock.iter().map(|i| i.manifest.participant));
     if !same {
         return Err(SiteError::List { list: "audit", reason: "not one row per locked upload, in order".into() });
     }
-    let scores = match round.stages.get(&Stage::Score) {
-        Some(posted) => list(store, &posted.cid, locked, score_item(terms, revealed), posted.root).await?,
-        None => Vec::new(),
-    };
-    Ok(Judged { audit, scores })
+    Ok(Judged { audit, scores: scores? })
 }
 
 /// Bytes of a score row: ABI words of inner products, responders, their answers and scores, and the frame.

@@ -32,11 +32,12 @@ pub async fn revealed(from: &Sources, terms: &Terms, round: &RoundRecord) -> Res
     let direction = stage(round, Stage::Direction)?;
     let validators = terms.validators.len();
     let item = packed_direction_length(terms.descriptor.scale.parameters) + DIRECTION_HEADER;
-    Ok(Revealed {
-        promises: list(store, &promise.cid, validators, PROMISE_ITEM, promise.root).await?,
-        lock: list(store, &lock.cid, terms.members.len(), LOCK_ITEM, lock.root).await?,
-        directions: list(store, &direction.cid, validators, item, direction.root).await?,
-    })
+    let (promises, lock, directions) = tokio::join!(
+        list(store, &promise.cid, validators, PROMISE_ITEM, promise.root),
+        list(store, &lock.cid, terms.members.len(), LOCK_ITEM, lock.root),
+        list(store, &direction.cid, validators, item, direction.root),
+    );
+    Ok(Revealed { promises: promises?, lock: lock?, directions: directions? })
 }
 
 pub(super) fn stage(round: &RoundRecord, stage: Stage) -> Result<&StageRecord, SiteError> {

@@ -160,13 +160,16 @@ pub async fn result_of(
     let descriptor = round.descriptor.clone();
     let (admit, sum, open) = (stage(round, Stage::Admit)?, stage(round, Stage::Sum)?, stage(round, Stage::Open)?);
     let locked = round.locked.unwrap_or_default() as usize;
-    let admitted = artefact::list(store, &admit.cid, locked, ADMIT_ITEM, admit.root).await?;
-    let open = artefact::list(store, &open.cid, MAX_COMMITTEE, OPEN_ITEM, open.root).await?;
     let blocks = base.len().div_ceil(N);
     let sums = Sums { store, cid: cid_from_bytes(&sum.cid)? };
     // The check sums stand behind the data: with the last piece, so that no block of the file is fetched twice.
     let last = blocks.saturating_sub(1) / PIECE * PIECE;
-    let mut tail = sums.read(last, blocks - last + CHECK_BYTES / WIDE_BLOCK_BYTES).await?;
+    let (admitted, open, tail) = tokio::join!(
+        artefact::list(store, &admit.cid, locked, ADMIT_ITEM, admit.root),
+        artefact::list(store, &open.cid, MAX_COMMITTEE, OPEN_ITEM, open.root),
+        sums.read(last, blocks - last + CHECK_BYTES / WIDE_BLOCK_BYTES),
+    );
+    let (admitted, open, mut tail) = (admitted?, open?, tail?);
     let checks = tail.split_off((blocks - last) * WIDE_BLOCK_BYTES);
     let read = async |first: usize| match first.cmp(&last) {
         Ordering::Less => sums.read(first, PIECE).await,

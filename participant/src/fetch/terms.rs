@@ -106,14 +106,18 @@ pub async fn terms(
         let (stated, found) = (federation.params.specHash, descriptor.specHash);
         return Err(SiteError::Root { what: "federation file of the round", stated, found });
     }
-    let spec = spec(store, &round.cids.spec, descriptor.specHash).await?;
-    let lists = &descriptor.lists;
-    let members = artefact::list(store, &round.cids.members, MAX_MEMBERS, MEMBER, lists.membershipRoot).await?;
-    let committee =
-        artefact::list(store, &round.cids.committee, MAX_COMMITTEE, COMMITTEE_MEMBER, lists.committeeRoot).await?;
-    let validators = artefact::list(store, &round.cids.validators, MAX_VALIDATORS, MEMBER, lists.validatorRoot).await?;
+    let (lists, cids) = (&descriptor.lists, &round.cids);
+    // All at once: over a slow line each answer is a trip.
+    let (spec, members, committee, validators, matrix) = tokio::join!(
+        spec(store, &cids.spec, descriptor.specHash),
+        artefact::list(store, &cids.members, MAX_MEMBERS, MEMBER, lists.membershipRoot),
+        artefact::list(store, &cids.committee, MAX_COMMITTEE, COMMITTEE_MEMBER, lists.committeeRoot),
+        artefact::list(store, &cids.validators, MAX_VALIDATORS, MEMBER, lists.validatorRoot),
+        matrix(from, descriptor),
+    );
+    let (spec, members, committee, validators) = (spec?, members?, committee?, validators?);
     check_seats(federation, round, &members, &committee, &validators)?;
-    let (seed, matrix_root) = matrix(from, descriptor).await?;
+    let (seed, matrix_root) = matrix?;
     let facts = RoundFacts {
         federation: federation.number,
         round: round.number,
@@ -157,9 +161,10 @@ fn matrix_root(seed: EpochSeed, blocks: u64) -> B256 {
     root
 }
 
-/// The epoch's seed alone.
+/// The epoch's seed alone. It was drawn before its rounds were opened, so whoever read of the round has it.
 pub(super) async fn seed_of(from: &Sources, descriptor: &Descriptor) -> Result<EpochSeed, SiteError> {
-    let epoch = from.ledger.epoch(descriptor.federation, descriptor.epoch).await?;
+    let read = from.ledger.until(from.ledger.read_until());
+    let epoch = read.epoch(descriptor.federation, descriptor.epoch).await?;
     let epoch = epoch.ok_or(SiteError::List { list: "epoch", reason: "not drawn on chain".into() })?;
     let id = from.identity.federation();
     Ok(EpochSeed(epoch_seed(id.chain_id, id.federations, descriptor.federation, descriptor.epoch, epoch.beacon)))

@@ -227,6 +227,7 @@ fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_the_same() {
     let mut cut_in = BTreeSet::new();
     loop {
         let state = watch.next()["state"].as_str().unwrap().to_owned();
+        println!("{state} after {:.1} s", started.elapsed().as_secs_f64());
         if state == "settled" || state == "final" {
             break;
         }
@@ -234,7 +235,6 @@ fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_the_same() {
             network.cut_all_for(cut);
         }
     }
-    println!("cut for {seconds} s each in {cut_in:?}; {:.1} s in all", started.elapsed().as_secs_f64());
     assert!(STATES.iter().all(|state| cut_in.contains(*state)), "{cut_in:?}");
     assert_eq!(federation.outcome(), alone);
     if cut >= Duration::from_secs(60) {
