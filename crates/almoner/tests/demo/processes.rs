@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{Holder, ModelChoice, Scenario, Seeds, breast_cancer_scenario};
+use almoner_chain::SigningKey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use serde_json::Value;
 
 use super::almoner;
@@ -64,7 +67,7 @@ pub(super) struct House {
     pub(super) children: Children,
     /// What is logged; what is more than errors goes into a file of each role.
     pub(super) log: &'static str,
-    /// What the randomness of every process follows from, together with the name of its room.
+    /// What the randomness of every site follows from, together with the name of its room.
     pub(super) seed: Option<u64>,
 }
 
@@ -201,7 +204,8 @@ impl House {
         let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
         command.args(arguments).arg("--json").current_dir(room);
         command.env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()));
-        command.envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())));
+        let name = room.file_name().unwrap().to_str().unwrap();
+        command.envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, hex(&site_seed(seed, name)))));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
@@ -258,9 +262,26 @@ impl House {
     }
 }
 
-fn seeded(seed: u64, room: &Path) -> u64 {
-    let name = room.file_name().unwrap().as_encoded_bytes();
-    name.iter().fold(seed, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(*byte)))
+/// What a federation in one process calls somebody: the second hospital, the first validator.
+fn called(name: &str) -> (&str, u64) {
+    let counted = name.split_once('-').and_then(|(who, number)| Some((who, number.parse::<u64>().ok()? - 1)));
+    counted.unwrap_or((name, 0))
+}
+
+/// The key that somebody has in a federation in one process from this seed.
+pub(super) fn seeded_key(seed: u64, name: &str) -> SigningKey {
+    let (who, index) = called(name);
+    SigningKey::generate(&mut ChaCha20Rng::from_seed(Seeds::insecure(seed).derive(who, index)))
+}
+
+/// What a site's randomness follows from in a federation in one process from this seed.
+pub(super) fn site_seed(seed: u64, name: &str) -> [u8; 32] {
+    let (who, index) = called(name);
+    Seeds::insecure(seed).derive(&format!("{who} entropy"), index)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes a key file and returns its account.
