@@ -66,18 +66,23 @@ impl StandIn {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// The chain and the store behind a coordinator, as anybody reads them.
+pub(super) async fn reader(url: &str) -> (Ledger, GatewayStore) {
+    let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
+    let deployment = client.get(format!("{url}/deployment.json")).send().await.unwrap().bytes().await.unwrap();
+    let ledger = Ledger::connect(&format!("{url}/rpc"), serde_json::from_slice(&deployment).unwrap()).unwrap();
+    (ledger, GatewayStore::new(vec![url.parse().unwrap()]).unwrap())
 }
 
 /// What the coordinator's federation and its rounds name, as anybody finds it: by the chain, and by the lists of what was
 /// locked. The uploads of the first `forgotten` rounds are left out.
 pub(super) fn named(url: &str, forgotten: usize) -> BTreeSet<Cid> {
     block_on(async {
-        let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
-        let deployment = client.get(format!("{url}/deployment.json")).send().await.unwrap().bytes().await.unwrap();
-        let ledger = Ledger::connect(&format!("{url}/rpc"), serde_json::from_slice(&deployment).unwrap()).unwrap();
-        let store = GatewayStore::new(vec![url.parse().unwrap()]).unwrap();
+        let (ledger, store) = reader(url).await;
         let mut cids = BTreeSet::from([ledger.federation(1).await.unwrap().unwrap().params.specCid]);
         for (index, round) in ledger.rounds(1).await.unwrap().iter().enumerate() {
             let opened = &round.cids;

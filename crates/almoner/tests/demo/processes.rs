@@ -18,7 +18,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::Value;
 
-use super::almoner;
+use super::kills::SEED;
+use super::{almoner, updates};
 
 pub(super) const HOSPITALS: usize = 3;
 /// A filter that lets everything through, of every library.
@@ -338,6 +339,7 @@ fn a_second_one_is_refused(house: &House, room: &Path, settings: &str) {
 fn a_federation_of_processes_outlives_its_coordinator() {
     let mut house = House::new();
     house.log = EVERYTHING;
+    house.seed = Some(SEED);
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\n");
@@ -380,7 +382,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     the_logs_hold_no_secret(&house, &url, &scenario);
 }
 
-/// At the finest level of every library: no row, no weight, no key, no loss of a hospital.
+/// At the finest level of every library: no row, no weight, no key, no loss of a hospital, and nothing that it trained.
 fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario) {
     let model = house.home.path().join("model.safetensors");
     let exported = almoner(&[
@@ -433,6 +435,9 @@ fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario
         secrets.push(("a loss".into(), loss[..8].to_owned()));
     }
     assert_eq!(secrets.iter().filter(|(what, _)| what == "a key").count(), 1 + HOSPITALS + 1);
+    let trained = updates::trained(house, coordinator);
+    assert_eq!(trained.len(), 2 * HOSPITALS, "in every round");
+    let trained = updates::search(&trained);
     let mut logged = 0;
     for room in fs::read_dir(house.home.path()).unwrap().map(|entry| entry.unwrap().path()) {
         let Ok(log) = fs::read_to_string(room.join(LOG)) else { continue };
@@ -444,6 +449,8 @@ fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario
         for (what, secret) in secrets.iter().filter(|(_, secret)| secret.len() > 6) {
             assert!(!log.contains(secret), "{} holds {what}: {secret}", room.join(LOG).display());
         }
+        let found = trained.find(&log).map(|found| found.as_str());
+        assert_eq!(found, None, "{} holds what a hospital trained", room.join(LOG).display());
     }
     assert_eq!(logged, 3 + HOSPITALS + 1, "chain, coordinator, aggregator, hospitals, validator");
 }
