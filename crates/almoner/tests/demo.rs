@@ -51,6 +51,8 @@ mod retention;
 mod roles;
 #[path = "demo/seeds.rs"]
 mod seeds;
+#[path = "demo/updates.rs"]
+mod updates;
 #[path = "demo/waits.rs"]
 mod waits;
 #[path = "demo/watched.rs"]

@@ -34,6 +34,18 @@ pub(crate) fn reached(name: &str) {
     }
 }
 
+/// 32 bytes in hexadecimal.
+pub(crate) fn seed(text: &str) -> Option<[u8; 32]> {
+    let mut seed = [0; 32];
+    if text.len() != 2 * seed.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, at) in seed.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(seed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +56,14 @@ mod tests {
         assert_eq!(["state:round"; 5].map(|name| third.is(name)), [false, false, true, false, false]);
         let first = Point::parse("state:round");
         assert!(!first.is("state") && first.is("state:round") && !first.is("state:round"));
+    }
+
+    #[test]
+    fn a_seed_is_32_bytes_in_hexadecimal_and_nothing_else() {
+        let text = "0aff".repeat(16);
+        assert_eq!(seed(&text).as_ref().map(<[u8; 32]>::as_slice), Some([[0x0a, 0xff]; 16].as_flattened()));
+        for other in ["", "5", &text[1..], &text.replace("0a", "+a"), &text.replace("0a", "\u{e9}")] {
+            assert_eq!(seed(other), None, "{other}");
+        }
     }
 }

@@ -11,7 +11,8 @@ mod enabled;
 pub const STOP_AT: &str = "ALMONER_STOP_AT";
 /// What the line on stderr begins with; the name follows.
 pub const STOPPED: &str = "stopped at ";
-/// Where a test's sites take their randomness from, so that two runs can be compared. Never where anybody is paid.
+/// Where a test's sites take their randomness from, so that two runs can be compared: 32 bytes in hexadecimal. Never where
+/// anybody is paid.
 pub const TEST_SEED: &str = "ALMONER_TEST_SEED";
 
 /// A point of this name.
@@ -27,12 +28,14 @@ pub fn reached(_: impl FnOnce() -> String) {}
 
 /// The test's seed, where there is one.
 #[cfg(feature = "enabled")]
-pub fn test_seed() -> Option<u64> {
-    std::env::var(TEST_SEED).ok()?.parse().ok()
+pub fn test_seed() -> Option<[u8; 32]> {
+    let text = std::env::var(TEST_SEED).ok()?;
+    // Without it a run would be another one than the test meant.
+    Some(enabled::seed(&text).unwrap_or_else(|| panic!("{TEST_SEED}: not 32 bytes in hexadecimal")))
 }
 
 /// The test's seed, where there is one.
 #[cfg(not(feature = "enabled"))]
-pub fn test_seed() -> Option<u64> {
+pub fn test_seed() -> Option<[u8; 32]> {
     None
 }

@@ -66,7 +66,7 @@ impl Network {
 
     /// How many rows go through at once, where `kept` tensors of a layer's size are held at a time: what they take is
     /// bounded, whatever the data, and by no more than the model itself where that is large.
-    pub(crate) fn rows_at_once(&self, kept: usize) -> usize {
+    pub fn rows_at_once(&self, kept: usize) -> usize {
         let outputs: usize = self.linears().map(|(_, _, outputs)| outputs).sum();
         let of_a_row = self.inputs + outputs;
         (self.parameters.max(FEW_FLOATS) / of_a_row.saturating_mul(kept)).clamp(1, MAX_ROWS)

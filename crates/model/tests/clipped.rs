@@ -1,12 +1,16 @@
 //! The one-pass per-example clipping against a loop over the examples.
 
-use almoner_model::{BatchOrder, Dataset, ModelError, TrainPlan, initial_weights, per_example_clipped_gradient, train};
+use almoner_model::{
+    BatchOrder, Dataset, ModelError, Network, TrainPlan, initial_weights, per_example_clipped_gradient, train,
+};
 use almoner_protocol::spec::ModelSpec;
 
 use crate::support::{cpu, made_up, mlp};
 
 /// So large that nothing is clipped.
 const NONE: f32 = 1e9;
+/// Tensors of a layer's size that a gradient holds at a time.
+const KEPT: usize = 12;
 
 fn gradient(spec: &ModelSpec, flat: &[f32], data: &Dataset, max_norm: f32) -> Vec<f32> {
     per_example_clipped_gradient(spec, flat, data, max_norm, &cpu()).unwrap()
@@ -67,6 +71,91 @@ fn of_a_wide_model_it_is_what_a_step_takes_off() {
     assert!(relative < 1e-4, "{relative:.1e}");
     // Rows are clipped as they are where all go through at once.
     check(&[4, 300_000, 1], 5, norm(&gradient) as f32);
+}
+
+const INPUTS: usize = 6;
+const HIDDEN: usize = 9;
+
+/// Weights of a narrow network, or what goes by weight, with more hidden units of this bias and no other weights.
+fn widened(narrow: &[f32], idle: usize, bias: f32) -> Vec<f32> {
+    let (weights, rest) = narrow.split_at(INPUTS * HIDDEN);
+    let (biases, rest) = rest.split_at(HIDDEN);
+    let (out, last) = rest.split_at(HIDDEN);
+    let zeros = vec![0.0; idle];
+    let mut wide: Vec<f32> = weights.chunks(HIDDEN).flat_map(|row| [row, &zeros].concat()).collect();
+    wide.extend([biases, &vec![bias; idle], out, &zeros, last].concat());
+    wide
+}
+
+/// Units that never fire change nothing but how much a row takes.
+#[test]
+fn it_is_the_same_however_many_rows_go_through_at_once() {
+    const ROWS: usize = 130;
+    let data = made_up(ROWS, INPUTS, 4);
+    let spec = |idle| mlp(&[INPUTS as u32, (HIDDEN + idle) as u32, 1]);
+    let flat = initial_weights(&spec(0), [7; 32]).unwrap();
+    let together = gradient(&spec(0), &flat, &data, 1.0);
+    for (idle, at_once) in [(0, 1024), (3_400, 102), (35_000, 9), (349_000, 1)] {
+        assert_eq!(Network::new(&spec(idle)).unwrap().rows_at_once(KEPT), at_once);
+        let wide = gradient(&spec(idle), &widened(&flat, idle, -1.0), &data, 1.0);
+        let expected = widened(&together, idle, 0.0);
+        let difference: Vec<f32> = wide.iter().zip(&expected).map(|(wide, expected)| wide - expected).collect();
+        let relative = norm(&difference) / norm(&together);
+        println!("{at_once} of {ROWS} rows at once: relative difference {relative:.1e}");
+        assert!(relative < 1e-6);
+    }
+}
+
+#[test]
+fn rows_at_once_take_no_more_than_16_mib_or_the_model_itself() {
+    let narrow_to_wide =
+        [&[1, 1][..], &[30, 16, 1], &[784, 4096, 1024, 1], &[100_000, 1], &[1000, 60_000, 1], &[2, 300_000, 1]];
+    for widths in narrow_to_wide {
+        let network = Network::new(&mlp(widths)).unwrap();
+        let of_a_row: usize = widths.iter().map(|width| *width as usize).sum();
+        for kept in [2, KEPT] {
+            let bound = network.parameters().max((16 << 20) / size_of::<f32>());
+            let rows = network.rows_at_once(kept);
+            assert!(rows == 1 || (rows <= 1024 && rows * of_a_row * kept <= bound), "{widths:?}: {rows} rows");
+            // And none are left out that would have room.
+            assert!(rows == 1024 || (rows + 1) * of_a_row * kept > bound, "{widths:?}: {rows} rows");
+        }
+    }
+}
+
+/// The most memory that this process ever had, in MiB.
+#[cfg(target_os = "linux")]
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+/// All rows at once would take 300 MiB. Measured in a process of its own: other tests take memory too.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_it_takes_does_not_grow_with_the_rows() {
+    const NAME: &str = "clipped::what_it_takes_does_not_grow_with_the_rows";
+    const ALONE: &str = "ALMONER_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let ended = alone.args(["--exact", NAME, "--nocapture"]).env(ALONE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(
+            ended.status.success() && said.contains("1 passed"),
+            "{said}{}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        return;
+    }
+    let spec = mlp(&[8, 20_000, 1]);
+    let flat = initial_weights(&spec, [3; 32]).unwrap();
+    let data = made_up(1000, 8, 2);
+    let before = peak_mib();
+    gradient(&spec, &flat, &data, 1.0);
+    let grown = peak_mib() - before;
+    println!("grown by {grown} MiB");
+    assert!(grown < 64, "{grown} MiB");
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Shared test vectors, `tests/vectors/<topic>/0/*.json`, read by the Solidity tests as well.
+//! Shared test vectors, `tests/vectors/<topic>/0/*.json`, those of what contracts know read by the Solidity tests as well.
 //!
 //! A file is one flat object: inputs and what follows from them, big integers as decimal strings, bytes as 0x hex.
 //! A file named `bad_…` must be refused. Changing a vector is a protocol change; `write_vectors` makes the files
 //! anew after one (`cargo test --release -p almoner-protocol write_vectors -- --ignored`).
 
+mod direction_cases;
 mod fields;
 mod payout_cases;
 mod quality_cases;
@@ -26,10 +27,11 @@ struct Topic {
     cases: fn() -> Vec<(&'static str, Object)>,
 }
 
-const TOPICS: [Topic; 4] = [
+const TOPICS: [Topic; 5] = [
     Topic { name: "scale", run: scale_cases::run, cases: scale_cases::cases },
     Topic { name: "quality", run: quality_cases::run, cases: quality_cases::cases },
     Topic { name: "payout", run: payout_cases::run, cases: payout_cases::cases },
+    Topic { name: "directions", run: direction_cases::run, cases: direction_cases::cases },
     Topic { name: "trees", run: tree_cases::run, cases: tree_cases::cases },
 ];
 

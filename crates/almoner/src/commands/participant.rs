@@ -275,9 +275,7 @@ fn same_time(theirs: SystemTime, coordinator: &Url) -> Result<(), Failure> {
 
 /// The system's randomness, but in tests that compare two runs.
 fn entropy() -> Arc<dyn Entropy> {
-    let Some(number) = almoner_failpoint::test_seed() else { return Arc::new(SystemEntropy) };
-    eprintln!("INSECURE: the secrets of this site follow from a number");
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&number.to_be_bytes());
+    let Some(seed) = almoner_failpoint::test_seed() else { return Arc::new(SystemEntropy) };
+    eprintln!("INSECURE: the secrets of this site follow from a test's seed");
     Arc::new(SeededEntropy::new(seed))
 }

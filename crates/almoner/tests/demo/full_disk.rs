@@ -13,8 +13,8 @@ use std::sync::mpsc::{self, Receiver};
 use serde_json::Value;
 
 use super::almoner;
-use super::kills::{account, keys};
-use super::on_nodes::{Outcome, SEED, outcome, played, seated, skipped};
+use super::kills::{SEED, account, keys};
+use super::on_nodes::{Outcome, outcome, played, seated, skipped};
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, csv, key, order};
 
 const DISK: &str = "mkdir -p disk && mount -t tmpfs -o size=24m none disk";

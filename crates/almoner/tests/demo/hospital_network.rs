@@ -12,13 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use almoner::localnet::breast_cancer::Labels;
-use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
 use serde_json::Value;
 
-use super::kills::{account, keys};
+use super::kills::{SEED, account, keys};
 use super::mtls::{Authority, TLS};
-use super::on_nodes::{Outcome, SEED, played, skipped};
+use super::on_nodes::{Outcome, in_one_process, scenario, skipped};
 use super::processes::{Daemon, GUARD, HOSPITALS, House, LOG, coordinator_settings};
 
 /// Where the coordinator is, for whoever is at the end of a line: the network is the test's own.
@@ -140,7 +138,7 @@ impl Federation {
         federation.ask(&["federation", "create", "federation.toml"]);
         federation.ask(&["federation", "fund", "1", "1000000000000000000000"]);
 
-        let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
+        let scenario = scenario();
         let holders = scenario.hospitals.iter().take(HOSPITALS).chain(&scenario.validators[..1]);
         let house = &federation.house;
         let site = |name: &str, holder| {
@@ -209,13 +207,12 @@ impl Federation {
 }
 
 #[test]
-fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_the_same() {
+fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_what_one_process_comes_to() {
     let Some(mut network) = Network::with_lines(SITES) else { return };
     let seconds = std::env::var("ALMONER_CUT_S").map_or(2, |text| text.parse().expect("seconds"));
     let cut = Duration::from_secs(seconds);
     let home = tempfile::tempdir().unwrap();
     let keys = keys(home.path());
-    let alone = played(House::new(), &keys, None, "", |_, _| ()).outcome;
 
     let mut house = House::open_for(GUARD + cut * 30);
     (house.log, house.seed) = ("info", Some(SEED));
@@ -236,7 +233,7 @@ fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_the_same() {
         }
     }
     assert!(STATES.iter().all(|state| cut_in.contains(*state)), "{cut_in:?}");
-    assert_eq!(federation.outcome(), alone);
+    assert_eq!(federation.outcome(), in_one_process());
     if cut >= Duration::from_secs(60) {
         federation.said_what_was_waited_for();
     }

@@ -20,9 +20,9 @@ use almoner::localnet::{Holder, ModelChoice, Scenario, Seeds, breast_cancer_scen
 use serde_json::{Value, json};
 
 use super::almoner;
-use super::processes::{HOSPITALS, coordinator_settings, csv, free_port, key, order};
+use super::processes::{HOSPITALS, coordinator_settings, csv, free_port, hex, order, seeded_key, site_seed};
 
-const SEED: u64 = 5;
+pub(super) const SEED: u64 = 5;
 /// More than the points need: some are only reached by a member that is not the slowest of its round.
 const ROUNDS: u64 = 12;
 /// A federation that stands still for so long fails the test.
@@ -74,7 +74,7 @@ struct Role {
     name: String,
     command: &'static str,
     room: PathBuf,
-    seed: u64,
+    seed: [u8; 32],
     life: Mutex<Life>,
 }
 
@@ -122,7 +122,7 @@ impl Role {
         for _ in 0..RESTARTS {
             let mut command = Command::new(env!("CARGO_BIN_EXE_almoner"));
             command.args([self.command, "--config", "settings.toml", "--json"]).current_dir(&self.room);
-            command.env("ALMONER_LOG", "warn").env(almoner_failpoint::TEST_SEED, self.seed.to_string());
+            command.env("ALMONER_LOG", "warn").env(almoner_failpoint::TEST_SEED, hex(&self.seed));
             let point = {
                 let life = self.life();
                 if life.over {
@@ -218,7 +218,7 @@ impl Cast {
         let room = self.room(name);
         fs::write(room.join("settings.toml"), settings).unwrap();
         let life = Life { points: points.iter().copied().collect(), ..Life::default() };
-        let seed = SEED * 100 + self.roles.len() as u64;
+        let seed = site_seed(SEED, name);
         let role = Arc::new(Role { name: name.into(), command, room, seed, life: Mutex::new(life) });
         self.roles.push(role.clone());
         let to = self.to.clone();
@@ -252,13 +252,13 @@ impl Cast {
     }
 }
 
-/// Keys of all accounts, the same in both runs: the order of addresses decides who gets a base unit that is left over.
+/// Keys of all accounts, the same in all runs: the order of addresses decides who gets a base unit that is left over.
 pub(super) fn keys(dir: &Path) -> BTreeMap<String, PathBuf> {
     let names = (1..=HOSPITALS).map(|n| format!("hospital-{n}")).chain(["validator".into(), "coordinator".into()]);
     names
         .map(|name| {
             let file = dir.join(format!("{name}.key"));
-            key(&file);
+            seeded_key(SEED, &name).save(&file).unwrap();
             (name, file)
         })
         .collect()

@@ -1,9 +1,10 @@
 //! A coordinator that gives a Kubo daemon what its rounds name. The daemon is a stand-in: a server of our own that answers
 //! as the RPC is documented. A real one was not at hand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use almoner_chain::Ledger;
@@ -14,8 +15,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-use super::kills::keys;
-use super::on_nodes::played;
+use super::kills::{account, keys};
+use super::on_nodes::{Node, in_one_process, played};
 use super::processes::{EVERYTHING, GUARD, HOSPITALS, House, LOG, free_port};
 
 const TOKEN: &str = "bearer-of-the-stand-in";
@@ -65,18 +66,23 @@ impl StandIn {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// The chain and the store behind a coordinator, as anybody reads them.
+pub(super) async fn reader(url: &str) -> (Ledger, GatewayStore) {
+    let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
+    let deployment = client.get(format!("{url}/deployment.json")).send().await.unwrap().bytes().await.unwrap();
+    let ledger = Ledger::connect(&format!("{url}/rpc"), serde_json::from_slice(&deployment).unwrap()).unwrap();
+    (ledger, GatewayStore::new(vec![url.parse().unwrap()]).unwrap())
 }
 
 /// What the coordinator's federation and its rounds name, as anybody finds it: by the chain, and by the lists of what was
 /// locked. The uploads of the first `forgotten` rounds are left out.
 pub(super) fn named(url: &str, forgotten: usize) -> BTreeSet<Cid> {
     block_on(async {
-        let client = almoner_tls::Client::default().http("127.0.0.1").build().unwrap();
-        let deployment = client.get(format!("{url}/deployment.json")).send().await.unwrap().bytes().await.unwrap();
-        let ledger = Ledger::connect(&format!("{url}/rpc"), serde_json::from_slice(&deployment).unwrap()).unwrap();
-        let store = GatewayStore::new(vec![url.parse().unwrap()]).unwrap();
+        let (ledger, store) = reader(url).await;
         let mut cids = BTreeSet::from([ledger.federation(1).await.unwrap().unwrap().params.specCid]);
         for (index, round) in ledger.rounds(1).await.unwrap().iter().enumerate() {
             let opened = &round.cids;
@@ -101,22 +107,31 @@ pub(super) fn named(url: &str, forgotten: usize) -> BTreeSet<Cid> {
 #[test]
 fn what_a_round_names_is_pinned_whatever_becomes_of_the_daemon_meanwhile() {
     let home = tempfile::tempdir().unwrap();
-    let keys = keys(home.path());
-    let alone = played(House::new(), &keys, None, "", |_, _| ()).outcome;
+    what_a_round_names_is_pinned(home.path(), &keys(home.path()), None);
+}
 
-    let token = home.path().join("kubo.token");
+#[test]
+fn what_a_round_on_anvil_names_is_pinned_whatever_becomes_of_the_daemon_meanwhile() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = keys(home.path());
+    let Some(node) = Node::anvil(&account(&keys["coordinator"])) else { return };
+    what_a_round_names_is_pinned(home.path(), &keys, Some(&node));
+}
+
+fn what_a_round_names_is_pinned(home: &Path, keys: &BTreeMap<String, PathBuf>, node: Option<&Node>) {
+    let token = home.join("kubo.token");
     fs::write(&token, format!("{TOKEN}\n")).unwrap();
     fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     let mut kubo = StandIn::start(FakeKubo::with_token(TOKEN));
     let settings = format!("[kubo]\nurl = \"{}\"\ntoken_file = {token:?}\n", kubo.url());
     let mut house = House::new();
     house.log = EVERYTHING;
-    let played = played(house, &keys, None, &settings, |house, url| {
+    let played = played(house, keys, node, &settings, |house, url| {
         let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", url]);
         watch.until("training");
         kubo.kill();
     });
-    assert_eq!(played.outcome, alone, "no round waits for it, and none comes to anything else by it");
+    assert_eq!(played.outcome, in_one_process(), "no round waits for it, and none comes to anything else by it");
     let named_by_it = named(&played.url, 0);
     assert!(named_by_it.len() > 3 * HOSPITALS + 10, "uploads, lists, sum, models, federation file: {named_by_it:?}");
     assert!(!named_by_it.is_subset(&kubo.daemon.pins()), "it is dead");

@@ -1,5 +1,6 @@
-//! One federation of processes on three chains: the embedded one, anvil and geth. With the same keys and the same
-//! randomness the model and the settlement, which holds every quality and every payment, have the same roots.
+//! One federation, all of it in one process, as the demo runs it, and as processes on three chains: the embedded one, anvil
+//! and geth. With the same keys and the same randomness of every site the model and the settlement, which holds every
+//! quality and every payment, have the same roots.
 //!
 //! The score list is not compared: it holds the members' answers, and those are about shares that are dealt under the
 //! round's ctx, which contains the chain's number and its time.
@@ -10,15 +11,20 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use almoner::failure::Failure;
 use almoner::localnet::breast_cancer::Labels;
-use almoner::localnet::{ModelChoice, Seeds, breast_cancer_scenario};
+use almoner::localnet::{
+    ChainChoice, Localnet, ModelChoice, NetConfig, Person, Scenario, Seeds, breast_cancer_scenario,
+};
+use almoner_coordinator::CoordinatorConfig;
+use almoner_model::Standardiser;
+use almoner_protocol::spec::FederationSpec;
 use serde_json::{Value, json};
 
 use super::almoner;
-use super::kills::{account, keys};
+use super::kills::{SEED, account, keys};
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, key, order};
 
-pub(super) const SEED: u64 = 5;
 const ETHER: &str = "0x3635c9adc5dea00000"; // 1000
 
 /// A node of somebody's own; it ends with the test.
@@ -152,24 +158,69 @@ pub(super) fn played(
     Played { house, coordinator: coordinator.id, url, outcome }
 }
 
-/// A federation of one round with these keys, and its sites.
-pub(super) fn seated(house: &House, keys: &BTreeMap<String, PathBuf>, url: &str) -> Vec<(String, Daemon)> {
-    let scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
-    let file = house.home.path().join("federation.toml");
+/// The sample's, with a challenge window that is over soon where nobody moves the clock.
+fn federation_file() -> String {
     let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
     assert!(sample.contains("challenge_window_s = 3600"));
-    fs::write(&file, sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")).unwrap();
+    sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")
+}
+
+/// Hospitals and a validator, by the names of their rooms.
+pub(super) fn scenario() -> Scenario {
+    let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &Seeds::insecure(SEED)).unwrap();
+    scenario.spec = FederationSpec::parse(&federation_file()).unwrap();
+    scenario.hospitals.truncate(HOSPITALS);
+    scenario.hospitals.iter_mut().zip(1..).for_each(|(holder, number)| holder.name = format!("hospital-{number}"));
+    scenario.validators.truncate(1);
+    scenario.validators[0].name = "validator".to_owned();
+    scenario
+}
+
+/// A federation of one round with these keys, and its sites.
+pub(super) fn seated(house: &House, keys: &BTreeMap<String, PathBuf>, url: &str) -> Vec<(String, Daemon)> {
+    let scenario = scenario();
+    let file = house.home.path().join("federation.toml");
+    fs::write(&file, federation_file()).unwrap();
     order(url, &["create", file.to_str().unwrap()]);
     order(url, &["fund", "1", "1000000000000000000000"]);
     let mut sites: Vec<(String, Daemon)> = Vec::new();
-    let hospitals = scenario.hospitals.iter().take(HOSPITALS).map(|holder| ("participant", holder));
-    for (index, (section, holder)) in hospitals.chain([("validator", &scenario.validators[0])]).enumerate() {
-        let name = if section == "validator" { section.to_owned() } else { format!("hospital-{}", index + 1) };
-        fs::copy(&keys[&name], house.room(&name).join("site.key")).unwrap();
-        let site = house.site_with(&name, section, url, holder, "");
-        sites.push((name, site));
+    let hospitals = scenario.hospitals.iter().map(|holder| ("participant", holder));
+    for (section, holder) in hospitals.chain([("validator", &scenario.validators[0])]) {
+        let name = &holder.name;
+        fs::copy(&keys[name], house.room(name).join("site.key")).unwrap();
+        sites.push((name.clone(), house.site_with(name, section, url, holder, "")));
     }
     sites
+}
+
+/// What the same federation comes to in one process, with the same keys and the same randomness of every site.
+pub(super) fn in_one_process() -> Outcome {
+    let mut scenario = scenario();
+    for holder in scenario.hospitals.iter_mut().chain(&mut scenario.validators) {
+        // As a site does that reads the rows from a file.
+        holder.data = Standardiser::by_own_rows(&holder.data).unwrap();
+    }
+    // Where a model of one layer starts that a researcher orders.
+    scenario.initial.fill(0.0);
+    let home = tempfile::tempdir().unwrap();
+    let config = NetConfig {
+        dir: home.path().to_owned(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        chain: ChainChoice::Embedded,
+        seeds: Seeds::insecure(SEED),
+        coordinator: CoordinatorConfig::default(),
+    };
+    let played = async {
+        let mut net = Localnet::start(config, &scenario, 1).await?;
+        let (mut hospitals, mut validators) = net.start_sites(&scenario).await?;
+        let round = net.follow(&scenario, 1, &mut |_, _| ()).await?.remove(0);
+        let (hospitals, validators) = net.paid_out(&round, &scenario, &mut hospitals, &mut validators).await?;
+        net.stop().await?;
+        let paid = |person: Person| (person.name, person.balance.to_string());
+        let paid = hospitals.into_iter().chain(validators).map(paid).collect();
+        Ok::<_, Failure>(Outcome { model_root: json!(round.model_root), settle_root: json!(round.settle_root), paid })
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(played).unwrap()
 }
 
 /// Once everybody is paid; the audit finds nothing wrong.
@@ -192,24 +243,34 @@ fn sound(url: &str, rpc: Option<&str>) {
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }
 
-fn as_on_the_embedded_chain(node: impl FnOnce(&str) -> Option<Node>) {
+fn come_to_what_one_process_comes_to(keys: &BTreeMap<String, PathBuf>, node: Option<&Node>) {
+    let played = played(House::new(), keys, node, "", |_, _| ()).outcome;
+    assert_eq!(played, in_one_process());
+    let name = node.map_or("the embedded chain", |node| node.name);
+    println!("{name}: model {}, settlement {}", played.model_root, played.settle_root);
+}
+
+#[test]
+fn processes_on_the_embedded_chain_come_to_what_one_process_comes_to() {
+    let home = tempfile::tempdir().unwrap();
+    come_to_what_one_process_comes_to(&keys(home.path()), None);
+}
+
+fn on_a_node(node: impl FnOnce(&str) -> Option<Node>) {
     let home = tempfile::tempdir().unwrap();
     let keys = keys(home.path());
     let Some(node) = node(&account(&keys["coordinator"])) else { return };
-    let on = |node| played(House::new(), &keys, node, "", |_, _| ()).outcome;
-    let (embedded, elsewhere) = (on(None), on(Some(&node)));
-    assert_eq!(elsewhere, embedded);
-    println!("{}: model {}, settlement {}", node.name, embedded.model_root, embedded.settle_root);
+    come_to_what_one_process_comes_to(&keys, Some(&node));
 }
 
 #[test]
-fn processes_on_anvil_come_to_what_they_come_to_on_the_embedded_chain() {
-    as_on_the_embedded_chain(Node::anvil);
+fn processes_on_anvil_come_to_what_one_process_comes_to() {
+    on_a_node(Node::anvil);
 }
 
 #[test]
-fn processes_on_geth_come_to_what_they_come_to_on_the_embedded_chain() {
-    as_on_the_embedded_chain(Node::geth);
+fn processes_on_geth_come_to_what_one_process_comes_to() {
+    on_a_node(Node::geth);
 }
 
 #[test]

@@ -14,9 +14,13 @@ use std::time::Duration;
 
 use almoner::localnet::breast_cancer::Labels;
 use almoner::localnet::{Holder, ModelChoice, Scenario, Seeds, breast_cancer_scenario};
+use almoner_chain::SigningKey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use serde_json::Value;
 
-use super::almoner;
+use super::kills::SEED;
+use super::{almoner, updates};
 
 pub(super) const HOSPITALS: usize = 3;
 /// A filter that lets everything through, of every library.
@@ -65,7 +69,7 @@ pub(super) struct House {
     pub(super) children: Children,
     /// What is logged; what is more than errors goes into a file of each role.
     pub(super) log: &'static str,
-    /// What the randomness of every process follows from, together with the name of its room.
+    /// What the randomness of every site follows from, together with the name of its room.
     pub(super) seed: Option<u64>,
     /// By the name of a room: what its processes are started by, if not by this test itself.
     pub(super) started_by: BTreeMap<String, Vec<String>>,
@@ -225,7 +229,8 @@ impl House {
         let mut command = self.executable(room);
         command.args(arguments).arg("--json");
         command.env("ALMONER_LOG", std::env::var("ALMONER_LOG").unwrap_or_else(|_| self.log.into()));
-        command.envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, seeded(seed, room).to_string())));
+        let name = room.file_name().unwrap().to_str().unwrap();
+        command.envs(self.seed.map(|seed| (almoner_failpoint::TEST_SEED, hex(&site_seed(seed, name)))));
         command.stdout(Stdio::piped());
         command
     }
@@ -282,9 +287,26 @@ impl House {
     }
 }
 
-fn seeded(seed: u64, room: &Path) -> u64 {
-    let name = room.file_name().unwrap().as_encoded_bytes();
-    name.iter().fold(seed, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(*byte)))
+/// What a federation in one process calls somebody: the second hospital, the first validator.
+fn called(name: &str) -> (&str, u64) {
+    let counted = name.split_once('-').and_then(|(who, number)| Some((who, number.parse::<u64>().ok()? - 1)));
+    counted.unwrap_or((name, 0))
+}
+
+/// The key that somebody has in a federation in one process from this seed.
+pub(super) fn seeded_key(seed: u64, name: &str) -> SigningKey {
+    let (who, index) = called(name);
+    SigningKey::generate(&mut ChaCha20Rng::from_seed(Seeds::insecure(seed).derive(who, index)))
+}
+
+/// What a site's randomness follows from in a federation in one process from this seed.
+pub(super) fn site_seed(seed: u64, name: &str) -> [u8; 32] {
+    let (who, index) = called(name);
+    Seeds::insecure(seed).derive(&format!("{who} entropy"), index)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes a key file and returns its account.
@@ -341,6 +363,7 @@ fn a_second_one_is_refused(house: &House, room: &Path, settings: &str) {
 fn a_federation_of_processes_outlives_its_coordinator() {
     let mut house = House::new();
     house.log = EVERYTHING;
+    house.seed = Some(SEED);
     let rooms = ["chain", "coordinator", "aggregator"].map(|name| house.room(name));
     let (_chain, rpc) = house.chain(&rooms[0], &rooms[1]);
     let settings = coordinator_settings(free_port(), &rpc, "time_travel = true\n");
@@ -383,7 +406,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     the_logs_hold_no_secret(&house, &url, &scenario);
 }
 
-/// At the finest level of every library: no row, no weight, no key, no loss of a hospital.
+/// At the finest level of every library: no row, no weight, no key, no loss of a hospital, and nothing that it trained.
 fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario) {
     let model = house.home.path().join("model.safetensors");
     let exported = almoner(&[
@@ -436,6 +459,9 @@ fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario
         secrets.push(("a loss".into(), loss[..8].to_owned()));
     }
     assert_eq!(secrets.iter().filter(|(what, _)| what == "a key").count(), 1 + HOSPITALS + 1);
+    let trained = updates::trained(house, coordinator);
+    assert_eq!(trained.len(), 2 * HOSPITALS, "in every round");
+    let trained = updates::search(&trained);
     let mut logged = 0;
     for room in fs::read_dir(house.home.path()).unwrap().map(|entry| entry.unwrap().path()) {
         let Ok(log) = fs::read_to_string(room.join(LOG)) else { continue };
@@ -447,6 +473,8 @@ fn the_logs_hold_no_secret(house: &House, coordinator: &str, scenario: &Scenario
         for (what, secret) in secrets.iter().filter(|(_, secret)| secret.len() > 6) {
             assert!(!log.contains(secret), "{} holds {what}: {secret}", room.join(LOG).display());
         }
+        let found = trained.find(&log).map(|found| found.as_str());
+        assert_eq!(found, None, "{} holds what a hospital trained", room.join(LOG).display());
     }
     assert_eq!(logged, 3 + HOSPITALS + 1, "chain, coordinator, aggregator, hospitals, validator");
 }
