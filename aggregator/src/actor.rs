@@ -1,14 +1,17 @@
 //! The waiting: lease, perform, post, again.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use almoner_proto::{
-    Job, Kinded, LeaseRequest, Outage, WireError, aggregators_client, is_from_peer, kind_of, result_messages, timely,
-    wire,
+    Job, Kinded, LeaseRequest, Outage, Standing, WireError, aggregators_client, is_from_peer, kind_of, result_messages,
+    timely, wire,
 };
 use almoner_store::Store;
+use almoner_tls::Client as Tls;
 use bytes::Bytes;
+use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -26,30 +29,97 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 pub struct Parts {
     /// To the coordinator.
     pub channel: Channel,
+    /// What the channel is made by: it knows why a line was refused.
+    pub tls: Tls,
     /// Where uploads are read by CID.
     pub store: Arc<dyn Store>,
+    pub progress: broadcast::Sender<AggregatorProgress>,
 }
 
-/// Works until `shutdown`. A job in hand is dropped then: its lease lapses and another worker takes it.
+/// What a screen or a test may follow: facts, never what is in a job.
+#[derive(Clone, Debug)]
+pub enum AggregatorProgress {
+    /// The coordinator, which gave us work before, gives us none any more.
+    ShutOut { error: Arc<AggregatorError> },
+    /// It answered us for the first time, or does so again.
+    LetIn,
+}
+
+/// Works until `shutdown`. A job in hand is dropped then: its lease lapses and another worker takes it. It returns an
+/// error only for what the operator has to mend.
 pub async fn run(config: AggregatorConfig, parts: Parts, shutdown: CancellationToken) -> Result<(), AggregatorError> {
     config.check()?;
     let mut lanes = JoinSet::new();
+    let door = Arc::new(Door {
+        tls: parts.tls.clone(),
+        shown: config.tls.certificate.as_ref().map_or_else(|| "[tls]".into(), |file| file.display().to_string()),
+        standing: Mutex::default(),
+        progress: parts.progress.clone(),
+    });
     for lane in 0..config.lanes {
-        let (name, parts) = (config.name.clone(), parts.clone());
-        lanes.spawn(shutdown.clone().run_until_cancelled_owned(work(name, lane, parts)));
+        let working = work(config.name.clone(), lane, parts.clone(), door.clone());
+        lanes.spawn(shutdown.clone().run_until_cancelled_owned(working));
     }
     while let Some(ended) = lanes.join_next().await {
-        ended.map_err(|_| AggregatorError::Stopped)?;
+        if let Some(Err(error)) = ended.map_err(|_| AggregatorError::Stopped)? {
+            return Err(error);
+        }
     }
     Ok(())
 }
 
-async fn work(worker: String, lane: usize, parts: Parts) {
+/// Whether the coordinator takes us, as far as any lane has heard.
+struct Door {
+    tls: Tls,
+    /// Where our certificate is.
+    shown: String,
+    standing: Mutex<Standing>,
+    progress: broadcast::Sender<AggregatorProgress>,
+}
+
+impl Door {
+    /// At the start a mistake, which ends us; later something that the operator has to hear of, while we wait. How long
+    /// until the next try.
+    fn shut_out(&self, error: AggregatorError) -> Result<Duration, AggregatorError> {
+        let draw = getrandom::u64().unwrap_or_default();
+        let pause = self.standing.lock().unwrap_or_else(PoisonError::into_inner).shut_out(Instant::now(), draw);
+        let Some(pause) = pause else { return Err(error) };
+        if let Some(since) = pause.say {
+            tracing::warn!(seconds = since.as_secs(), %error, "the coordinator refuses us: waiting");
+            self.tell(AggregatorProgress::ShutOut { error: Arc::new(error) });
+        }
+        Ok(pause.wait)
+    }
+
+    fn let_in(&self) {
+        let (known, lasted) = {
+            let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+            (standing.is_known(), standing.let_in(Instant::now()))
+        };
+        if let Some(lasted) = lasted {
+            tracing::info!(seconds = lasted.as_secs(), "the coordinator takes us again: going on");
+        }
+        if !known || lasted.is_some() {
+            self.tell(AggregatorProgress::LetIn);
+        }
+    }
+
+    fn tell(&self, progress: AggregatorProgress) {
+        // Nobody has to listen.
+        let _ = self.progress.send(progress);
+    }
+}
+
+async fn work(worker: String, lane: usize, parts: Parts, door: Arc<Door>) -> Result<Infallible, AggregatorError> {
     let mut client = aggregators_client(parts.channel);
     let mut away = Outage::default();
     loop {
         let done = turn(&mut client, &worker, parts.store.as_ref()).await;
-        let wait = match done {
+        if done.is_ok() {
+            door.let_in();
+        }
+        let wait = match done.map_err(|error| error.explained(&door.tls, &door.shown)) {
+            Err(error) if error.is_shut_out() => door.shut_out(error)?,
             Ok(_) if let Some(lasted) = away.over(Instant::now()) => {
                 tracing::info!(lane, seconds = lasted.as_secs(), "the coordinator answers again: going on");
                 continue;

@@ -1,9 +1,10 @@
 //! Why a job or the worker fails.
 
 use almoner_crypto::CryptoError;
-use almoner_proto::{ErrorKind, FieldError, Kinded, WireError};
+use almoner_proto::{ErrorKind, FieldError, Kinded, WireError, is_from_peer};
 use almoner_protocol::Address;
 use almoner_store::{Blame, StoreError};
+use almoner_tls::{CertificateRefused, Client as Tls};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AggregatorError {
@@ -11,6 +12,12 @@ pub enum AggregatorError {
     Config(String),
     #[error("coordinator: {0}")]
     Wire(#[from] WireError),
+    /// The coordinator is there and does not take our certificate.
+    #[error(transparent)]
+    Certificate(CertificateRefused),
+    /// The coordinator is there, and has no work for who we are.
+    #[error("{shown}: {error}; an aggregator's certificate, or its account, is an operator's")]
+    NotAllowed { shown: String, error: WireError },
     #[error("store: {0}")]
     Store(#[from] StoreError),
     /// The audit excludes such an upload, so a later job that names it contradicts the audit.
@@ -22,6 +29,26 @@ pub enum AggregatorError {
     Job(&'static str),
     #[error("a computation was stopped before it finished")]
     Stopped,
+}
+
+impl AggregatorError {
+    /// The same, or that the coordinator refuses us, if that is why it gave no answer: another one will not follow before
+    /// somebody mends it. `shown` is where our certificate is.
+    pub(crate) fn explained(self, tls: &Tls, shown: &str) -> Self {
+        match self {
+            Self::Wire(error) if error.kind() == ErrorKind::NotAllowed => {
+                Self::NotAllowed { shown: shown.to_owned(), error }
+            }
+            Self::Wire(WireError::Status(status)) if !is_from_peer(&status) => {
+                tls.refusal().map_or(Self::Wire(WireError::Status(status)), Self::Certificate)
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) fn is_shut_out(&self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::NotAllowed { .. })
+    }
 }
 
 impl From<FieldError> for AggregatorError {
@@ -40,6 +67,7 @@ impl Kinded for AggregatorError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) => ErrorKind::Invalid,
+            Self::Certificate(_) | Self::NotAllowed { .. } => ErrorKind::NotAllowed,
             Self::Wire(error) => error.kind(),
             Self::Store(error) => match error.blame() {
                 Blame::Peer => ErrorKind::PeerFault,

@@ -10,7 +10,7 @@ mod config;
 mod error;
 mod job;
 
-pub use actor::{Parts, run};
+pub use actor::{AggregatorProgress, Parts, run};
 pub use config::AggregatorConfig;
 pub use error::AggregatorError;
 pub use job::{RangeReader, perform};

@@ -272,3 +272,6 @@ fn posted(current: &Current) -> impl Iterator<Item = (Stage, &Posted)> {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

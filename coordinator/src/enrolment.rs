@@ -34,6 +34,8 @@ use crate::run::Clock;
 const SECRETS: &str = "enrolment-secrets";
 /// A client stretches its password between two messages.
 const PATIENCE_S: u64 = 60;
+/// Where an unknown account is counted beside its place, so that it costs what a known one does.
+const NOBODY: &[u8] = b"nobody";
 /// Begun and not finished, of each kind. Further ones take the place of the oldest.
 const MAX_PENDING: usize = 1024;
 
@@ -168,7 +170,7 @@ impl Desk {
             return Err(meanwhile.and_then(Result::err).unwrap_or(EnrolmentError::Used.into()));
         }
         // Whoever signed this is the account, whatever others have tried.
-        self.journal.keep_attempts(account.as_slice(), 0, 0)?;
+        self.forget_attempts(&account.into_array())?;
         tracing::info!(%account, role = kept.role, "enrolled");
         Ok(RegisterFinishReply { certificate })
     }
@@ -195,13 +197,30 @@ impl Desk {
         Ok(LoginStartReply { login, response })
     }
 
-    /// Unknown accounts share a bounded number of places; one that is enrolled has its own.
+    /// All accounts share a bounded number of places, and are refused alike by what others did at theirs: else whoever
+    /// filled them all would learn who has another one. One that is enrolled is counted by itself as well, so that nobody
+    /// who shares its place, and logs in there, gives others more attempts at it.
     fn count(&self, account: &[u8; 20], known: bool, now: u64) -> Result<(), CoordinatorError> {
-        let slot = self.server.slot(account).map_err(EnrolmentError::from)?.to_be_bytes();
-        let who: &[u8] = if known { account } else { &slot };
-        let (count, until) = self.journal.attempts(who)?.unwrap_or_default();
-        let next = Attempts { count, until }.attempt(now).map_err(EnrolmentError::LockedOut)?;
-        Ok(self.journal.keep_attempts(who, next.count, next.until)?)
+        let place = self.place(account)?;
+        let own = if known { account.as_slice() } else { NOBODY };
+        let counted = |who: &[u8]| -> Result<_, CoordinatorError> {
+            let (count, until) = self.journal.attempts(who)?.unwrap_or_default();
+            Ok(Attempts { count, until }.attempt(now))
+        };
+        let (at_place, of_own) = (counted(&place)?, counted(own)?);
+        let at_place = at_place.map_err(EnrolmentError::LockedOut)?;
+        let of_own = if known { of_own.map_err(EnrolmentError::LockedOut)? } else { Attempts::default() };
+        self.journal.keep_attempts(&place, at_place.count, at_place.until)?;
+        Ok(self.journal.keep_attempts(own, of_own.count, of_own.until)?)
+    }
+
+    fn place(&self, account: &[u8; 20]) -> Result<[u8; 4], CoordinatorError> {
+        Ok(self.server.slot(account).map_err(EnrolmentError::from)?.to_be_bytes())
+    }
+
+    fn forget_attempts(&self, account: &[u8; 20]) -> Result<(), CoordinatorError> {
+        self.journal.keep_attempts(&self.place(account)?, 0, 0)?;
+        Ok(self.journal.keep_attempts(account, 0, 0)?)
     }
 
     pub fn login_finish(&self, request: LoginFinishRequest) -> Result<(), CoordinatorError> {
@@ -209,7 +228,7 @@ impl Desk {
         let begun = self.inner().logins.take(&request.login, now).ok_or(EnrolmentError::Late)?;
         let account = *begun.account();
         begun.finish(&request.proof).map_err(EnrolmentError::from)?;
-        Ok(self.journal.keep_attempts(&account, 0, 0)?)
+        self.forget_attempts(&account)
     }
 
     /// A certificate in the place of the one that `holder` showed, for its account and role. An answer may be lost, so

@@ -16,7 +16,7 @@ use almoner_identity::StateKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
-use almoner_proto::{ErrorKind, Kinded, Outage, RoundNotice, WatchRequest, sites_client, wire};
+use almoner_proto::{ErrorKind, Kinded, Outage, RoundNotice, Standing, WatchRequest, sites_client, wire};
 use almoner_protocol::{MAX_PARAMETERS, Stage, U256};
 use almoner_store::Store;
 use almoner_tls::Client as Tls;
@@ -118,7 +118,8 @@ struct Site {
     config: SiteConfig,
     client: SitesClient<Channel>,
     tls: Tls,
-    admission: Admission,
+    /// Whether the coordinator takes our certificate.
+    standing: Standing,
     from: Sources,
     entropy: Arc<dyn Entropy>,
     device: ComputeDevice,
@@ -149,15 +150,6 @@ struct Site {
     deaf: Outage,
 }
 
-/// Whether the coordinator takes our certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Admission {
-    /// It was not heard yet.
-    Unknown,
-    LetIn,
-    ShutOut,
-}
-
 /// Serves the site until `shutdown`. It returns an error only for what the operator has to mend.
 pub async fn run(config: SiteConfig, parts: SiteParts, shutdown: CancellationToken) -> Result<(), SiteError> {
     let (journal, seal) = (parts.journal.clone(), parts.seal.clone());
@@ -181,7 +173,7 @@ impl Site {
         Ok(Self {
             client: sites_client(parts.channel, MAX_PARAMETERS),
             tls: parts.tls,
-            admission: Admission::Unknown,
+            standing: Standing::default(),
             device: ComputeDevice::open(config.device)?,
             config,
             from: Sources { ledger: parts.ledger, store: parts.store, memory, identity },
@@ -248,16 +240,8 @@ impl Site {
     /// At the start a mistake, which ends it; later something that its operator has to hear of, while it waits. How long
     /// until the next try.
     fn shut_out(&mut self, error: SiteError) -> Result<Duration, SiteError> {
-        match self.admission {
-            Admission::Unknown => return Err(error),
-            Admission::LetIn => {
-                // That the line broke was said; why it stays so was not.
-                self.deaf = Outage::default();
-                self.admission = Admission::ShutOut;
-            }
-            Admission::ShutOut => {}
-        }
-        let pause = self.deaf.failed(Instant::now(), drawn(self.entropy.as_ref(), "certificate"));
+        let draw = drawn(self.entropy.as_ref(), "certificate");
+        let Some(pause) = self.standing.shut_out(Instant::now(), draw) else { return Err(error) };
         if let Some(since) = pause.say {
             tracing::warn!(seconds = since.as_secs(), %error, "the coordinator refuses our certificate: waiting");
             self.tell(SiteProgress::ShutOut { error: Arc::new(error) });
@@ -266,11 +250,10 @@ impl Site {
     }
 
     fn let_in(&mut self) {
-        if self.admission == Admission::ShutOut {
-            back(&mut self.deaf, "certificate");
+        if let Some(lasted) = self.standing.let_in(Instant::now()) {
+            tracing::info!(seconds = lasted.as_secs(), "the coordinator takes our certificate again: going on");
             self.tell(SiteProgress::LetIn);
         }
-        self.admission = Admission::LetIn;
     }
 
     /// Waits for the next notice; or subscribes to notices, where that has to be done first, and has none yet.
@@ -304,7 +287,7 @@ impl Site {
                 POLL
             }
             // What is refused is told where notices are asked for.
-            Err(error) if self.admission == Admission::ShutOut && error.away() == Some("coordinator") => BACK_OFF,
+            Err(error) if self.standing.is_shut_out() && error.away() == Some("coordinator") => BACK_OFF,
             Err(error) => pause(&mut self.away, self.entropy.as_ref(), &error),
         }
     }

@@ -12,7 +12,7 @@ use almoner_model::ModelError;
 use almoner_proto::{ErrorKind, FieldError, Kinded, WireError, is_from_peer};
 use almoner_protocol::{Address, B256, Stage, U256};
 use almoner_store::{Blame, StoreError};
-use almoner_tls::{Client as Tls, TlsError};
+use almoner_tls::{CertificateRefused, Client as Tls};
 
 use crate::data::DataError;
 
@@ -51,8 +51,8 @@ pub enum SiteError {
     #[error("a computation was stopped before it finished")]
     Stopped,
     /// The coordinator is there and does not take our certificate.
-    #[error("{}: {error}; put it in the place of this file and of its key", .file.display())]
-    Certificate { file: PathBuf, error: Arc<TlsError> },
+    #[error(transparent)]
+    Certificate(CertificateRefused),
     /// For the operator to mend; until then there is nothing for the site to do.
     #[error("this site does not join: {0}")]
     NotJoined(Arc<SiteError>),
@@ -147,11 +147,11 @@ impl SiteError {
         if self.away() != Some("coordinator") {
             return self;
         }
-        tls.refusal().map_or(self, |(file, error)| Self::Certificate { file, error })
+        tls.refusal().map_or(self, Self::Certificate)
     }
 
     pub(crate) fn is_shut_out(&self) -> bool {
-        matches!(self, Self::Certificate { .. })
+        matches!(self, Self::Certificate(_))
     }
 
     fn may_pass(&self) -> bool {
@@ -180,7 +180,7 @@ impl Kinded for SiteError {
             // A coordinator that answers nonsense; all else about a vault is its operator's to mend.
             Self::Identity(IdentityError::Message(_)) => ErrorKind::PeerFault,
             Self::Identity(_) | Self::VaultNeeded | Self::NoEnrolment | Self::InvitedAs { .. } => ErrorKind::Invalid,
-            Self::Certificate { .. } => ErrorKind::NotAllowed,
+            Self::Certificate(_) => ErrorKind::NotAllowed,
             Self::Journal(JournalError::AnswerConflict { .. }) | Self::Restored { .. } => ErrorKind::Conflict,
             Self::Journal(_) | Self::Entropy | Self::Stopped => ErrorKind::Internal,
             Self::NotJoined(error) => error.kind(),

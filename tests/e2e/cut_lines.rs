@@ -6,6 +6,7 @@ use std::sync::Arc;
 use almoner_aggregator::{AggregatorConfig, Parts};
 use almoner_proto::endpoint;
 use almoner_store::GatewayStore;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
@@ -51,7 +52,9 @@ fn worker(url: &str) -> CancellationToken {
     };
     let parts = Parts {
         channel: endpoint(Endpoint::from_shared(url.to_owned()).unwrap()).connect_lazy(),
+        tls: Default::default(),
         store: Arc::new(GatewayStore::new(vec![url.parse().unwrap()]).unwrap()),
+        progress: broadcast::channel(1).0,
     };
     tokio::spawn(almoner_aggregator::run(config, parts, stop.clone()));
     stop

@@ -272,6 +272,37 @@ fn attempts_are_counted_for_everybody() {
     assert!(matches!(refused(Desk::open(other, scene.journal.clone(), clock)), EnrolmentError::OtherSecrets));
 }
 
+/// Whoever filled the places of unknown accounts would know an enrolled one by its being answered.
+#[test]
+fn an_enrolled_account_is_refused_by_what_was_tried_at_its_place_as_an_unknown_one_is() {
+    let mut scene = scene();
+    scene.invite(None);
+    scene.enrol(&key(1), "a").unwrap();
+    let known = key(1).address();
+    let beside = (0_u64..).map(|n| Address::left_padding_from(&n.to_be_bytes()));
+    let same = |other: &Address| scene.desk.place(other.as_ref()).unwrap() == scene.desk.place(known.as_ref()).unwrap();
+    let beside = beside.into_iter().find(same).unwrap();
+    let refusals = [known, beside].map(|account| {
+        scene.desk.forget_attempts(known.as_ref()).unwrap();
+        for _ in 0..5 {
+            assert!(matches!(scene.login(beside, "guess").unwrap(), Err(IdentityError::WrongPassword)));
+        }
+        refused(scene.login(account, "a")).to_string()
+    });
+    assert_eq!(refusals, ["too many attempts: the next one in 60 s"; 2]);
+    // What was counted of the account itself is not forgotten with its place, which a neighbour may have cleared.
+    scene.desk.forget_attempts(known.as_ref()).unwrap();
+    for _ in 0..5 {
+        assert!(matches!(scene.login(known, "guess").unwrap(), Err(IdentityError::WrongPassword)));
+    }
+    scene.journal.keep_attempts(&scene.desk.place(known.as_ref()).unwrap(), 0, 0).unwrap();
+    assert!(matches!(refused(scene.login(known, "a")), EnrolmentError::LockedOut(_)));
+    // The owner's own success clears both.
+    scene.now.store(NOW + 60, Ordering::Relaxed);
+    assert!(scene.login(known, "a").unwrap().is_ok());
+    assert!(scene.login(beside, "guess").unwrap().is_err());
+}
+
 #[test]
 fn a_login_is_finished_once_and_soon() {
     let mut scene = scene();

@@ -10,5 +10,6 @@ pub mod failure;
 mod files;
 pub mod localnet;
 mod rpc_proxy;
+mod rpc_room;
 mod terminal;
 mod tokens;

@@ -1,43 +1,25 @@
 //! `/rpc` of a coordinator on a node: sites and auditors read the chain through it. Read only, because the node may
 //! hold keys or know its operator: it is sent what was understood here, written anew, and not the caller's own text, which it
-//! might understand in another way. And bounded: each call in its length, all of them in what they take in memory from their
-//! first byte on, in how many the node is asked at once, and in how long any of it lasts, whether or not the caller reads.
-//! Whoever finds no room is told to ask again, which a reader of the chain does by itself.
-//!
-//! Not protected: callers of `/rpc` from each other, who have no names here. A site that must not wait for others names
-//! a node of its own.
+//! might understand in another way. And bounded, as `rpc_room` says.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_store::Url;
-use almoner_tls::Caller;
-use axum::body::{Body, to_bytes};
+use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::failure::Failure;
+use crate::rpc_room::{ROOM, Room};
 
-const MAX_CALL_BYTES: usize = 1 << 20;
 const MAX_BATCH: usize = 100;
 /// Of the node, after which it is taken to be down.
 const SILENCE: Duration = Duration::from_secs(30);
-const ROOM: Room =
-    Room { calls: 128, patience: Duration::from_secs(10), answer: Duration::from_secs(60), memory_kib: 32 << 10 };
-/// A call costs this at least.
-const LEAST_BYTES: usize = 1 << 10;
-/// Of an answer, on their way.
-const PIECES: usize = 4;
 /// What reads the chain and nothing else.
 const METHODS: [&str; 20] = [
     "eth_blockNumber",
@@ -62,120 +44,44 @@ const METHODS: [&str; 20] = [
     "web3_clientVersion",
 ];
 
-/// How much is taken at once.
-#[derive(Clone, Copy)]
-struct Room {
-    /// That the node is asked.
-    calls: usize,
-    /// For a call to arrive, and then for a place at the node.
-    patience: Duration,
-    /// For a whole answer: whoever reads it more slowly does not keep others waiting.
-    answer: Duration,
-    /// What all calls take that arrive, or wait.
-    memory_kib: usize,
-}
-
 #[derive(Clone)]
 struct Node {
     url: Url,
     client: reqwest::Client,
-    calls: Arc<Semaphore>,
-    memory: Arc<Semaphore>,
-    room: Room,
 }
 
 impl Node {
-    fn new(url: Url, room: Room) -> Result<Self, Failure> {
+    fn new(url: Url, answer: Duration) -> Result<Self, Failure> {
         let host = url.host_str().unwrap_or_default();
-        let client = almoner_tls::Client::default().http(host).read_timeout(SILENCE).timeout(room.answer).build()?;
-        let [calls, memory] = [room.calls, room.memory_kib].map(|places| Arc::new(Semaphore::new(places)));
-        Ok(Self { url, client, calls, memory, room })
-    }
-
-    /// Memory for a call of this length.
-    fn memory(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.max(LEAST_BYTES).div_ceil(1 << 10)).ok()?;
-        self.memory.clone().try_acquire_many_owned(kib).ok()
-    }
-
-    /// A place at the node; none if there is none in time.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        timeout(self.room.patience, self.calls.clone().acquire_owned()).await.ok()?.ok()
+        let client = almoner_tls::Client::default().http(host).read_timeout(SILENCE).timeout(answer).build()?;
+        Ok(Self { url, client })
     }
 }
 
 /// `POST /rpc`, answered by the node.
 pub(crate) fn router(url: Url) -> Result<Router, Failure> {
-    Ok(of(Node::new(url, ROOM)?))
+    within(url, ROOM)
 }
 
-fn of(node: Node) -> Router {
-    Router::new().route("/rpc", post(forward)).with_state(node)
+fn within(url: Url, room: Room) -> Result<Router, Failure> {
+    let routes = Router::new().route("/rpc", post(forward)).with_state(Node::new(url, room.answer)?);
+    Ok(room.before(routes))
 }
 
-async fn forward(
-    State(node): State<Node>,
-    caller: Option<Extension<Caller>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    const FULL: &str = "too many ask the coordinator's node at once: ask again, or name a node of your own (rpc)\n";
-    let full = || (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], FULL).into_response();
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let most = said.unwrap_or(MAX_CALL_BYTES);
-    if most > MAX_CALL_BYTES {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    }
-    let Some(_memory) = node.memory(most) else { return full() };
-    let body = match timeout(node.room.patience, to_bytes(body, most)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
-    };
+async fn forward(State(node): State<Node>, body: Bytes) -> Response {
     let Some(body) = reading(&body) else {
         const ONLY: &str = "only calls that read the chain are passed on, and at most 100 at once\n";
         return (StatusCode::FORBIDDEN, ONLY).into_response();
     };
-    let Some(place) = node.place().await else { return full() };
     let sent = node.client.post(node.url).header(header::CONTENT_TYPE, "application/json").body(body).send().await;
     match sent {
         Ok(answer) => {
             let json = [(header::CONTENT_TYPE, "application/json")];
-            let caller = caller.map(|Extension(caller)| caller).unwrap_or_default();
-            (answer.status(), json, passed_on(answer, place, node.room.answer, caller)).into_response()
+            (answer.status(), json, Body::from_stream(answer.bytes_stream())).into_response()
         }
         // The node's address is its operator's business.
         Err(_) => (StatusCode::BAD_GATEWAY, "the coordinator's node does not answer\n").into_response(),
     }
-}
-
-/// An answer as it comes, a few pieces of it held here. The place is given back with its last byte or when its time is over,
-/// also if nobody reads: then the rest is an error, so that nobody takes a part for the whole, and the caller is hung up on,
-/// for whom HTTP would keep what it has taken of it.
-fn passed_on(answer: reqwest::Response, place: OwnedSemaphorePermit, within: Duration, caller: Caller) -> Body {
-    let (give, take) = mpsc::channel(PIECES);
-    tokio::spawn(async move {
-        let _place = place;
-        let mut pieces = answer.bytes_stream();
-        let whole = async {
-            while let Some(piece) = pieces.next().await {
-                if give.send(Some(piece.map_err(io::Error::other))).await.is_err() {
-                    return;
-                }
-            }
-            // The reader may be gone.
-            let _ = give.send(None).await;
-        };
-        if timeout(within, whole).await.is_err() {
-            caller.hang_up();
-        }
-    });
-    let cut = || io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time");
-    // Behind the end nothing is read; this is behind what has no end.
-    let ended = tokio_stream::iter([Some(Err(cut()))]);
-    let pieces = ReceiverStream::new(take).chain(ended).take_while(Option::is_some);
-    Body::from_stream(pieces.filter_map(|piece| piece))
 }
 
 /// A call, and no other word: `Method` beside `method` is one word to a node that does not mind the case of letters.
@@ -216,6 +122,10 @@ pub(crate) fn reading(body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use axum::body::to_bytes;
+    use tokio::sync::Semaphore;
     use tonic::client::GrpcService;
 
     use super::*;
@@ -248,7 +158,7 @@ mod tests {
     async fn the_node_is_asked_so_much_at_once_and_the_others_are_told_to_come_again() {
         let (node, asked, told) = slow_node().await;
         let room = Room { calls: 2, patience: Duration::from_millis(50), memory_kib: 3, ..ROOM };
-        let url = served(of(Node::new(node, room).unwrap())).await;
+        let url = served(within(node, room).unwrap()).await;
         let client = reqwest::Client::new();
         let ask = || client.post(url.clone()).body(CALL).send();
         let first = [tokio::spawn(ask()), tokio::spawn(ask())];
@@ -258,7 +168,7 @@ mod tests {
         for answer in [one, another] {
             let answer = answer.unwrap();
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-            assert!(answer.text().await.unwrap().starts_with("too many ask the coordinator's node at once"));
+            assert!(answer.text().await.unwrap().starts_with("too many ask this chain at once"));
         }
         assert_eq!(asked.available_permits(), 0, "the node has heard of none of them");
         // What a site, an auditor or a command does with such an answer: it waits for the chain.
@@ -275,7 +185,7 @@ mod tests {
     async fn who_does_not_read_an_answer_gives_its_place_back() {
         let node = served(Router::new().route("/rpc", post(async || vec![b'1'; LONG]))).await;
         let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
-        let url = served(of(Node::new(node, room).unwrap())).await;
+        let url = served(within(node, room).unwrap()).await;
         let client = reqwest::Client::new();
         let ask = || client.post(url.clone()).body(CALL).send();
         let unread = ask().await.unwrap();
@@ -291,7 +201,7 @@ mod tests {
         let room = Room { calls: 1, patience: Duration::from_secs(60), answer: Duration::from_millis(500), ..ROOM };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = format!("http://{}", listener.local_addr().unwrap());
-        let routes = tonic::service::Routes::from(of(Node::new(node, room).unwrap()));
+        let routes = tonic::service::Routes::from(within(node, room).unwrap());
         let server = almoner_proto::server().add_routes(routes);
         tokio::spawn(server.serve_with_incoming(almoner_tls::plain(listener)));
         // All that it asks goes over one connection.

@@ -10,7 +10,7 @@
 //! | a stolen laptop disk | the vault opens with the password *and* the coordinator's help, or the recovery code; guesses are counted |
 //! | a stolen coordinator database | records are useless without the server's secrets, which are a file of their own |
 //! | both of them, or database and secrets together | **not protected**: the password can then be guessed offline, at Argon2id's price |
-//! | asking who is enrolled | unknown accounts are answered with the same shapes, and counted too |
+//! | asking who is enrolled | unknown accounts are answered with the same shapes, and counted at the same places |
 //! | registering to try passwords | every registration has a fresh credential identifier, so its answer says nothing of another |
 //! | a machine that is running | **not protected**: the agent holds the key in memory, and an unlock file opens the vault |
 //!

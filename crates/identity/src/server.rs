@@ -108,10 +108,11 @@ impl Server {
         Ok((LoginState { state: started.state, account: *account, context }, reply))
     }
 
-    /// Where an unknown account is counted. There are as many places as there is room for, whoever asks.
-    pub fn slot(&self, account: &Account) -> Result<u16, IdentityError> {
-        let [a, b, ..] = self.unknown(account, b"slot")?;
-        Ok(u16::from_be_bytes([a, b]))
+    /// The place at which attempts on an account are counted, known or not. There are as many as a journal has room for, a
+    /// million, whoever asks: to keep half of them refused takes some hundred logins a second, for hours.
+    pub fn slot(&self, account: &Account) -> Result<u32, IdentityError> {
+        let [a, b, c, ..] = self.unknown(account, b"slot")?;
+        Ok(u32::from_be_bytes([0, a & 0x0f, b, c]))
     }
 
     fn unknown(&self, account: &Account, what: &[u8]) -> Result<[u8; 32], IdentityError> {

@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::caller::{Facts, day};
 use crate::line::Dial;
 use crate::watched::Watched;
-use crate::{Greet, Peer, TlsError, error, files, install_provider, is_loopback, renewed};
+use crate::{CertificateRefused, Greet, Peer, TlsError, error, files, install_provider, is_loopback, renewed};
 
 /// For a line to be made, whoever dials.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -178,11 +178,13 @@ impl Client {
         self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Takes a refusal of our certificate, with its file: who refuses it is there, and does so again.
-    pub fn refusal(&self) -> Option<(PathBuf, Arc<TlsError>)> {
+    /// Takes a refusal of our certificate, if that is what the latest line ended with.
+    pub fn refusal(&self) -> Option<CertificateRefused> {
         let file = self.0.files.certificate.clone()?;
         let mut trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.take_if(|error| matches!(**error, TlsError::Refused { .. })).map(|error| (file, error))
+        trouble
+            .take_if(|error| matches!(**error, TlsError::Refused { .. }))
+            .map(|error| CertificateRefused { file, error })
     }
 
     pub(crate) fn note(&self, error: Arc<TlsError>) {

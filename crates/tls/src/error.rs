@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
@@ -47,6 +48,14 @@ pub enum TlsError {
     Refused { server: String, why: Refusal },
     #[error("{server}: no secure connection: {detail}")]
     Handshake { server: String, detail: String },
+}
+
+/// A server that is there and does not take our certificate: it refuses the next line as well.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {error}; put it in the place of this file and of its key", .file.display())]
+pub struct CertificateRefused {
+    pub file: PathBuf,
+    pub error: Arc<TlsError>,
 }
 
 /// Why a server did not take a client's certificate.

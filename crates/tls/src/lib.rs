@@ -32,7 +32,7 @@ pub use caller::{Caller, Holder, Peer, Role, greeted};
 pub use client::{Client, ClientFiles, ConnectError};
 pub use conn::{Conn, Plain, plain};
 pub use door::Door;
-pub use error::{Refusal, TlsError};
+pub use error::{CertificateRefused, Refusal, TlsError};
 pub use greeting::{Binding, GREETING, Greet, Greeting, Hear};
 pub use reqwest::ClientBuilder as HttpClientBuilder;
 pub use revoked::Revoked;

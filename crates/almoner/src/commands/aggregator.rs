@@ -3,12 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use almoner_aggregator::{AggregatorConfig, Parts};
+use almoner_aggregator::{AggregatorConfig, AggregatorProgress, Parts};
+use almoner_proto::Kinded;
 use almoner_store::{EmbeddedStore, GatewayStore, Near, Store, Url};
+use serde_json::json;
+use tokio::sync::broadcast;
 
 use super::channel::{client, dial_lazily, introduce};
 use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
-use super::{metrics, renew};
+use super::metrics::{self, Watched};
+use super::renew;
 use crate::failure::{Blame, Failure, Kind};
 
 pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
@@ -26,13 +30,35 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     if let Some(key) = &config.key {
         introduce(&tls, load_key(key)?);
     }
-    let parts = Parts { channel: dial_lazily(&tls, &config.coordinator)?, store };
+    let (progress, told) = broadcast::channel(256);
+    let parts = Parts { channel: dial_lazily(&tls, &config.coordinator)?, tls: tls.clone(), store, progress };
     let stop = until_told();
     tokio::spawn(renew::keep(tls, parts.channel.clone(), stop.clone()));
     let watched = metrics::serve(config.metrics, "aggregator").await?;
+    tokio::spawn(tell(told, watched.clone(), options.json));
     watched.ready();
     say_up("aggregator", &config.coordinator, &watched, options.json);
-    Ok(almoner_aggregator::run(config, parts, stop).await?)
+    let served = almoner_aggregator::run(config, parts, stop).await;
+    served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
+}
+
+/// Whether it may work, for whoever watches over it, and as JSON documents where they are asked for.
+async fn tell(mut told: broadcast::Receiver<AggregatorProgress>, watched: Watched, json: bool) {
+    while let Some(progress) = metrics::next(&mut told).await {
+        let document = match progress {
+            AggregatorProgress::ShutOut { error } => {
+                watched.set_ready(false);
+                json!({ "schema": 1, "event": "shut-out", "error": error.to_string() })
+            }
+            AggregatorProgress::LetIn => {
+                watched.set_ready(true);
+                json!({ "schema": 1, "event": "let-in" })
+            }
+        };
+        if json {
+            println!("{document}");
+        }
+    }
 }
 
 /// The coordinator's store on this machine. A folder that is none would be made one, and always be empty.

@@ -11,6 +11,7 @@ use super::files::{RoleOptions, TUNNEL, Transit, listen, read_text, say_up, unti
 use super::in_the_clear;
 use super::metrics::Watched;
 use crate::failure::{Blame, Failure, Kind};
+use crate::rpc_room::ROOM;
 
 /// A chain operated by one process: real EVM, no consensus, no censorship resistance.
 #[derive(Debug, Deserialize)]
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let config = DevnetConfig::new(accounts, system_clock());
     let devnet = tokio::task::spawn_blocking(move || Devnet::open(&file.chain, &config)).await?;
     let access = if file.control { Access::Control } else { Access::Public };
-    let router = devnet.blame(Kind::You, context)?.router(access);
+    let router = ROOM.before(devnet.blame(Kind::You, context)?.router(access));
     say_up("devnet", &format!("http://{}/rpc", listener.local_addr()?), &Watched::default(), options.json);
     in_the_clear::serve(listener, router, until_told().cancelled_owned()).await
 }

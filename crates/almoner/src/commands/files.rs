@@ -22,7 +22,7 @@ pub(crate) struct RoleOptions {
     /// Its settings; samples are in docs/config.
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Print JSON documents on stdout, one a line: once it is up, and what a site does.
+    /// Print JSON documents on stdout, one a line: once it is up, and what a site or an aggregator does.
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -60,7 +60,7 @@ impl Watched {
         self.set_ready(true);
     }
 
-    fn set_ready(&self, ready: bool) {
+    pub(super) fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
     }
 }
@@ -217,7 +217,7 @@ pub(super) async fn follow_site(mut told: Receiver<SiteProgress>, watched: Watch
     }
 }
 
-async fn next<T: Clone>(told: &mut Receiver<T>) -> Option<T> {
+pub(super) async fn next<T: Clone>(told: &mut Receiver<T>) -> Option<T> {
     loop {
         match told.recv().await {
             Ok(progress) => return Some(progress),

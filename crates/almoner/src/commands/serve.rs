@@ -23,12 +23,10 @@ use super::in_the_clear;
 use crate::failure::{Blame, Failure, Kind};
 use crate::localnet::run_file::{CHAIN_FILE, RunFile, STORE_DIR};
 use crate::rpc_proxy::reading;
+use crate::rpc_room::{MAX_CALL_BYTES, ROOM};
 
 const TUNNEL_OR_PROXY: &str =
     "listen on 127.0.0.1 and bring others in through a tunnel of your own, or a proxy with a certificate in front";
-
-/// As large as the chain itself reads.
-const MAX_CALL_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -85,7 +83,7 @@ async fn open(dir: &Path) -> Result<(Router, RunFile), Failure> {
     let context = chain.display().to_string();
     let opened = tokio::task::spawn_blocking(move || Devnet::open(&chain, &config)).await?;
     let rpc = opened.blame(Kind::You, context)?.router(Access::Public).layer(middleware::from_fn(read_only));
-    Ok((rpc.merge(router), run))
+    Ok((ROOM.before(rpc).merge(router), run))
 }
 
 /// A part of the run; opening one that is missing would begin a new chain or store in its place.

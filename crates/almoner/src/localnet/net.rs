@@ -13,6 +13,7 @@ use almoner_participant::ClaimPolicy;
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, endpoint, researchers_client};
 use almoner_store::{EmbeddedStore, GatewayStore, Store};
+use almoner_tls::Client as Tls;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -164,7 +165,9 @@ impl Localnet {
             name: "aggregator".into(),
             lanes: 1,
         };
-        let parts = almoner_aggregator::Parts { channel: self.channel.clone(), store: gateway(&self.url)? };
+        let (progress, _) = broadcast::channel(1);
+        let (channel, store) = (self.channel.clone(), gateway(&self.url)?);
+        let parts = almoner_aggregator::Parts { channel, tls: Tls::default(), store, progress };
         let stop = self.shutdown.clone();
         self.tasks.spawn(async move { almoner_aggregator::run(config, parts, stop).await.map_err(Failure::from) });
         Ok(())

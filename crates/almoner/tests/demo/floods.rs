@@ -1,5 +1,5 @@
-//! Thousands of connections that want nothing good, on every port of a coordinator, while a round is run: they say
-//! nothing, dribble headers and handshakes, talk nonsense, or send far too much.
+//! Thousands of connections that want nothing good, on every port of a coordinator while a round is run, and on those of a
+//! chain and of a finished run: they say nothing, dribble headers and handshakes, talk nonsense, or send far too much.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -17,6 +17,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 
 use super::processes::{Daemon, HOSPITALS, House, coordinator_settings, free_port, key, order};
+use super::{almoner, demo, serve};
 
 /// More than a coordinator holds of callers without a certificate.
 const CONNECTIONS: usize = 4300;
@@ -38,6 +39,11 @@ const BEGINNINGS: [&[u8]; 6] = [
     b"\0\xff\x13\x37nonsense\r\n\r\n\xfe\xed",
 ];
 
+/// A whole head, and a body that takes a quarter of an hour.
+const SLOW_BODY: &[u8] = b"POST /rpc HTTP/1.1\r\nhost: chain\r\ncontent-length: 1000\r\n\r\n";
+const LONG_BODY: &[u8] = b"POST /rpc HTTP/1.1\r\nhost: chain\r\ncontent-length: 67108864\r\n\r\n";
+const SLOW_HEAD: &[u8] = b"POST /rpc HTTP/1.1\r\nhost: chain\r\nx-";
+
 /// Goes on until it is dropped; connections that are closed are dialled again.
 pub(super) struct Flood {
     stop: Arc<AtomicBool>,
@@ -50,6 +56,10 @@ const THREADS: usize = 8;
 
 impl Flood {
     pub(super) fn on(at: &str, connections: usize) -> Self {
+        Self::of(at, connections, &BEGINNINGS)
+    }
+
+    fn of(at: &str, connections: usize, beginnings: &'static [&'static [u8]]) -> Self {
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
         let host = at.rsplit("//").next().unwrap().split('/').next().unwrap();
@@ -59,12 +69,12 @@ impl Flood {
         let tasks = (0..THREADS).map(|_| {
             let (stop, dialled) = (stop.clone(), dialled.clone());
             std::thread::spawn(move || {
-                let mut lines: Vec<_> = (0..connections / THREADS).map(|number| dial(at, number)).collect();
+                let mut lines: Vec<_> = (0..connections / THREADS).map(|number| dial(at, beginnings, number)).collect();
                 dialled.wait();
                 while !stop.load(Ordering::SeqCst) {
                     for (number, line) in lines.iter_mut().enumerate() {
                         if !line.as_mut().is_some_and(dribble) {
-                            *line = dial(at, number);
+                            *line = dial(at, beginnings, number);
                         }
                     }
                     std::thread::sleep(Duration::from_secs(1));
@@ -86,10 +96,10 @@ impl Drop for Flood {
     }
 }
 
-fn dial(at: SocketAddr, number: usize) -> Option<TcpStream> {
+fn dial(at: SocketAddr, beginnings: &[&[u8]], number: usize) -> Option<TcpStream> {
     let mut line = TcpStream::connect_timeout(&at, Duration::from_secs(1)).ok()?;
     line.set_nonblocking(true).ok()?;
-    line.write_all(BEGINNINGS[number % BEGINNINGS.len()]).ok()?;
+    line.write_all(beginnings[number % beginnings.len()]).ok()?;
     Some(line)
 }
 
@@ -162,4 +172,59 @@ fn a_round_is_run_in_a_flood_and_memory_stays_bounded() {
     println!("the coordinator has {files} files open and took {peak} MiB at most");
     assert!(files > FLOODED, "{files}: was there a flood?");
     assert!(files <= FILES && peak <= MEMORY_MIB, "{files} files, {peak} MiB");
+}
+
+/// Begins a request and goes no further.
+fn begun(url: &str, with: &[u8]) -> TcpStream {
+    let mut line = TcpStream::connect(url.split('/').nth(2).unwrap()).unwrap();
+    line.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    line.write_all(with).unwrap();
+    line
+}
+
+/// The status that it is answered with; nothing if the line is cut.
+fn answered(mut line: TcpStream) -> Option<String> {
+    let mut said = [0; 12];
+    line.read_exact(&mut said).ok()?;
+    Some(String::from_utf8(said[9..].to_vec()).unwrap())
+}
+
+/// Floods what listens there, as process `id`, while somebody honest asks; a request that does not come, or is too long,
+/// is given up.
+fn flooded(url: &str, id: u32, honest: impl Fn()) {
+    let _floods = [Flood::on(url, CONNECTIONS), Flood::of(url, CONNECTIONS / 10, &[SLOW_BODY])];
+    honest();
+    let slow = begun(url, SLOW_BODY);
+    assert_eq!(answered(begun(url, LONG_BODY)).as_deref(), Some("413"));
+    assert_eq!(answered(slow).as_deref(), Some("408"));
+    assert_eq!(answered(begun(url, SLOW_HEAD)), None);
+    honest();
+    let (files, peak) = (open_files(id), peak_mib(id));
+    println!("{url} has {files} files open and took {peak} MiB at most");
+    assert!(files > FLOODED, "{files}: was there a flood?");
+    assert!(files <= FILES && peak <= MEMORY_MIB, "{files} files, {peak} MiB");
+}
+
+#[test]
+fn a_chain_answers_in_a_flood() {
+    let house = House::new();
+    let rooms = ["chain", "coordinator"].map(|name| house.room(name));
+    let (chain, rpc) = house.chain(&rooms[0], &rooms[1]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    flooded(&rpc, chain.id, || {
+        let node = almoner_chain::connect(&rpc).unwrap();
+        assert!(runtime.block_on(almoner_chain::chain_id(&node)).is_ok());
+    });
+}
+
+#[test]
+fn a_finished_run_is_audited_in_a_flood() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    demo(&dir, &["--seed", "3", "--rounds", "1", "--clean-labels"]);
+    let (server, url) = serve(&dir);
+    flooded(&url, server.0.id(), || {
+        let audit = almoner(&["audit", &url, "--quiet"]);
+        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stderr));
+    });
 }

@@ -128,6 +128,21 @@ impl Running {
         order(&self.url, &[arguments, &who].concat())
     }
 
+    /// Puts another certificate in the place of the one that is there.
+    fn reissue(&self, by: &Authority, tls: &Path, role: &str, account: &str) {
+        let _ = fs::remove_dir_all(tls);
+        by.issue(tls, &["--role", role, "--account", account]);
+        fs::copy(self.authority.dir.join("ca.pem"), tls.join("ca.pem")).unwrap();
+    }
+
+    /// A role that ends by itself, by its operator's mistake, and says this of it.
+    fn ends(&self, room: &Path, role: &[&str], says: &str) {
+        let output = self.house.ended(room, role);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+
     /// A site's folder with its key and certificate.
     pub(super) fn site(&self, name: &str) -> PathBuf {
         let room = self.room(name);
@@ -423,17 +438,9 @@ fn a_site_whose_certificate_is_refused_says_so() {
     );
     fs::write(room.join("settings.toml"), settings).unwrap();
     let agent = ["participant", "--config", "settings.toml"];
-    let issue = |authority: &Authority| {
-        let _ = fs::remove_dir_all(&tls);
-        authority.issue(&tls, &["--role", "site", "--account", &account]);
-        fs::copy(running.authority.dir.join("ca.pem"), tls.join("ca.pem")).unwrap();
-    };
+    let issue = |authority: &Authority| running.reissue(authority, &tls, "site", &account);
     let refused = |why: &str| {
-        let output = running.house.ended(&room, &agent);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        let says = format!("tls/certificate.pem: {} refuses our certificate: {why}", running.url);
-        assert!(said.contains(&says), "{said}");
+        running.ends(&room, &agent, &format!("tls/certificate.pem: {} refuses our certificate: {why}", running.url));
     };
 
     issue(&Authority::new(running.house.home.path().join("another")));
@@ -443,7 +450,7 @@ fn a_site_whose_certificate_is_refused_says_so() {
     let mut site = running.house.start(&room, &agent);
     let up = site.next();
     site.until("joined");
-    let at = up["metrics"].as_str().unwrap().strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap();
+    let at = watched_at(&up);
     assert_eq!(readiness(at), 200);
     running.authority.revoke(&tls);
     let error = site.until("shut-out")["error"].clone();
@@ -461,6 +468,49 @@ fn a_site_whose_certificate_is_refused_says_so() {
     issue(&running.authority);
     site.until("let-in");
     soon(at, 200);
+}
+
+/// An aggregator does as a site does, also where its certificate is good and is another role's.
+#[test]
+fn an_aggregator_that_is_refused_says_so() {
+    let running = Running::start();
+    let room = running.room("aggregator");
+    let account = key(&room.join("worker.key"));
+    let tls = room.join("tls");
+    let settings = format!("coordinator = \"{}\"\nkey = \"worker.key\"\nmetrics = \"127.0.0.1:0\"\n{TLS}", running.url);
+    fs::write(room.join("settings.toml"), settings).unwrap();
+    let worker = ["aggregator", "--config", "settings.toml"];
+    let issue = |authority: &Authority, role: &str| running.reissue(authority, &tls, role, &account);
+    let refused = |why: &str| {
+        running.ends(&room, &worker, &format!("tls/certificate.pem: {} refuses our certificate: {why}", running.url));
+    };
+
+    issue(&Authority::new(running.house.home.path().join("another")), "operator");
+    refused("it is not from an authority of this federation; ask its operator for one");
+    issue(&running.authority, "site");
+    running.ends(&room, &worker, "tls/certificate.pem: /almoner.v0.Aggregators/Lease is not for a site");
+
+    issue(&running.authority, "operator");
+    let mut aggregator = running.house.start(&room, &worker);
+    let up = aggregator.next();
+    let at = watched_at(&up);
+    assert_eq!(readiness(at), 200);
+    // Without work that is when its first request for some has waited long enough.
+    aggregator.until("let-in");
+    running.authority.revoke(&tls);
+    let error = aggregator.until("shut-out")["error"].clone();
+    assert!(error.as_str().unwrap().contains("tls/certificate.pem: "), "{error}");
+    assert!(error.as_str().unwrap().contains("it was revoked; ask the operator why"), "{error}");
+    soon(at, 503);
+    refused("it was revoked; ask the operator why, and for a new one");
+    issue(&running.authority, "operator");
+    aggregator.until("let-in");
+    soon(at, 200);
+}
+
+/// Where a role that is up is watched.
+fn watched_at(up: &Value) -> &str {
+    up["metrics"].as_str().unwrap().strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap()
 }
 
 /// What `/readyz` answers.
