@@ -244,7 +244,7 @@ fn document(all: &[Audited], with_payments: bool) -> Value {
     let each = |audited: &Audited| {
         let report = &audited.report;
         let mut each = json!({
-            "federation": audited.name.to_string(),
+            "federation_id": audited.name.to_string(),
             "rounds": report.rounds,
             "checks": report.checks,
             "held": report.held,
@@ -262,7 +262,7 @@ fn document(all: &[Audited], with_payments: bool) -> Value {
     };
     json!({
         "schema": 1,
-        "federation": name,
+        "federation_id": name,
         "rounds": sum(|report| report.rounds),
         "audit": {
             "checks": sum(|report| report.checks),
@@ -341,13 +341,13 @@ mod tests {
     fn the_document_has_counts_and_the_first_finding() {
         let document = document(&[audited(report(1, None, None)), audited(report(2, finding(2), None))], false);
         assert_eq!(document["schema"], 1);
-        assert_eq!(document["federation"], Value::Null);
+        assert_eq!(document["federation_id"], Value::Null);
         assert_eq!(document["audit"]["by_kind"]["sum"], json!({ "checks": 6, "held": 5 }));
         assert_eq!(document["first_wrong"]["kind"], "sum");
         assert_eq!(document["first_wrong"]["round"], 2);
         let sound = super::document(&[audited(report(1, None, None))], false);
         assert_eq!(sound["first_wrong"], Value::Null);
-        assert!(sound["federation"].as_str().is_some_and(|name| name.ends_with(":1")));
+        assert!(sound["federation_id"].as_str().is_some_and(|name| name.ends_with(":1")));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Create {
         let authority = Authority::create(&self.dir).map_err(mend)?;
         let [ca, key, revoked] = [authority.certificate_file(), authority.key_file(), authority.revoked_file()];
         if self.json {
-            println!("{}", json!({ "schema": 1, "ca": ca, "key": key, "revoked": revoked }));
+            println!("{}", json!({ "schema": 1, "ca_file": ca, "key_file": key, "revoked_file": revoked }));
             return Ok(());
         }
         let dir = self.dir.display();
@@ -125,9 +125,9 @@ impl Issue {
             "account": self.account,
             "server": self.to.server,
             "days": self.days,
-            "certificate": files.certificate,
-            "key": files.key,
-            "ca": files.ca,
+            "certificate_file": files.certificate,
+            "key_file": files.key,
+            "ca_file": files.ca,
         })
     }
 
@@ -155,7 +155,7 @@ impl Revoke {
                 "{}",
                 json!({
                     "schema": 1, "role": role.map(Role::word), "account": account,
-                    "fingerprint": revoked.peer.fingerprint, "revoked": list, "listed": revoked.listed,
+                    "fingerprint": revoked.peer.fingerprint, "revoked_file": list, "listed": revoked.listed,
                 })
             );
             return Ok(());

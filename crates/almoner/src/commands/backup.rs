@@ -45,7 +45,7 @@ impl Backup {
             let out = &self.out;
             println!(
                 "{}",
-                json!({ "schema": 1, "copy": out, "of": state, "generation": generation, "beside": beside })
+                json!({ "schema": 1, "file": out, "state_file": state, "generation": generation, "beside": beside })
             );
         } else {
             println!("{} is a copy of {}", self.out.display(), state.display());
@@ -62,7 +62,10 @@ impl Restore {
         let restored = restore(&self.from, state).blame(Kind::You, format!("--from {}", self.from.display()));
         let generation = restored?;
         if self.json {
-            println!("{}", json!({ "schema": 1, "restored": state, "from": self.from, "generation": generation }));
+            println!(
+                "{}",
+                json!({ "schema": 1, "state_file": state, "from_file": self.from, "generation": generation })
+            );
         } else {
             println!("{} is in place as {}", self.from.display(), state.display());
             println!("{then}");

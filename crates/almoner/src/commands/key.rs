@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let key = fresh_key()?;
     key.save(&options.file).map_err(|error| Failure::new(Kind::You, error))?;
     if options.json {
-        println!("{}", json!({ "schema": 1, "address": key.address(), "file": options.file }));
+        println!("{}", json!({ "schema": 1, "account": key.address(), "file": options.file }));
     } else {
         println!("{} in {}: back it up, it is the account that is paid", key.address(), options.file.display());
     }

@@ -1,7 +1,7 @@
 //! `almoner federation status`: where a federation stands, by the chain alone.
 
 use almoner_chain::{FederationRecord, Ledger, RoundRecord, RoundStatus};
-use almoner_protocol::{Stage, U256};
+use almoner_protocol::{Role, Stage, U256};
 use almoner_store::Url;
 use clap::Args;
 use serde_json::{Value, json};
@@ -78,6 +78,11 @@ pub(super) fn state(status: RoundStatus) -> &'static str {
         RoundStatus::Void => "void",
         RoundStatus::Expired => "expired",
     }
+}
+
+/// What a seat is for, in a word.
+pub(super) fn seat(role: u8) -> &'static str {
+    if role == Role::Validator as u8 { "validator" } else { "member" }
 }
 
 /// The last stage that is on chain.

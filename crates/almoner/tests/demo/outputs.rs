@@ -126,7 +126,7 @@ fn an_audit_prints_its_counts_and_its_verdict() {
 
     // By a node and a gateway of one's own; that it is shown with /ipfs makes no difference.
     let [rpc, gateway] = ["rpc", "ipfs"].map(|path| format!("{url}/{path}"));
-    let federation = posted["federation"].as_str().unwrap();
+    let federation = posted["federation_id"].as_str().unwrap();
     let line = ["audit", "--rpc", &rpc, "--gateway", &gateway, "--federation", federation, "--quiet"];
     golden("audit-gateway.txt", &transcript(&line, &[(&url, "URL")]));
     // Somebody who has nothing has not shown that anything is wrong.

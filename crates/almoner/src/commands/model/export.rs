@@ -139,7 +139,7 @@ impl Said<'_> {
             "model_root": self.model.root,
             "parameters": self.spec.model.parameters()?,
             "tensors": tensors.collect::<Vec<_>>(),
-            "out": out,
+            "file": out,
         }))
     }
 

@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         println!(
             "{}",
             json!({
-                "schema": 1, "account": account, "settings": settings, "key": key, "state": state,
+                "schema": 1, "account": account, "settings_file": settings, "key_file": key, "state_file": state,
                 "back_up": [key, settings], "never_restore": [state],
             })
         );

@@ -105,7 +105,7 @@ impl Status {
             "federation": self.reached.record.number,
             "account": self.account,
             "agent_running": self.running,
-            "restored": self.records.generation,
+            "generation": self.records.generation,
             "forgotten_until": self.records.forgotten_until,
             "rounds": self.reached.rounds.iter().map(round).collect::<Vec<_>>(),
             "took_part": self.took_part(),

@@ -45,8 +45,8 @@ impl Local {
             };
             let rounds = rounds(records);
             json!({
-                "federation": federation.to_string(),
-                "restored": records.generation,
+                "federation_id": federation.to_string(),
+                "generation": records.generation,
                 "forgotten_until": records.forgotten_until,
                 "rounds": rounds.iter().map(round).collect::<Vec<_>>(),
                 "took_part": rounds.len(),
@@ -119,7 +119,7 @@ mod tests {
         let said = local.document(&Failure::peer("nobody answers"));
         let round = |ctx: B256, uploaded: bool| json!({ "ctx": ctx, "uploaded": uploaded, "promised": !uploaded, "answered": false });
         let of = json!([{
-            "federation": here.to_string(), "restored": 0, "forgotten_until": null, "took_part": 2,
+            "federation_id": here.to_string(), "generation": 0, "forgotten_until": null, "took_part": 2,
             "rounds": [round(first, true), round(second, false)], "scalars": { "opened": 3, "limit": null },
         }]);
         assert_eq!((&said["journal"], &said["agent_running"], &said["earned"]), (&of, &true.into(), &Value::Null));
