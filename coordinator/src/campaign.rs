@@ -112,6 +112,19 @@ impl Campaign {
         Ok(())
     }
 
+    /// How many rounds an order means, from the one in hand on. What the file plans is no limit: pot and leak caps are.
+    pub(crate) fn ordered(&self, rounds: Option<u32>) -> Result<u32, CoordinatorError> {
+        let planned = self.spec.round.rounds;
+        let left = planned.saturating_sub(u32::try_from(self.last_round).unwrap_or(u32::MAX));
+        rounds.or((left > 0).then_some(left)).ok_or_else(|| {
+            CoordinatorError::Conflict(format!(
+                "launch: the rounds that the federation's file plans ({planned}) are over: almoner federation launch {} \
+                 --rounds R runs R more",
+                self.number
+            ))
+        })
+    }
+
     pub(crate) fn seated(&self) -> bool {
         !self.members.is_empty()
     }
@@ -227,3 +240,6 @@ pub(crate) struct Committee {
     pub(crate) offers: Vec<Signed<Ready>>,
     pub(crate) validators: Vec<Validator>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,12 +51,14 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on. The seats are in
+    /// Fix the seats of everybody who joined, and run the rounds that the federation's file plans. The seats are in
     /// blocks then; no round opens before they are deep enough for the coordinator.
     Launch {
         federation: u64,
-        #[arg(long, default_value_t = 1)]
-        rounds: u32,
+        /// Run at least so many from the one in hand on, fewer or more than planned; without it what is left of those
+        /// that the file plans.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rounds: Option<u32>,
         /// The federation file, if it should still be the one that the federation was created from.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
@@ -162,7 +164,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             }
             let request = wire::LaunchRequest::from(LaunchRequest { federation, rounds });
             at.ask(async |coordinator| coordinator.launch(request).await).await?;
-            say(at.json, federation, "launched", format!("federation {federation} runs {rounds} rounds"));
+            let which = rounds.map_or_else(|| "what is left of its planned".to_owned(), |rounds| rounds.to_string());
+            say(at.json, federation, "launched", format!("federation {federation} runs {which} rounds"));
         }
         Order::Stop { federation, at } => {
             let request = wire::StopRequest::from(StopRequest { federation });
