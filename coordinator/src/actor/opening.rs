@@ -122,13 +122,6 @@ impl Actor {
         }
         let campaign = self.campaign_of(federation)?;
         if !campaign.seated() {
-            let have = campaign.joined(MEMBER);
-            if have < almoner_protocol::MIN_COMMITTEE {
-                return Err(CoordinatorError::Conflict(format!(
-                    "launch: {have} hospitals have joined, {} are the least",
-                    almoner_protocol::MIN_COMMITTEE
-                )));
-            }
             campaign.unsent = campaign.seat()?.into();
             self.save_between_rounds()?;
         }
