@@ -66,7 +66,8 @@ enum Order {
         at: At,
     },
     /// Follow the rounds as they run, until no further one is planned: the coordinator's word, as deep in the chain as it
-    /// waits for itself.
+    /// waits for itself. A round that is `audited` has had its uploads examined, as every round has; the public audit is
+    /// `almoner audit`.
     Watch {
         federation: u64,
         /// Where nothing is planned, wait for the next launch.
@@ -75,7 +76,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Show where a federation stands, by the chain alone.
+    /// Show where a federation stands, by the chain alone. Its stage `audit` is the examination of uploads in a round; the
+    /// public audit is `almoner audit`.
     Status(status::Options),
     /// Have an account paid what it is due, through the coordinator; show it before and after, from the chain.
     Claim(claim::Options),
