@@ -3,6 +3,7 @@
 
 mod check;
 mod enrol;
+mod home;
 mod init;
 mod progress;
 mod status;
@@ -16,9 +17,7 @@ use almoner_journal::Journal;
 use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
-use almoner_participant::{
-    DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteError, SiteParts, SystemEntropy,
-};
+use almoner_participant::{DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteParts, SystemEntropy};
 use almoner_proto::{Kinded, Outage};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
@@ -243,7 +242,7 @@ async fn looked_up(
     let verified = ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"));
     verified.map_err(by("chain"))?;
     let home = HomeChain::of(&ledger).await.blame(Kind::Peer, rpc.clone()).map_err(by("chain"))?;
-    let kept = |error: SiteError| by("chain")(Failure::new(Kind::of(error.kind().blame()), error));
+    let kept = |error| by("chain")(vault::theirs(error));
     home.check(journal, &config.state).map_err(kept)?;
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc);
     let Some(record) = record.map_err(by("chain"))? else { return Ok(None) };

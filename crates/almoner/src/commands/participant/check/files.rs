@@ -7,12 +7,13 @@ use almoner_journal::{JournalError, JournalReader};
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_participant::data::{Limits, load, read_csv};
 use almoner_participant::validate::LEAST_ROWS;
-use almoner_participant::{DataConfig, SiteConfig};
+use almoner_participant::{DataConfig, HomeChain, SiteConfig};
 use almoner_protocol::Address;
 use almoner_protocol::spec::FederationSpec;
 
 use super::table::Table;
 use crate::commands::files::read_text;
+use crate::commands::participant::home;
 use crate::commands::vault::{Holder, account_of, unlock};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -90,15 +91,22 @@ fn on_one_disk(_: &Path, _: &Path) -> bool {
 
 fn journal(path: &Path, table: &mut Table) {
     let shown = path.display();
-    let opened = JournalReader::open(path).and_then(|journal| Ok((journal.is_held(), journal.generation()?)));
-    match opened {
-        Ok((_, generation)) if generation > 0 => {
+    let looked = || -> Result<_, JournalError> {
+        let journal = JournalReader::open(path)?;
+        let of = match HomeChain::pinned(&journal)? {
+            Some(home) => format!(", of {}", home::text(&home)),
+            None => ", of no chain yet".into(),
+        };
+        Ok((of, journal.is_held(), journal.generation()?))
+    };
+    match looked() {
+        Ok((of, _, generation)) if generation > 0 => {
             let remedy =
                 "nothing: it answers nothing in rounds that began before its first use; later ones are as ever";
-            table.warn("journal", format!("{shown} was restored from a copy (generation {generation})"), remedy);
+            table.warn("journal", format!("{shown}{of}, was restored from a copy (generation {generation})"), remedy);
         }
-        Ok((true, _)) => table.fine("journal", format!("{shown}, in use: the agent runs")),
-        Ok((false, _)) => table.fine("journal", shown.to_string()),
+        Ok((of, true, _)) => table.fine("journal", format!("{shown}{of}, in use: the agent runs")),
+        Ok((of, false, _)) => table.fine("journal", format!("{shown}{of}")),
         Err(JournalError::Missing { .. }) => table.fine("journal", format!("{shown} is made at the first start")),
         Err(error) => {
             let failure = Failure::new(Kind::You, anyhow::Error::from(error).context(format!("state = {path:?}")));
