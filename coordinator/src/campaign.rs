@@ -133,7 +133,10 @@ impl Campaign {
     fn enough(&self) -> Result<(), CoordinatorError> {
         let [members, validators] = [MEMBER, VALIDATOR].map(|role| self.of_role(role).count());
         let lacking = match (members, validators) {
-            (..MIN_COMMITTEE, _) => format!("{members} hospitals have joined, {MIN_COMMITTEE} are the least"),
+            (..MIN_COMMITTEE, _) => format!(
+                "{members} hospitals have joined, {MIN_COMMITTEE} are the least: start them (almoner participant) and \
+                 launch again once each has logged `joined`"
+            ),
             (_, 0) => "no validator has joined, so no round could pay anybody, and seats are fixed at the launch: start a \
                        site with the role (almoner participant init --role validator, or both) and launch again once it \
                        has logged `joined`"

@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 
 use super::channel::Trust;
 use super::depth::Confirmations;
-use super::source::{fetch_deployment, join};
+use super::source::{fetch_deployment, join, web};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store. If not named that
     /// of --identity.
-    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present_any = ["rpc", "identity"])]
+    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present_any = ["rpc", "identity"], value_parser = web)]
     url: Option<Url>,
     /// A JSON-RPC node of the chain; with a URL, in place of the chain served there.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     rpc: Option<Url>,
     /// An IPFS gateway with the artefacts, by its base URL: /ipfs/CID is appended. May be repeated.
-    #[arg(long = "gateway", value_name = "URL", requires = "rpc")]
+    #[arg(long = "gateway", value_name = "URL", requires = "rpc", value_parser = web)]
     gateways: Vec<Url>,
     /// Which federation; without it every one that the address serves.
     #[arg(long, value_name = "CHAIN:ADDRESS:N")]

@@ -7,6 +7,7 @@ use almoner_journal::{JournalReader, restore};
 use clap::Args;
 use serde_json::json;
 
+use super::files::of_journal;
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ impl Backup {
     /// Copies the journal at `state`; `beside` is what else has to be kept.
     pub(super) fn run(&self, state: &Path, beside: &[&Path]) -> Result<(), Failure> {
         let copied = JournalReader::open(state).and_then(|journal| journal.copy_to(&self.out));
-        let generation = copied.map_err(|error| Failure::new(Kind::You, error))?;
+        let generation = copied.map_err(|error| of_journal(state, error))?;
         if self.json {
             let beside: Vec<&Path> = beside.to_vec();
             let out = &self.out;

@@ -19,7 +19,7 @@ use super::channel::{TlsOptions, dial, refused};
 use super::depth::{Awaited, Confirmations, until};
 use super::files::read_text;
 use super::reach::Reached;
-use super::source::{fetch_deployment, join};
+use super::source::{fetch_deployment, join, web};
 use super::{claim, renew, status, watch};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -92,7 +92,7 @@ enum Order {
 #[derive(Debug, Args)]
 pub(super) struct At {
     /// The coordinator; if not named that of --identity, else http://127.0.0.1:8547.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,

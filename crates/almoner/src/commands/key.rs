@@ -28,6 +28,10 @@ pub(super) fn fresh_key() -> Result<SigningKey, Failure> {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let key = fresh_key()?;
+    if options.file.exists() {
+        let text = "there is one already, and a key is never overwritten: name another file";
+        return Err(Failure::you(format!("{}: {text}", options.file.display())));
+    }
     key.save(&options.file).map_err(|error| Failure::new(Kind::You, error))?;
     if options.json {
         println!("{}", json!({ "schema": 1, "account": key.address(), "file": options.file }));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::channel::Trust;
 use super::depth::Confirmations;
-use super::source::{fetch_deployment, join};
+use super::source::{fetch_deployment, join, web};
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
 
@@ -20,10 +20,10 @@ const WINDOW: &str =
 pub(crate) struct Options {
     federation: u64,
     /// The coordinator: it says where the contracts are. If not named that of --identity, else http://127.0.0.1:8547.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Option<Url>,
     /// A JSON-RPC node of your own, in place of the coordinator's.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     rpc: Option<Url>,
     #[command(flatten)]
     tls: Trust,

@@ -12,8 +12,7 @@ use almoner_protocol::Address;
 use almoner_protocol::spec::FederationSpec;
 
 use super::table::Table;
-use crate::commands::files::read_text;
-use crate::commands::participant::home;
+use crate::commands::participant::{self, home};
 use crate::commands::vault::{Holder, account_of, unlock};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -23,10 +22,9 @@ const LEAST_ROOM: u64 = 64 * MIB;
 const GOOD_ROOM: u64 = 1024 * MIB;
 
 pub(super) fn settings(path: &Path, table: &mut Table) -> Option<SiteConfig> {
-    let context = path.display().to_string();
-    let read = read_text(path).and_then(|text| SiteConfig::parse(&text).blame(Kind::You, context.clone()));
+    let read = participant::settings(path);
     let config = table.take("settings", read, "mend the file; a sample is docs/config/site.toml")?;
-    table.fine("settings", context);
+    table.fine("settings", path.display().to_string());
     Some(config)
 }
 
@@ -120,8 +118,8 @@ pub(super) fn rows(config: &SiteConfig, spec: Option<&FederationSpec>, table: &m
     for (name, section, least) in sections {
         let Some(section) = section else { continue };
         let read = read(section, spec).blame(Kind::You, name);
-        let remedy =
-            "a CSV file of numbers, with every label in range; where a value is wrong, its line and column are named";
+        let remedy = "`csv` names a file of numbers, `label` a column of it with every value in range; line and column are named \
+             where a value is wrong";
         let Some(rows) = table.take("rows", read, remedy) else { continue };
         let (have, features) = (rows.rows(), rows.features());
         let fits =
