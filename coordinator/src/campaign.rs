@@ -7,7 +7,7 @@ use almoner_proto::{JoinRequest, ReadyRequest};
 use almoner_protocol::round::Signed;
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{CommitteeMember, Join, Member, Ready, Validator};
-use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, check_terms, classes_of};
+use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, MIN_COMMITTEE, check_terms, classes_of};
 use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
@@ -112,12 +112,43 @@ impl Campaign {
         Ok(())
     }
 
+    /// How many rounds an order means, from the one in hand on. What the file plans is no limit: pot and leak caps are.
+    pub(crate) fn ordered(&self, rounds: Option<u32>) -> Result<u32, CoordinatorError> {
+        let planned = self.spec.round.rounds;
+        let left = planned.saturating_sub(u32::try_from(self.last_round).unwrap_or(u32::MAX));
+        rounds.or((left > 0).then_some(left)).ok_or_else(|| {
+            CoordinatorError::Conflict(format!(
+                "launch: the rounds that the federation's file plans ({planned}) are over: almoner federation launch {} \
+                 --rounds R runs R more",
+                self.number
+            ))
+        })
+    }
+
     pub(crate) fn seated(&self) -> bool {
         !self.members.is_empty()
     }
 
+    /// Whether those who joined can be paid: seats are given out for good.
+    fn enough(&self) -> Result<(), CoordinatorError> {
+        let [members, validators] = [MEMBER, VALIDATOR].map(|role| self.of_role(role).count());
+        let lacking = match (members, validators) {
+            (..MIN_COMMITTEE, _) => format!(
+                "{members} hospitals have joined, {MIN_COMMITTEE} are the least: start them (almoner participant) and \
+                 launch again once each has logged `joined`"
+            ),
+            (_, 0) => "no validator has joined, so no round could pay anybody, and seats are fixed at the launch: start a \
+                       site with the role (almoner participant init --role validator, or both) and launch again once it \
+                       has logged `joined`"
+                .into(),
+            _ => return Ok(()),
+        };
+        Err(CoordinatorError::Conflict(format!("launch: {lacking}")))
+    }
+
     /// Attests everybody's class and fixes the seats, unless no round could be opened with them.
     pub(crate) fn seat(&mut self) -> Result<Vec<Seat>, CoordinatorError> {
+        self.enough()?;
         let rows: Vec<u32> = self.of_role(MEMBER).map(|request| request.rows).collect();
         let classes = classes_of(&rows);
         let seat = |request: &JoinRequest, class| Seat {
@@ -166,10 +197,6 @@ impl Campaign {
 
     fn of_role(&self, role: u8) -> impl Iterator<Item = &JoinRequest> {
         self.joins.range((role, Address::ZERO)..=(role, Address::repeat_byte(0xff))).map(|(_, request)| request)
-    }
-
-    pub(crate) fn joined(&self, role: u8) -> usize {
-        self.of_role(role).count()
     }
 
     /// The round readiness is being asked for, if any.
@@ -227,3 +254,6 @@ pub(crate) struct Committee {
     pub(crate) offers: Vec<Signed<Ready>>,
     pub(crate) validators: Vec<Validator>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,15 @@ impl From<FieldError> for CoordinatorError {
 const ROOM: Duration = Duration::from_secs(5);
 
 impl CoordinatorError {
+    /// An order for a federation that is not the one here.
+    pub(crate) fn not_served(federation: u64, served: Option<u64>) -> Self {
+        let instead = match served {
+            Some(served) => format!(", federation {served} is"),
+            None => ", nor is any yet: almoner federation create FILE".into(),
+        };
+        Self::NotFound(format!("federation {federation} is not served here{instead}"))
+    }
+
     /// What was asked could not be written down, so it was not done.
     pub(crate) fn is_full_disk(&self) -> bool {
         match self {

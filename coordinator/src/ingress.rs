@@ -91,7 +91,7 @@ pub(crate) enum Ingress {
     },
     Launch {
         federation: u64,
-        rounds: u32,
+        rounds: Option<u32>,
         reply: Reply<()>,
     },
     Stop {

@@ -110,7 +110,8 @@ impl Actor {
         Ok(Bytes::from(self.store.put(bytes.into()).await?.to_bytes()))
     }
 
-    pub(super) async fn launch(&mut self, federation: u64, rounds: u32) -> Result<(), CoordinatorError> {
+    pub(super) async fn launch(&mut self, federation: u64, rounds: Option<u32>) -> Result<(), CoordinatorError> {
+        let rounds = self.campaign_of(federation)?.ordered(rounds)?;
         let running = self.current.is_some() || self.stray.is_some();
         let planned = self.campaign_of(federation)?.to_run > 0;
         if !running && !planned {
@@ -121,13 +122,6 @@ impl Actor {
         }
         let campaign = self.campaign_of(federation)?;
         if !campaign.seated() {
-            let have = campaign.joined(MEMBER);
-            if have < almoner_protocol::MIN_COMMITTEE {
-                return Err(CoordinatorError::Conflict(format!(
-                    "launch: {have} hospitals have joined, {} are the least",
-                    almoner_protocol::MIN_COMMITTEE
-                )));
-            }
             campaign.unsent = campaign.seat()?.into();
             self.save_between_rounds()?;
         }

@@ -143,10 +143,9 @@ impl Actor {
     }
 
     pub(super) fn campaign_of(&mut self, federation: u64) -> Result<&mut Campaign, CoordinatorError> {
-        match &mut self.campaign {
-            Some(campaign) if campaign.number == federation => Ok(campaign),
-            _ => Err(CoordinatorError::NotFound(format!("federation {federation} is not served here"))),
-        }
+        let served = self.campaign.as_ref().map(|campaign| campaign.number);
+        let campaign = self.campaign.as_mut().filter(|campaign| campaign.number == federation);
+        campaign.ok_or_else(|| CoordinatorError::not_served(federation, served))
     }
 
     fn check_join(&self, request: &almoner_proto::JoinRequest) -> Result<(), CoordinatorError> {

@@ -47,7 +47,7 @@ impl Researchers for ResearchersService {
         // A site may be there before its federation; whoever gives orders would wait for one that nobody founds.
         let served = self.notices.borrow().federation;
         if federation != 0 && federation != served {
-            return Err(refuse(CoordinatorError::NotFound(format!("federation {federation} is not served here"))));
+            return Err(refuse(CoordinatorError::not_served(federation, (served != 0).then_some(served))));
         }
         Ok(Response::new(notices(self.notices.clone(), federation)))
     }
@@ -71,10 +71,11 @@ mod tests {
         let (notices, receiver) = watch::channel(RoundNotice::default());
         let service = ResearchersService { mailbox: Mailbox(mpsc::channel(1).0), notices: receiver };
         let watch = async |federation| service.watch(Request::new(wire::WatchRequest { federation })).await;
-        let says = |federation| format!("federation {federation} is not served here");
-        assert_eq!(watch(1).await.err().expect("none is created yet").message(), says(1));
+        let none = "federation 1 is not served here, nor is any yet: almoner federation create FILE";
+        assert_eq!(watch(1).await.err().expect("none is created yet").message(), none);
         notices.send_modify(|notice| notice.federation = 1);
-        assert_eq!(watch(2).await.err().expect("another one is").message(), says(2));
+        let other = "federation 2 is not served here, federation 1 is";
+        assert_eq!(watch(2).await.err().expect("another one is").message(), other);
         for federation in [0, 1] {
             let first = watch(federation).await.unwrap().into_inner().next().await.unwrap().unwrap();
             assert_eq!(first.federation, 1);

@@ -28,7 +28,7 @@ kinds! {
     /// The federation file under its hash.
     Spec = "spec",
     /// The model a round starts from is the one its parent ended with.
-    BaseModel = "base-model",
+    BaseModel = "base_model",
     /// The member list is the seats on chain.
     Members = "members",
     /// The committee is those who were ready, with the keys they announced.
@@ -44,7 +44,7 @@ kinds! {
     /// The lock list: members only, nobody who committed directly left out.
     Lock = "lock",
     /// A participant signed its manifest.
-    ManifestSignature = "manifest-signature",
+    ManifestSignature = "manifest_signature",
     /// The coordinator signed for an upload, or the chain has it.
     Receipt = "receipt",
     /// A reveal opens its promise.
@@ -52,13 +52,13 @@ kinds! {
     /// A direction is the revealed one and within the leak rules.
     Direction = "direction",
     /// A verdict on an upload.
-    AuditVerdict = "audit-verdict",
+    AuditVerdict = "audit_verdict",
     /// The data words of an upload under the root its manifest commits to.
     Ciphertext = "ciphertext",
     /// The check words of an upload under the root its manifest commits to.
-    CheckWords = "check-words",
+    CheckWords = "check_words",
     /// Inner products of an upload with the directions.
-    InnerProduct = "inner-product",
+    InnerProduct = "inner_product",
     /// What the answers open to.
     Score = "score",
     /// Opened scalars of a site within its limit.
@@ -66,7 +66,7 @@ kinds! {
     /// The admit list follows from the scores.
     Admit = "admit",
     /// t members of the committee acknowledged it.
-    AdmitSignatures = "admit-signatures",
+    AdmitSignatures = "admit_signatures",
     /// The weighted sum of the admitted uploads, word by word.
     Sum = "sum",
     /// The secret of the sum, from exactly t members.

@@ -54,7 +54,7 @@ pub struct RoundPayments {
 
 /// What an audit comes to, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Sound,
     /// Nothing contradicts, but something was not to be had: no proof for the payments, nor against them.

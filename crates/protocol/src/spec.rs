@@ -154,7 +154,7 @@ pub struct PrivacySpec {
 pub struct RoundSpec {
     /// Paid per round, in base units of the token.
     pub pot: Amount,
-    /// Rounds planned.
+    /// Rounds planned: what a launch runs that names no number. No rule of a round depends on it.
     pub rounds: u32,
     /// Seconds between a proposal and its being final.
     #[serde(default = "one_hour")]

@@ -34,6 +34,19 @@ impl Duty {
         Self::AnswerSum,
     ];
 
+    /// Its name in logs, metrics and documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Promise => "promise",
+            Self::Contribute => "contribute",
+            Self::Reveal => "reveal",
+            Self::AckDirection => "ack_direction",
+            Self::AnswerScores => "answer_scores",
+            Self::AckAdmit => "ack_admit",
+            Self::AnswerSum => "answer_sum",
+        }
+    }
+
     /// Who does it, from which stage on, and until which.
     fn window(self, roles: Roles) -> (bool, Stage, Stage) {
         match self {

@@ -91,7 +91,7 @@ impl Site {
             match self.perform(&terms, round, duty).await {
                 Ok(()) => self.tell(SiteProgress::Done { round: round.number, duty }),
                 Err(error) if self.overtaken(round, duty, roles, &error).await? => {
-                    tracing::info!(round = round.number, ?duty, %error, "the round went on without it");
+                    tracing::info!(round = round.number, duty = duty.word(), %error, "the round went on without it");
                 }
                 Err(error) => self.refuse(round, Some(duty), error)?,
             }
@@ -200,7 +200,7 @@ impl Site {
             | ErrorKind::NotAllowed
             | ErrorKind::PeerFault => {}
         }
-        tracing::error!(round = round.number, ?duty, %error, "refused");
+        tracing::error!(round = round.number, duty = duty.map(Duty::word), %error, "refused");
         self.tell(SiteProgress::Refused { round: round.number, duty, error: Arc::new(error) });
         Ok(())
     }

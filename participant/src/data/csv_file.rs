@@ -110,7 +110,7 @@ impl<'a> Layout<'a> {
         distinct(names, &source.path)?;
         distinct(&source.features, &source.path)?;
         let find = |wanted: &String| {
-            let unknown = || DataError::UnknownColumn { path: path(), column: wanted.clone() };
+            let unknown = || DataError::UnknownColumn { path: path(), column: wanted.clone(), found: names.len() };
             names.iter().position(|name| name == wanted).ok_or_else(unknown)
         };
         let label = find(&source.label)?;

@@ -78,12 +78,15 @@ pub enum DataError {
         column: String,
     },
     /// The label or a feature asked for is not in the file.
-    #[error("{}: no column '{column}'", path.display())]
+    // What is in the first line is not shown: it may be no header but a patient.
+    #[error("{}: no column '{column}' among the {found} that its first line names, separated by commas", path.display())]
     UnknownColumn {
         /// The file.
         path: PathBuf,
         /// The name asked for.
         column: String,
+        /// Columns that there are.
+        found: usize,
     },
     /// The label was asked for as a feature too, or there is nothing but the label.
     #[error("{}: column '{column}' is the label and cannot be a feature; name the features", path.display())]

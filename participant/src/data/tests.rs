@@ -81,7 +81,11 @@ fn an_empty_file_is_refused() {
 
 #[test]
 fn columns_must_exist_once_and_have_names() {
-    assert_eq!(refused("a,b\n1,0\n"), "rows.csv: no column 'y'");
+    let none =
+        |found| format!("rows.csv: no column 'y' among the {found} that its first line names, separated by commas");
+    assert_eq!(refused("a,b\n1,0\n"), none(2));
+    // As spreadsheets of some countries write it.
+    assert_eq!(refused("a;y\n1;0\n"), none(1));
     assert!(matches!(with_features("a,y\n1,0\n", &["c"]), Err(DataError::UnknownColumn { .. })));
     assert_eq!(refused("a,a,y\n1,2,0\n"), "rows.csv: two columns are called 'a'");
     assert!(matches!(with_features("a,y\n1,0\n", &["a", "a"]), Err(DataError::DuplicateColumn { .. })));

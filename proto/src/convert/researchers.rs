@@ -80,21 +80,22 @@ impl From<FundRequest> for wire::FundRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaunchRequest {
     pub federation: u64,
-    pub rounds: u32,
+    /// `None`: what is left of those that the file plans.
+    pub rounds: Option<u32>,
 }
 
 impl TryFrom<wire::LaunchRequest> for LaunchRequest {
     type Error = FieldError;
 
     fn try_from(wire: wire::LaunchRequest) -> Result<Self, FieldError> {
-        let rounds = Fields("LaunchRequest").within("rounds", wire.rounds, 1, MAX_ROUNDS)?;
-        Ok(Self { federation: wire.federation, rounds })
+        let rounds = Fields("LaunchRequest").within("rounds", wire.rounds, 0, MAX_ROUNDS)?;
+        Ok(Self { federation: wire.federation, rounds: (rounds > 0).then_some(rounds) })
     }
 }
 
 impl From<LaunchRequest> for wire::LaunchRequest {
     fn from(request: LaunchRequest) -> Self {
-        Self { federation: request.federation, rounds: request.rounds }
+        Self { federation: request.federation, rounds: request.rounds.unwrap_or_default() }
     }
 }
 

@@ -352,7 +352,7 @@ pub struct FundRequest {
 pub struct LaunchRequest {
     #[prost(uint64, tag = "1")]
     pub federation: u64,
-    /// 1 … 10,000 at least, from the one in hand on
+    /// at least, from the one in hand on, up to 10,000; 0: what is left of those that the file plans
     #[prost(uint32, tag = "2")]
     pub rounds: u32,
 }

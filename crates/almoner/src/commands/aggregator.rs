@@ -48,11 +48,11 @@ async fn tell(mut told: broadcast::Receiver<AggregatorProgress>, watched: Watche
         let document = match progress {
             AggregatorProgress::ShutOut { error } => {
                 watched.set_ready(false);
-                json!({ "schema": 1, "event": "shut-out", "error": error.to_string() })
+                json!({ "schema": 1, "event": "shut_out", "error": error.to_string() })
             }
             AggregatorProgress::LetIn => {
                 watched.set_ready(true);
-                json!({ "schema": 1, "event": "let-in" })
+                json!({ "schema": 1, "event": "let_in" })
             }
         };
         if json {

@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 
 use super::channel::Trust;
 use super::depth::Confirmations;
-use super::source::{fetch_deployment, join};
+use super::source::{fetch_deployment, join, web};
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A coordinator, or `almoner serve`: it says where the contracts are, and serves chain and store. If not named that
     /// of --identity.
-    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present_any = ["rpc", "identity"])]
+    #[arg(value_name = "URL", conflicts_with = "gateways", required_unless_present_any = ["rpc", "identity"], value_parser = web)]
     url: Option<Url>,
     /// A JSON-RPC node of the chain; with a URL, in place of the chain served there.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     rpc: Option<Url>,
     /// An IPFS gateway with the artefacts, by its base URL: /ipfs/CID is appended. May be repeated.
-    #[arg(long = "gateway", value_name = "URL", requires = "rpc")]
+    #[arg(long = "gateway", value_name = "URL", requires = "rpc", value_parser = web)]
     gateways: Vec<Url>,
     /// Which federation; without it every one that the address serves.
     #[arg(long, value_name = "CHAIN:ADDRESS:N")]
@@ -244,7 +244,7 @@ fn document(all: &[Audited], with_payments: bool) -> Value {
     let each = |audited: &Audited| {
         let report = &audited.report;
         let mut each = json!({
-            "federation": audited.name.to_string(),
+            "federation_id": audited.name.to_string(),
             "rounds": report.rounds,
             "checks": report.checks,
             "held": report.held,
@@ -262,7 +262,7 @@ fn document(all: &[Audited], with_payments: bool) -> Value {
     };
     json!({
         "schema": 1,
-        "federation": name,
+        "federation_id": name,
         "rounds": sum(|report| report.rounds),
         "audit": {
             "checks": sum(|report| report.checks),
@@ -341,13 +341,13 @@ mod tests {
     fn the_document_has_counts_and_the_first_finding() {
         let document = document(&[audited(report(1, None, None)), audited(report(2, finding(2), None))], false);
         assert_eq!(document["schema"], 1);
-        assert_eq!(document["federation"], Value::Null);
+        assert_eq!(document["federation_id"], Value::Null);
         assert_eq!(document["audit"]["by_kind"]["sum"], json!({ "checks": 6, "held": 5 }));
         assert_eq!(document["first_wrong"]["kind"], "sum");
         assert_eq!(document["first_wrong"]["round"], 2);
         let sound = super::document(&[audited(report(1, None, None))], false);
         assert_eq!(sound["first_wrong"], Value::Null);
-        assert!(sound["federation"].as_str().is_some_and(|name| name.ends_with(":1")));
+        assert!(sound["federation_id"].as_str().is_some_and(|name| name.ends_with(":1")));
     }
 
     #[test]

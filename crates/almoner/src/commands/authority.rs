@@ -1,6 +1,6 @@
 //! `almoner coordinator authority`, `issue`, `revoke`: who a federation's callers are, by certificates.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use almoner_protocol::Address;
 use almoner_tls::{Authority, Handed, Role, TlsError};
@@ -73,12 +73,23 @@ fn mend(error: TlsError) -> Failure {
     failure(&error)
 }
 
+/// Whoever names none is told how one is made.
+fn opened(dir: &Path) -> Result<Authority, Failure> {
+    if !dir.is_dir() {
+        let dir = dir.display();
+        let text =
+            format!("--authority {dir}: there is no such folder; almoner coordinator authority --dir {dir} makes one");
+        return Err(Failure::you(text));
+    }
+    Authority::open(dir).map_err(mend)
+}
+
 impl Create {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let authority = Authority::create(&self.dir).map_err(mend)?;
         let [ca, key, revoked] = [authority.certificate_file(), authority.key_file(), authority.revoked_file()];
         if self.json {
-            println!("{}", json!({ "schema": 1, "ca": ca, "key": key, "revoked": revoked }));
+            println!("{}", json!({ "schema": 1, "ca_file": ca, "key_file": key, "revoked_file": revoked }));
             return Ok(());
         }
         let dir = self.dir.display();
@@ -92,7 +103,7 @@ impl Create {
 
 impl Issue {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let authority = Authority::open(&self.authority).map_err(mend)?;
+        let authority = opened(&self.authority)?;
         let (certificate, key) = self.made(&authority)?;
         let files = authority.hand_out(&self.out, &certificate, key.as_ref().map(|key| key.as_str())).map_err(mend)?;
         if self.json {
@@ -125,9 +136,9 @@ impl Issue {
             "account": self.account,
             "server": self.to.server,
             "days": self.days,
-            "certificate": files.certificate,
-            "key": files.key,
-            "ca": files.ca,
+            "certificate_file": files.certificate,
+            "key_file": files.key,
+            "ca_file": files.ca,
         })
     }
 
@@ -146,7 +157,7 @@ impl Issue {
 
 impl Revoke {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let authority = Authority::open(&self.authority).map_err(mend)?;
+        let authority = opened(&self.authority)?;
         let revoked = authority.revoke(&self.certificate).map_err(mend)?;
         let list = authority.revoked_file();
         let (role, account) = revoked.peer.named.unzip();
@@ -155,7 +166,7 @@ impl Revoke {
                 "{}",
                 json!({
                     "schema": 1, "role": role.map(Role::word), "account": account,
-                    "fingerprint": revoked.peer.fingerprint, "revoked": list, "listed": revoked.listed,
+                    "fingerprint": revoked.peer.fingerprint, "revoked_file": list, "listed": revoked.listed,
                 })
             );
             return Ok(());

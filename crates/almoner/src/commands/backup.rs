@@ -7,6 +7,7 @@ use almoner_journal::{JournalReader, restore};
 use clap::Args;
 use serde_json::json;
 
+use super::files::of_journal;
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -39,13 +40,13 @@ impl Backup {
     /// Copies the journal at `state`; `beside` is what else has to be kept.
     pub(super) fn run(&self, state: &Path, beside: &[&Path]) -> Result<(), Failure> {
         let copied = JournalReader::open(state).and_then(|journal| journal.copy_to(&self.out));
-        let generation = copied.map_err(|error| Failure::new(Kind::You, error))?;
+        let generation = copied.map_err(|error| of_journal(state, error))?;
         if self.json {
             let beside: Vec<&Path> = beside.to_vec();
             let out = &self.out;
             println!(
                 "{}",
-                json!({ "schema": 1, "copy": out, "of": state, "generation": generation, "beside": beside })
+                json!({ "schema": 1, "file": out, "state_file": state, "generation": generation, "beside": beside })
             );
         } else {
             println!("{} is a copy of {}", self.out.display(), state.display());
@@ -62,7 +63,10 @@ impl Restore {
         let restored = restore(&self.from, state).blame(Kind::You, format!("--from {}", self.from.display()));
         let generation = restored?;
         if self.json {
-            println!("{}", json!({ "schema": 1, "restored": state, "from": self.from, "generation": generation }));
+            println!(
+                "{}",
+                json!({ "schema": 1, "state_file": state, "from_file": self.from, "generation": generation })
+            );
         } else {
             println!("{} is in place as {}", self.from.display(), state.display());
             println!("{then}");

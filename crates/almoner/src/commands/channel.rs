@@ -135,7 +135,9 @@ pub(super) async fn dial(tls: &Tls, url: &str, context: String) -> Result<Channe
     match tls.connect(&at(url, context.clone())?).await {
         Ok(channel) => Ok(channel),
         Err(ConnectError::Tls(error)) => Err(failure(&error)),
-        Err(ConnectError::Transport(error)) => Err(error).blame(Kind::Peer, context),
+        Err(ConnectError::Transport(error)) => {
+            Err(error).blame(Kind::Peer, format!("{context}: is a coordinator running there?"))
+        }
     }
 }
 

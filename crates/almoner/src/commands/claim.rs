@@ -16,6 +16,8 @@ use super::depth::{Awaited, Confirmations, until_block};
 use super::reach::Reached;
 use super::renew;
 use super::vault::account_of;
+use crate::commands::files::no_such_file;
+use crate::commands::source::web;
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
 
@@ -25,10 +27,10 @@ pub(crate) struct Options {
     #[command(flatten)]
     who: Who,
     /// The coordinator that sends the claim; if not named that of --identity, else http://127.0.0.1:8547.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Option<Url>,
     /// A JSON-RPC node of your own, in place of the coordinator's.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     rpc: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,
@@ -54,6 +56,8 @@ impl Who {
     fn account(&self) -> Result<Address, Failure> {
         match (&self.account, &self.key) {
             (Some(account), _) => Ok(*account),
+            // A new key would be another account.
+            (None, Some(file)) if !file.exists() => Err(Failure::you(format!("--key {}", no_such_file(file)))),
             (None, Some(file)) => account_of(file),
             (None, None) => Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --account or --key"))),
         }

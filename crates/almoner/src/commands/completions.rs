@@ -57,7 +57,7 @@ impl Man {
         let mut written = Vec::new();
         write_pages(&command, dir, &mut written)?;
         match self.json {
-            true => println!("{}", json!({ "schema": 1, "pages": written })),
+            true => println!("{}", json!({ "schema": 1, "files": written })),
             false => println!("{} pages in {}", written.len(), dir.display()),
         }
         Ok(())

@@ -147,9 +147,11 @@ impl Enrolled {
 
     fn document(&self, holder: &Holder) -> Value {
         let code = self.recovery.to_text();
+        // Where it will be in a moment.
+        let certificate = self.certificate.as_ref().and(holder.tls.certificate.as_ref());
         json!({
-            "schema": 1, "account": self.account, "role": self.role.word(), "vault": holder.key,
-            "recovery_code": code.as_str(), "certificate": self.certificate,
+            "schema": 1, "account": self.account, "role": self.role.word(), "vault_file": holder.key,
+            "recovery_code": code.as_str(), "certificate_file": certificate,
         })
     }
 

@@ -19,7 +19,7 @@ use super::channel::{TlsOptions, dial, refused};
 use super::depth::{Awaited, Confirmations, until};
 use super::files::read_text;
 use super::reach::Reached;
-use super::source::{fetch_deployment, join};
+use super::source::{fetch_deployment, join, web};
 use super::{claim, renew, status, watch};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -51,12 +51,14 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Fix the seats of everybody who joined, and run rounds: at least so many from the one in hand on. The seats are in
+    /// Fix the seats of everybody who joined, and run the rounds that the federation's file plans. The seats are in
     /// blocks then; no round opens before they are deep enough for the coordinator.
     Launch {
         federation: u64,
-        #[arg(long, default_value_t = 1)]
-        rounds: u32,
+        /// Run at least so many from the one in hand on, fewer or more than planned; without it what is left of those
+        /// that the file plans.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rounds: Option<u32>,
         /// The federation file, if it should still be the one that the federation was created from.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
@@ -64,7 +66,8 @@ enum Order {
         at: At,
     },
     /// Follow the rounds as they run, until no further one is planned: the coordinator's word, as deep in the chain as it
-    /// waits for itself.
+    /// waits for itself. A round that is `audited` has had its uploads examined, as every round has; the public audit is
+    /// `almoner audit`.
     Watch {
         federation: u64,
         /// Where nothing is planned, wait for the next launch.
@@ -73,7 +76,8 @@ enum Order {
         #[command(flatten)]
         at: At,
     },
-    /// Show where a federation stands, by the chain alone.
+    /// Show where a federation stands, by the chain alone. Its stage `audit` is the examination of uploads in a round; the
+    /// public audit is `almoner audit`.
     Status(status::Options),
     /// Have an account paid what it is due, through the coordinator; show it before and after, from the chain.
     Claim(claim::Options),
@@ -88,7 +92,7 @@ enum Order {
 #[derive(Debug, Args)]
 pub(super) struct At {
     /// The coordinator; if not named that of --identity, else http://127.0.0.1:8547.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Option<Url>,
     #[command(flatten)]
     tls: TlsOptions,
@@ -162,7 +166,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             }
             let request = wire::LaunchRequest::from(LaunchRequest { federation, rounds });
             at.ask(async |coordinator| coordinator.launch(request).await).await?;
-            say(at.json, federation, "launched", format!("federation {federation} runs {rounds} rounds"));
+            let which = rounds.map_or_else(|| "what is left of its planned".to_owned(), |rounds| rounds.to_string());
+            say(at.json, federation, "launched", format!("federation {federation} runs {which} rounds"));
         }
         Order::Stop { federation, at } => {
             let request = wire::StopRequest::from(StopRequest { federation });

@@ -32,6 +32,9 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A settings file, whole.
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    if !path.exists() {
+        return Err(Failure::you(no_such_file(path)));
+    }
     let context = path.display().to_string();
     let length = std::fs::metadata(path).blame(Kind::You, context.clone())?.len();
     if length > MAX_FILE_BYTES {
@@ -40,6 +43,19 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).blame(Kind::You, context.clone())?;
     FileVersion::check(&text).blame(Kind::You, context)?;
     Ok(text)
+}
+
+/// Whoever names a file from another folder has none there.
+pub(super) fn no_such_file(path: &Path) -> String {
+    format!("{}: there is no such file{}", path.display(), read_from(path))
+}
+
+/// Where a path that is not whole is read from.
+fn read_from(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => format!(", and its path is read from here: {}", folder.display()),
+        _ => String::new(),
+    }
 }
 
 pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
@@ -64,8 +80,7 @@ pub(super) fn of_journal(state: &Path, error: JournalError) -> Failure {
     if !missing {
         return failure;
     }
-    let from = std::env::current_dir().map_or_else(|_| ".".into(), |folder| folder.display().to_string());
-    Failure::you(format!("{failure}; it is made at the first start, and its path is read from here: {from}"))
+    Failure::you(format!("{failure}; it is made at the first start{}", read_from(state)))
 }
 
 /// For what has no certificates of its own.
@@ -84,7 +99,7 @@ pub(super) async fn listen(address: SocketAddr, transit: Transit) -> Result<TcpL
     if let Transit::Clear { remedy } = transit {
         only_loopback(address, &context, remedy)?;
     }
-    bind(address).blame(Kind::You, context)
+    bind(address).blame(Kind::You, format!("{context}: choose another port, or end what has this one"))
 }
 
 /// Callers that the system holds until they are let in. Its usual 128 are too few for a thousand sites that come back at
@@ -158,12 +173,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let state = home.path().join("site.db");
         let failure = of_journal(&state, JournalReader::open(&state).unwrap_err());
+        let says = "there is no such journal; it is made at the first start";
+        assert!(failure.kind == Kind::You && failure.to_string().ends_with(says), "{failure}");
+        let elsewhere = Path::new("no-such-folder/site.db");
+        let failure = of_journal(elsewhere, JournalReader::open(elsewhere).unwrap_err());
         let here = std::env::current_dir().unwrap();
-        let says = format!(
-            "there is no such journal; it is made at the first start, and its path is read from here: {}",
-            here.display()
-        );
-        assert!(failure.kind == Kind::You && failure.to_string().ends_with(&says), "{failure}");
+        let says = format!("the first start, and its path is read from here: {}", here.display());
+        assert!(failure.to_string().ends_with(&says), "{failure}");
         std::fs::write(&state, "something else").unwrap();
         let failure = of_journal(&state, JournalReader::open(&state).unwrap_err());
         assert!(failure.to_string().ends_with("is not a journal"), "{failure}");

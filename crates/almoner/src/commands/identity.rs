@@ -21,6 +21,7 @@ use super::enrol::{Enrolled, enrol, not_yet};
 use super::files::read_text;
 use super::password::{self, Whose};
 use super::vault::Holder;
+use crate::commands::source::web;
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::write_whole;
 
@@ -69,7 +70,7 @@ struct EnrolOptions {
     #[arg(long)]
     dir: PathBuf,
     /// The coordinator.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Url,
     /// The authority that the coordinator's certificate is from: the operator's ca.pem. It is copied.
     #[arg(long, value_name = "FILE")]

@@ -28,9 +28,13 @@ pub(super) fn fresh_key() -> Result<SigningKey, Failure> {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let key = fresh_key()?;
+    if options.file.exists() {
+        let text = "there is one already, and a key is never overwritten: name another file";
+        return Err(Failure::you(format!("{}: {text}", options.file.display())));
+    }
     key.save(&options.file).map_err(|error| Failure::new(Kind::You, error))?;
     if options.json {
-        println!("{}", json!({ "schema": 1, "address": key.address(), "file": options.file }));
+        println!("{}", json!({ "schema": 1, "account": key.address(), "file": options.file }));
     } else {
         println!("{} in {}: back it up, it is the account that is paid", key.address(), options.file.display());
     }

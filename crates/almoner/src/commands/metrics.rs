@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use almoner_coordinator::Progress;
-use almoner_participant::SiteProgress;
+use almoner_participant::{Duty, SiteProgress};
 use almoner_protocol::round::State;
 use axum::Router;
 use axum::http::StatusCode;
@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::files::bind;
 use super::in_the_clear;
+use super::status::seat;
 use crate::failure::{Blame, Failure, Kind};
 
 /// Upper bounds of what is timed, in seconds: a transaction on the embedded chain to a day of training.
@@ -179,9 +180,8 @@ fn count(progress: Progress, since: &mut BTreeMap<u64, (State, Instant)>) {
         Progress::Settled(settlement) => {
             counter!(ROUNDS, "outcome" => "settled").increment(1);
             for paid in settlement.paid {
-                let role = if paid.role == 0 { "hospital" } else { "validator" };
                 // To look at; the exact figures are on chain.
-                gauge!(PAID, "role" => role).increment(paid.pay as f64 / TOKEN);
+                gauge!(PAID, "role" => seat(paid.role)).increment(paid.pay as f64 / TOKEN);
             }
         }
         Progress::Ended { state, faults, .. } => {
@@ -201,10 +201,10 @@ pub(super) async fn follow_site(mut told: Receiver<SiteProgress>, watched: Watch
             SiteProgress::LetIn => watched.set_ready(true),
             SiteProgress::Verified { round } => gauge!(ROUND).set(round as f64),
             SiteProgress::Trained { seconds, .. } => histogram!(TRAINING_SECONDS).record(seconds),
-            SiteProgress::Done { duty, .. } => counter!(DUTIES, "duty" => format!("{duty:?}")).increment(1),
+            SiteProgress::Done { duty, .. } => counter!(DUTIES, "duty" => duty.word()).increment(1),
             SiteProgress::Refused { round: 0, .. } => counter!(REFUSED, "duty" => "join").increment(1),
             SiteProgress::Refused { duty, .. } => {
-                let duty = duty.map_or_else(|| "round".to_owned(), |duty| format!("{duty:?}"));
+                let duty = duty.map_or("round", Duty::word);
                 counter!(REFUSED, "duty" => duty).increment(1);
             }
             SiteProgress::Earned { claim, .. } => {
@@ -212,7 +212,7 @@ pub(super) async fn follow_site(mut told: Receiver<SiteProgress>, watched: Watch
                 gauge!(EARNED).set(whole);
             }
             SiteProgress::Paid { .. } => counter!(CLAIMS, "outcome" => "paid").increment(1),
-            SiteProgress::NotPaid { .. } => counter!(CLAIMS, "outcome" => "not-paid").increment(1),
+            SiteProgress::NotPaid { .. } => counter!(CLAIMS, "outcome" => "not_paid").increment(1),
         }
     }
 }

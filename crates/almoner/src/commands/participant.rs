@@ -3,6 +3,7 @@
 
 mod check;
 mod enrol;
+mod home;
 mod init;
 mod progress;
 mod status;
@@ -16,9 +17,7 @@ use almoner_journal::Journal;
 use almoner_model::Dataset;
 use almoner_participant::data::{Limits, load};
 use almoner_participant::fetch::spec;
-use almoner_participant::{
-    DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteError, SiteParts, SystemEntropy,
-};
+use almoner_participant::{DataConfig, Entropy, HomeChain, SeededEntropy, SiteConfig, SiteParts, SystemEntropy};
 use almoner_proto::{Kinded, Outage};
 use almoner_protocol::spec::FederationSpec;
 use almoner_store::{GatewayStore, Store, Url};
@@ -29,7 +28,7 @@ use tokio::sync::broadcast;
 use super::backup::{Backup, Restore};
 use super::channel::{client, dial_lazily, introduce, patience};
 use super::clock::{Apart, SYNCHRONISE, against};
-use super::files::{RoleOptions, read_text, say_up, until_told};
+use super::files::{RoleOptions, no_such_file, read_text, say_up, until_told};
 use super::source::{Answer, ask_deployment, join};
 use super::vault::{self, Holder, OpenKey, Patience};
 use super::{metrics, password, renew, traces};
@@ -118,6 +117,9 @@ const RESTORED: &str = "the site takes no part in rounds that began before its n
                         base models; their scalars count as opened";
 
 fn settings(path: &Path) -> Result<SiteConfig, Failure> {
+    if !path.exists() {
+        return Err(Failure::you(format!("{}; `almoner participant init` writes one", no_such_file(path))));
+    }
     SiteConfig::parse(&read_text(path)?).blame(Kind::You, path.display().to_string())
 }
 
@@ -243,7 +245,7 @@ async fn looked_up(
     let verified = ledger.verify().await.blame(Kind::Peer, format!("{rpc}: are these our contracts?"));
     verified.map_err(by("chain"))?;
     let home = HomeChain::of(&ledger).await.blame(Kind::Peer, rpc.clone()).map_err(by("chain"))?;
-    let kept = |error: SiteError| by("chain")(Failure::new(Kind::of(error.kind().blame()), error));
+    let kept = |error| by("chain")(vault::theirs(error));
     home.check(journal, &config.state).map_err(kept)?;
     let record = ledger.federation(config.federation).await.blame(Kind::Peer, rpc);
     let Some(record) = record.map_err(by("chain"))? else { return Ok(None) };

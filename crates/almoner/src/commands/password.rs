@@ -81,7 +81,7 @@ pub(crate) async fn login<W: Whose>(options: LoginOptions<W>) -> Result<(), Fail
     let sealed = sealed(journal.as_ref(), &open.state_key())?;
     let account = Address::from(*open.account());
     if options.json {
-        println!("{}", json!({ "schema": 1, "account": account, "vault": holder.key, "sealed": sealed }));
+        println!("{}", json!({ "schema": 1, "account": account, "vault_file": holder.key, "sealed": sealed }));
     } else {
         println!("the password is right, and the vault {} opens: {account}", holder.key.display());
         if let (1.., Some(state)) = (sealed, &holder.state) {
@@ -121,7 +121,7 @@ async fn renew(holder: &Holder, vault: Vault, open: &OpenVault, new: Option<&Pat
     let (account, path, code) = (Address::from(*open.account()), &holder.key, recovery.to_text());
     if json {
         let code = code.as_str();
-        println!("{}", json!({ "schema": 1, "account": account, "vault": path, "recovery_code": code }));
+        println!("{}", json!({ "schema": 1, "account": account, "vault_file": path, "recovery_code": code }));
     } else {
         println!("the password of {account} is changed; older copies of the vault do not open with it");
         print_code(&code);
@@ -174,7 +174,7 @@ pub(crate) async fn unlock_file<W: Whose>(options: UnlockFileOptions<W>) -> Resu
     write_vault(&holder.key, &vault.with_unlock(&open, &secret, &mut rng).map_err(yours)?).map_err(yours)?;
     if options.json {
         let account = Address::from(*open.account());
-        println!("{}", json!({ "schema": 1, "account": account, "vault": holder.key, "unlock": out }));
+        println!("{}", json!({ "schema": 1, "account": account, "vault_file": holder.key, "unlock_file": out }));
     } else {
         println!("{} opens the vault {} with nobody there", out.display(), holder.key.display());
         // From wherever the settings are read.

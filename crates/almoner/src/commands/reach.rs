@@ -78,7 +78,8 @@ impl Reached {
         let record = ledger.federation(number).await.blame(Kind::Peer, context.clone())?;
         let Some(record) = record else {
             return Err(Failure::you(format!(
-                "federation {number}: there is no such federation, or not deep enough in the chain"
+                "federation {number}: there is no such federation, or not deep enough in the chain: ask again later, or \
+                 with the number that `almoner federation create` printed"
             )));
         };
         let rounds = ledger.rounds(number).await.blame(Kind::Peer, context)?.to_vec();

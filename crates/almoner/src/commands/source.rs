@@ -12,6 +12,12 @@ use crate::failure::{Blame, Failure, Kind};
 const MAX_DEPLOYMENT_BYTES: usize = 1 << 16;
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// An address on a command line. `host:8547` alone is one too, of the scheme `host`, but nobody means that.
+pub(super) fn web(text: &str) -> Result<Url, String> {
+    let whole = text.parse::<Url>().ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    whole.ok_or_else(|| "write it whole: http://HOST:PORT, or https://HOST:PORT".to_owned())
+}
+
 pub(super) fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
@@ -55,4 +61,19 @@ pub(super) async fn ask_deployment(base: &Url, tls: &Tls) -> Result<Answer, Fail
     let deployment = serde_json::from_slice(&bytes);
     let deployment = deployment.blame(Kind::Peer, format!("{url}: not the addresses of a deployment"))?;
     Ok(Answer { deployment, date })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_whole() {
+        for whole in ["http://127.0.0.1:8547", "https://almoner.example"] {
+            assert!(web(whole).is_ok(), "{whole}");
+        }
+        for part in ["127.0.0.1:8547", "localhost:8547", "almoner.example:8547", ""] {
+            assert!(web(part).unwrap_err().contains("http://HOST:PORT"), "{part}");
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! `almoner federation status`: where a federation stands, by the chain alone.
 
 use almoner_chain::{FederationRecord, Ledger, RoundRecord, RoundStatus};
-use almoner_protocol::{Stage, U256};
+use almoner_protocol::{Role, Stage, U256};
 use almoner_store::Url;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::channel::Trust;
 use super::depth::Confirmations;
-use super::source::{fetch_deployment, join};
+use super::source::{fetch_deployment, join, web};
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
 
@@ -20,10 +20,10 @@ const WINDOW: &str =
 pub(crate) struct Options {
     federation: u64,
     /// The coordinator: it says where the contracts are. If not named that of --identity, else http://127.0.0.1:8547.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Option<Url>,
     /// A JSON-RPC node of your own, in place of the coordinator's.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     rpc: Option<Url>,
     #[command(flatten)]
     tls: Trust,
@@ -78,6 +78,11 @@ pub(super) fn state(status: RoundStatus) -> &'static str {
         RoundStatus::Void => "void",
         RoundStatus::Expired => "expired",
     }
+}
+
+/// What a seat is for, in a word.
+pub(super) fn seat(role: u8) -> &'static str {
+    if role == Role::Validator as u8 { "validator" } else { "member" }
 }
 
 /// The last stage that is on chain.

@@ -33,7 +33,7 @@ pub(super) async fn run(federation: u64, wait: bool, at: &At) -> Result<(), Fail
                     true => format!("nothing is planned: almoner federation launch {federation}"),
                     false => notice.reason,
                 };
-                say(at.json, federation, "nothing-planned", text);
+                say(at.json, federation, "nothing_planned", text);
                 return Ok(());
             }
         }

@@ -175,7 +175,7 @@ impl Localnet {
 
     /// Fixes the seats of everybody who joined and runs rounds.
     pub async fn launch(&mut self, rounds: u32) -> Result<(), Failure> {
-        let launch = LaunchRequest { federation: self.federation, rounds };
+        let launch = LaunchRequest { federation: self.federation, rounds: Some(rounds) };
         let launch = self.researchers.launch(almoner_proto::wire::LaunchRequest::from(launch));
         self.chain.asked("launch the rounds", launch).await.map(|_| ())
     }

@@ -126,7 +126,7 @@ fn every_command_is_completed_and_has_a_page() {
         }
     }
     let pages = said(home.path(), &["man", "--dir", "man"]);
-    let pages: Vec<&str> = pages["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
+    let pages: Vec<&str> = pages["files"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
     for name in ["almoner.1", "almoner-participant-check.1", "almoner-federation-claim.1", "almoner-model-export.1"] {
         assert!(pages.contains(&format!("man/{name}").as_str()), "{name}: {pages:?}");
     }
@@ -403,7 +403,7 @@ fn a_restored_site_is_silent_in_the_round_at_hand(running: &mut Running, room: &
     assert_eq!((refusal["round"].as_u64(), &refusal["duty"]), (Some(6), &Value::Null));
     assert!(refusal["error"].as_str().unwrap().contains("the journal was restored from a copy"), "{refusal}");
     let status = said(room, &["participant", "status", "--config", "site.toml"]);
-    assert_eq!(status["restored"], 2);
+    assert_eq!(status["generation"], 2);
     assert!(status["forgotten_until"].is_u64());
     // One of every round it may have uploaded in, round 3 that came to nothing included.
     assert_eq!(status["scalars"], serde_json::json!({ "opened": 6, "limit": 31 }));

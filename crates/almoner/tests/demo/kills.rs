@@ -336,7 +336,7 @@ fn played(scenario: &Scenario, keys: &BTreeMap<String, PathBuf>, deadly: bool) -
             Heard::Said(name, said) => {
                 assert_ne!(said["event"], "refused", "{name}: {said}");
                 if said["event"] == "earned" && said["round"] == ROUNDS {
-                    earned.insert(name.clone(), said["cumulative"].as_str().unwrap().to_owned());
+                    earned.insert(name.clone(), said["earned"].as_str().unwrap().to_owned());
                 }
                 // Said once no further round is planned.
                 if said["event"] == "paid" && earned.contains_key(&name) {

@@ -373,7 +373,7 @@ fn a_site_that_enrols_gets_its_certificate() {
     fs::remove_file(room.join("tls")).unwrap();
     let enrolled = cli::said(&room, &enrol);
     let kept = fs::read_to_string(room.join("tls/certificate.pem")).unwrap();
-    assert_eq!(enrolled["certificate"].as_str(), Some(kept.as_str()));
+    assert_eq!(enrolled["certificate_file"], "tls/certificate.pem");
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(room.join("tls/certificate.key")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -453,7 +453,7 @@ fn a_site_whose_certificate_is_refused_says_so() {
     let at = watched_at(&up);
     assert_eq!(readiness(at), 200);
     running.authority.revoke(&tls);
-    let error = site.until("shut-out")["error"].clone();
+    let error = site.until("shut_out")["error"].clone();
     assert!(error.as_str().unwrap().contains("tls/certificate.pem: "), "{error}");
     assert!(error.as_str().unwrap().contains("it was revoked; ask the operator why"), "{error}");
     soon(at, 503);
@@ -466,7 +466,7 @@ fn a_site_whose_certificate_is_refused_says_so() {
     fs::write(&copy, first).unwrap();
 
     issue(&running.authority);
-    site.until("let-in");
+    site.until("let_in");
     soon(at, 200);
 }
 
@@ -496,15 +496,15 @@ fn an_aggregator_that_is_refused_says_so() {
     let at = watched_at(&up);
     assert_eq!(readiness(at), 200);
     // Without work that is when its first request for some has waited long enough.
-    aggregator.until("let-in");
+    aggregator.until("let_in");
     running.authority.revoke(&tls);
-    let error = aggregator.until("shut-out")["error"].clone();
+    let error = aggregator.until("shut_out")["error"].clone();
     assert!(error.as_str().unwrap().contains("tls/certificate.pem: "), "{error}");
     assert!(error.as_str().unwrap().contains("it was revoked; ask the operator why"), "{error}");
     soon(at, 503);
     refused("it was revoked; ask the operator why, and for a new one");
     issue(&running.authority, "operator");
-    aggregator.until("let-in");
+    aggregator.until("let_in");
     soon(at, 200);
 }
 

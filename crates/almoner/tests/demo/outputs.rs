@@ -126,7 +126,7 @@ fn an_audit_prints_its_counts_and_its_verdict() {
 
     // By a node and a gateway of one's own; that it is shown with /ipfs makes no difference.
     let [rpc, gateway] = ["rpc", "ipfs"].map(|path| format!("{url}/{path}"));
-    let federation = posted["federation"].as_str().unwrap();
+    let federation = posted["federation_id"].as_str().unwrap();
     let line = ["audit", "--rpc", &rpc, "--gateway", &gateway, "--federation", federation, "--quiet"];
     golden("audit-gateway.txt", &transcript(&line, &[(&url, "URL")]));
     // Somebody who has nothing has not shown that anything is wrong.
@@ -190,7 +190,7 @@ impl Mistakes {
         let [site, typo, coordinator, kubo, devnet, busy, federation] =
             names.map(|name| self.path(&format!("{name}.toml")));
         let (something, me) = (self.path("full/something"), self.path("me"));
-        let lines: [&[&str]; 34] = [
+        let lines: [&[&str]; 38] = [
             &[],
             &["demo", "--no-such-flag"],
             &["demo", "--rounds", "many"],
@@ -225,6 +225,10 @@ impl Mistakes {
             &["key", &something],
             &["federation", "create", &federation],
             &["federation", "launch", "1", "--coordinator", "http://127.0.0.1:9"],
+            &["federation", "launch", "1", "--coordinator", "127.0.0.1:9"],
+            &["federation", "create", &fresh],
+            &["federation", "claim", "1", "--key", &fresh],
+            &["coordinator", "issue", "--authority", &fresh, "--server", "almoner.example", "--out", &fresh],
         ];
         lines.iter().map(|line| line.iter().map(ToString::to_string).collect()).collect()
     }

@@ -314,7 +314,7 @@ pub(super) fn key(file: &Path) -> String {
     let made = almoner(&["key", file.to_str().unwrap(), "--json"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let said: Value = serde_json::from_slice(&made.stdout).unwrap();
-    said["address"].as_str().unwrap().to_owned()
+    said["account"].as_str().unwrap().to_owned()
 }
 
 pub(super) fn csv(holder: &Holder) -> String {
@@ -374,7 +374,7 @@ fn a_federation_of_processes_outlives_its_coordinator() {
     let said = String::from_utf8(unserved.stderr).unwrap();
     assert!(unserved.status.code() == Some(3) && said.contains("federation 1 is not served here"), "{said}");
     let scenario = house.federation(&url);
-    assert_eq!(order(&url, &["watch", "1"])["done"], "nothing-planned");
+    assert_eq!(order(&url, &["watch", "1"])["done"], "nothing_planned");
     let mut sites = house.sites(&url, &scenario, 0);
 
     let mut watch = house.start(house.home.path(), &["federation", "watch", "1", "--wait", "--coordinator", &url]);

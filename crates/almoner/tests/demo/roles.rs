@@ -91,9 +91,13 @@ fn secret(file: &Path, text: &str) {
 fn a_researcher_and_an_auditor_enrol_and_ask_for_what_is_theirs() {
     let people = People::new();
     let researcher = people.enrol("researcher", "researcher");
-    assert_eq!((&researcher["role"], &researcher["vault"]), (&"researcher".into(), &"researcher/account.key".into()));
-    let kept = fs::read_to_string(people.home.join("researcher/certificate.pem")).unwrap();
-    assert_eq!(researcher["certificate"].as_str(), Some(kept.as_str()));
+    assert_eq!(
+        (&researcher["role"], &researcher["vault_file"]),
+        (&"researcher".into(), &"researcher/account.key".into())
+    );
+    let certificate = researcher["certificate_file"].as_str().unwrap();
+    assert!(people.home.join(certificate).ends_with("researcher/certificate.pem"), "{certificate}");
+    assert!(people.home.join(certificate).exists(), "{certificate}");
     let auditor = people.enrol("auditor", "auditor");
     assert_ne!(researcher["account"], auditor["account"]);
 

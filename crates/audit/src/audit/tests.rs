@@ -39,7 +39,7 @@ async fn an_honest_run_is_sound_and_every_kind_is_checked() {
     assert_eq!((report.payments.len(), last.round, last.settle_root), (3, 3, posted.root));
     assert_eq!(last.lines, world.read(&posted.cid).await);
     let json = serde_json::to_value(&report).unwrap();
-    assert_eq!(json["by_kind"]["audit-verdict"]["held"], json["by_kind"]["audit-verdict"]["checks"]);
+    assert_eq!(json["by_kind"]["audit_verdict"]["held"], json["by_kind"]["audit_verdict"]["checks"]);
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use almoner_audit::{Report, RoundPayments};
 use almoner_protocol::types::SettleItem;
-use almoner_protocol::{FULL_QUALITY, Role, U256};
+use almoner_protocol::{FULL_QUALITY, U256};
 use serde_json::{Value, json};
 
+use crate::commands::status::seat;
 use crate::tokens::tokens;
 
 /// The table of a federation, a line each.
@@ -25,7 +26,7 @@ fn round_table(paid: &RoundPayments) -> Vec<String> {
     table.extend(lines.iter().map(|line| {
         let [quality, weight] = [U256::from(line.quality), line.weight].map(fraction);
         let [now, so_far] = [line.pay, line.cumulative].map(|amount| tokens(U256::from(amount)));
-        let (account, role) = (line.account.to_string(), role(line));
+        let (account, role) = (line.account.to_string(), seat(line.role));
         format!("  {account:<42} {role:<9} {quality:>8} {weight:>8} {now:>14} {so_far:>14}")
     }));
     table
@@ -36,7 +37,7 @@ pub(super) fn document(report: &Report) -> Vec<Value> {
     let line = |line: &SettleItem| {
         json!({
             "account": line.account,
-            "role": role(line),
+            "role": seat(line.role),
             "quality": line.quality.to_string(),
             "weight": line.weight.to_string(),
             "paid": line.pay.to_string(),
@@ -54,10 +55,6 @@ pub(super) fn document(report: &Report) -> Vec<Value> {
     report.payments.iter().map(round).collect()
 }
 
-fn role(line: &SettleItem) -> &'static str {
-    if line.role == Role::Validator as u8 { "validator" } else { "member" }
-}
-
 /// Of the whole quality of a round, in thousandths, rounded down.
 fn fraction(quality: U256) -> String {
     let thousand = U256::from(1000);
@@ -67,7 +64,7 @@ fn fraction(quality: U256) -> String {
 
 #[cfg(test)]
 mod tests {
-    use almoner_protocol::{Address, B256};
+    use almoner_protocol::{Address, B256, Role};
 
     use super::*;
 

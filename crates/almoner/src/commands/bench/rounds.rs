@@ -143,7 +143,7 @@ impl Federation {
     /// The dropped round and those that count.
     pub(super) async fn launch(&mut self, plan: &Plan) -> Result<Streaming<wire::RoundNotice>, Failure> {
         let notices = self.orders.watch(wire::WatchRequest::from(WatchRequest { federation: 1 })).await?.into_inner();
-        let request = LaunchRequest { federation: 1, rounds: plan.rounds + 1 };
+        let request = LaunchRequest { federation: 1, rounds: Some(plan.rounds + 1) };
         self.orders.launch(wire::LaunchRequest::from(request)).await?;
         Ok(notices)
     }

@@ -16,6 +16,7 @@ use crate::commands::channel::Trust;
 use crate::commands::depth::Confirmations;
 use crate::commands::files::read_text;
 use crate::commands::reach::Reached;
+use crate::commands::source::web;
 use crate::failure::{Blame, Failure, Kind};
 
 /// Far above the header; the weights themselves are bounded by the federation file.
@@ -59,7 +60,7 @@ struct Of {
     #[arg(long, value_name = "FILE")]
     federation_file: Option<PathBuf>,
     /// A coordinator to fetch it from, as published. If not named that of --identity.
-    #[arg(long, value_name = "URL", required_unless_present_any = ["federation_file", "identity"])]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["federation_file", "identity"], value_parser = web)]
     coordinator: Option<Url>,
 }
 
@@ -98,7 +99,8 @@ fn weights(path: &Path, spec: &FederationSpec) -> Result<Vec<f32>, Failure> {
         return Err(Failure::you(format!("{context}: {length} bytes, longer than a model of this federation")));
     }
     let bytes = std::fs::read(path).blame(Kind::You, context.clone())?;
-    import_f32(&spec.model, &bytes).blame(Kind::You, context)
+    let asked = format!("{context}: is it what `almoner model export` wrote of this federation?");
+    import_f32(&spec.model, &bytes).blame(Kind::You, asked)
 }
 
 /// Counts by prediction and label, a label above one half being a positive one.

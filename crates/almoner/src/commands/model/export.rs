@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::commands::channel::Trust;
 use crate::commands::depth::Confirmations;
 use crate::commands::reach::Reached;
+use crate::commands::source::web;
 use crate::failure::{Blame, Failure, Kind};
 
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     from: From,
     /// A JSON-RPC node, in place of the coordinator's; for a run's directory, where the run settled on a node.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     rpc: Option<Url>,
     /// Its number; 1 if not named, and a run's directory knows its own.
     #[arg(long, value_name = "N")]
@@ -47,7 +48,7 @@ pub(crate) struct Options {
 #[group(multiple = false)]
 struct From {
     /// A coordinator, or `almoner serve`: chain and store are read through it. If not named that of --identity.
-    #[arg(long, value_name = "URL", required_unless_present_any = ["dir", "identity"])]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["dir", "identity"], value_parser = web)]
     coordinator: Option<Url>,
     /// The directory that a run left.
     #[arg(long)]
@@ -139,7 +140,7 @@ impl Said<'_> {
             "model_root": self.model.root,
             "parameters": self.spec.model.parameters()?,
             "tensors": tensors.collect::<Vec<_>>(),
-            "out": out,
+            "file": out,
         }))
     }
 

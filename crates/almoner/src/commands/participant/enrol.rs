@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::settings;
 use crate::commands::enrol::{Enrolled, enrol};
+use crate::commands::source::web;
 use crate::commands::vault::Holder;
 use crate::failure::Failure;
 
@@ -18,7 +19,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// The coordinator, if it is not the one in the settings.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web)]
     coordinator: Option<Url>,
     /// As `almoner coordinator invite` printed it.
     #[arg(long, value_name = "TOKEN")]

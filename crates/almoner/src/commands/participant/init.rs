@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::commands::key::fresh_key;
+use crate::commands::source::web;
 use crate::failure::{Blame, Failure, Kind};
 
 const SAMPLE: &str = include_str!("../../../../../docs/config/site.toml");
@@ -29,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = ".")]
     dir: PathBuf,
     /// The coordinator of the federation.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8547", value_parser = web)]
     coordinator: Url,
     /// The federation's number.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -83,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         println!(
             "{}",
             json!({
-                "schema": 1, "account": account, "settings": settings, "key": key, "state": state,
+                "schema": 1, "account": account, "settings_file": settings, "key_file": key, "state_file": state,
                 "back_up": [key, settings], "never_restore": [state],
             })
         );

@@ -5,14 +5,14 @@ mod local;
 
 use almoner_chain::{Depth, Ledger};
 use almoner_journal::JournalReader;
-use almoner_participant::{Records, SiteConfig, Standing, claim_of};
+use almoner_participant::{HomeChain, Records, SiteConfig, Standing, claim_of};
 use almoner_protocol::{Address, FederationId, U256, default_scalars_max};
 use almoner_store::Url;
 use clap::Args;
 use serde_json::{Value, json};
 
 use self::local::Local;
-use super::{parse, settings};
+use super::{home, parse, settings};
 use crate::commands::channel::client;
 use crate::commands::files::{RoleOptions, of_journal};
 use crate::commands::reach::Reached;
@@ -29,6 +29,7 @@ pub(crate) struct Options {
 
 struct Status {
     account: Address,
+    home: Option<HomeChain>,
     running: bool,
     records: Records,
     limit: u32,
@@ -70,6 +71,7 @@ impl Status {
         let depth = |ledger: &Ledger| ledger.at(config.confirmations.unwrap_or(usual(ledger)));
         let (rpc, gateways) = (config.rpc.as_deref(), gateways?);
         let reached = Reached::at(&tls, &coordinator, rpc, &gateways, config.federation, depth).await?;
+        home::check(&reached.ledger, journal, &config.state).await?;
         let deployment = reached.ledger.deployment();
         let (chain_id, federations) = (deployment.chain_id, deployment.federations);
         let federation = FederationId { chain_id, federations, number: config.federation };
@@ -81,6 +83,7 @@ impl Status {
         let standing = Standing::before(&reached.ledger, config.federation, account).await;
         Ok(Self {
             account,
+            home: HomeChain::pinned(journal).blame(Kind::You, format!("state = {:?}", config.state))?,
             running: journal.is_held(),
             records,
             limit: own.min(reached.record.params.scalarsMax),
@@ -104,8 +107,9 @@ impl Status {
             "schema": 1,
             "federation": self.reached.record.number,
             "account": self.account,
+            "chain": home::document(self.home.as_ref()),
             "agent_running": self.running,
-            "restored": self.records.generation,
+            "generation": self.records.generation,
             "forgotten_until": self.records.forgotten_until,
             "rounds": self.reached.rounds.iter().map(round).collect::<Vec<_>>(),
             "took_part": self.took_part(),
@@ -128,6 +132,7 @@ impl Status {
     fn print(&self) {
         let running = if self.running { "the agent runs" } else { "the agent does not run" };
         println!("{} in federation {}: {running}", self.account, self.reached.record.number);
+        println!("  {}", home::line(self.home.as_ref()));
         if let (1.., until) = (self.records.generation, self.records.forgotten_until) {
             let until = until.map_or_else(|| "its next start".to_owned(), |until| format!("block time {until}"));
             println!("  the journal was restored from a copy: nothing is answered that was asked before {until}");

@@ -7,12 +7,12 @@ use almoner_journal::{JournalError, JournalReader};
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_participant::data::{Limits, load, read_csv};
 use almoner_participant::validate::LEAST_ROWS;
-use almoner_participant::{DataConfig, SiteConfig};
+use almoner_participant::{DataConfig, HomeChain, SiteConfig};
 use almoner_protocol::Address;
 use almoner_protocol::spec::FederationSpec;
 
 use super::table::Table;
-use crate::commands::files::read_text;
+use crate::commands::participant::{self, home};
 use crate::commands::vault::{Holder, account_of, unlock};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -22,10 +22,9 @@ const LEAST_ROOM: u64 = 64 * MIB;
 const GOOD_ROOM: u64 = 1024 * MIB;
 
 pub(super) fn settings(path: &Path, table: &mut Table) -> Option<SiteConfig> {
-    let context = path.display().to_string();
-    let read = read_text(path).and_then(|text| SiteConfig::parse(&text).blame(Kind::You, context.clone()));
+    let read = participant::settings(path);
     let config = table.take("settings", read, "mend the file; a sample is docs/config/site.toml")?;
-    table.fine("settings", context);
+    table.fine("settings", path.display().to_string());
     Some(config)
 }
 
@@ -90,15 +89,22 @@ fn on_one_disk(_: &Path, _: &Path) -> bool {
 
 fn journal(path: &Path, table: &mut Table) {
     let shown = path.display();
-    let opened = JournalReader::open(path).and_then(|journal| Ok((journal.is_held(), journal.generation()?)));
-    match opened {
-        Ok((_, generation)) if generation > 0 => {
+    let looked = || -> Result<_, JournalError> {
+        let journal = JournalReader::open(path)?;
+        let of = match HomeChain::pinned(&journal)? {
+            Some(home) => format!(", of {}", home::text(&home)),
+            None => ", of no chain yet".into(),
+        };
+        Ok((of, journal.is_held(), journal.generation()?))
+    };
+    match looked() {
+        Ok((of, _, generation)) if generation > 0 => {
             let remedy =
                 "nothing: it answers nothing in rounds that began before its first use; later ones are as ever";
-            table.warn("journal", format!("{shown} was restored from a copy (generation {generation})"), remedy);
+            table.warn("journal", format!("{shown}{of}, was restored from a copy (generation {generation})"), remedy);
         }
-        Ok((true, _)) => table.fine("journal", format!("{shown}, in use: the agent runs")),
-        Ok((false, _)) => table.fine("journal", shown.to_string()),
+        Ok((of, true, _)) => table.fine("journal", format!("{shown}{of}, in use: the agent runs")),
+        Ok((of, false, _)) => table.fine("journal", format!("{shown}{of}")),
         Err(JournalError::Missing { .. }) => table.fine("journal", format!("{shown} is made at the first start")),
         Err(error) => {
             let failure = Failure::new(Kind::You, anyhow::Error::from(error).context(format!("state = {path:?}")));
@@ -112,8 +118,8 @@ pub(super) fn rows(config: &SiteConfig, spec: Option<&FederationSpec>, table: &m
     for (name, section, least) in sections {
         let Some(section) = section else { continue };
         let read = read(section, spec).blame(Kind::You, name);
-        let remedy =
-            "a CSV file of numbers, with every label in range; where a value is wrong, its line and column are named";
+        let remedy = "`csv` names a file of numbers, `label` a column of it with every value in range; line and column are named \
+             where a value is wrong";
         let Some(rows) = table.take("rows", read, remedy) else { continue };
         let (have, features) = (rows.rows(), rows.features());
         let fits =

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use almoner_chain::{Depth, FederationRecord, Ledger};
+use almoner_journal::JournalReader;
 use almoner_participant::SiteConfig;
 use almoner_participant::fetch::spec;
 use almoner_protocol::Address;
@@ -15,7 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 use super::table::Table;
 use crate::commands::channel::{client, dial, dial_lazily, refused};
 use crate::commands::clock::{Apart, ClockError, SYNCHRONISE, against, against_block};
-use crate::commands::participant::{gateways, parse};
+use crate::commands::participant::{gateways, home, parse};
 use crate::commands::source::{ask_deployment, join};
 use crate::failure::{Blame, Failure, Kind};
 
@@ -44,6 +45,7 @@ pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &
     table.take("chain", verified, "is the node up, does it serve the coordinator's chain, are these our contracts?")?;
     let chain_id = ledger.deployment().chain_id;
     table.fine("chain", format!("{chain_id} at {rpc}, our contracts are on it"));
+    same_chain(config, &ledger, table).await?;
     let block = table.take(CHAIN_CLOCK, ledger.now().await.blame(Kind::Peer, rpc.clone()), "ask again")?;
     let apart = against_block(SystemTime::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(block));
     chain_clock(table, chain_id, apart);
@@ -55,6 +57,14 @@ pub(super) async fn look(config: &SiteConfig, account: Option<Address>, table: &
         return None;
     };
     federation(config, &tls, account, &record, table).await
+}
+
+/// Whether they are the chain and the contracts that the journal is of: the agent starts on no others.
+async fn same_chain(config: &SiteConfig, ledger: &Ledger, table: &mut Table) -> Option<()> {
+    // One that is not there is of no chain yet; what else is wrong with it was told.
+    let Ok(journal) = JournalReader::open(&config.state) else { return Some(()) };
+    let same = home::check(ledger, &journal, &config.state).await;
+    table.take("chain", same, "what the message says; until then the site does not start")
 }
 
 /// Whom the site trusts and what it shows, and whether the coordinator takes it.

@@ -4,14 +4,16 @@
 use std::collections::BTreeSet;
 
 use almoner_journal::JournalReader;
-use almoner_participant::{Records, SiteConfig, SiteError};
+use almoner_participant::{HomeChain, Records, SiteConfig, SiteError};
 use almoner_protocol::{Address, B256, FederationId};
 use serde_json::{Value, json};
 
+use crate::commands::participant::home;
 use crate::failure::Failure;
 
 pub(super) struct Local {
     account: Address,
+    home: Option<HomeChain>,
     number: u64,
     running: bool,
     /// What the site's own settings say; the federation's may be less.
@@ -25,6 +27,7 @@ impl Local {
         let of = Records::federations(journal, config.federation)?.into_iter().map(read);
         Ok(Self {
             account,
+            home: HomeChain::pinned(journal)?,
             number: config.federation,
             running: journal.is_held(),
             limit: config.policy.scalars_max,
@@ -45,8 +48,8 @@ impl Local {
             };
             let rounds = rounds(records);
             json!({
-                "federation": federation.to_string(),
-                "restored": records.generation,
+                "federation_id": federation.to_string(),
+                "generation": records.generation,
                 "forgotten_until": records.forgotten_until,
                 "rounds": rounds.iter().map(round).collect::<Vec<_>>(),
                 "took_part": rounds.len(),
@@ -57,6 +60,7 @@ impl Local {
             "schema": 1,
             "federation": self.number,
             "account": self.account,
+            "chain": home::document(self.home.as_ref()),
             "agent_running": self.running,
             "unknown": unknown.to_string(),
             "rounds": null,
@@ -70,6 +74,7 @@ impl Local {
     pub(super) fn print(&self) {
         let running = if self.running { "the agent runs" } else { "the agent does not run" };
         println!("{} in federation {}: {running}", self.account, self.number);
+        println!("  {}", home::line(self.home.as_ref()));
         println!("  the chain's part is unknown: how rounds ended, what is earned, claimed and held");
         for (federation, records) in &self.of {
             let rounds = rounds(records);
@@ -114,15 +119,22 @@ mod tests {
         journal.state_put(&format!("{elsewhere}/receipt/{first}"), b"receipt").unwrap();
         let text = "coordinator = \"http://127.0.0.1:1\"\nfederation = 1\nentity = \"a\"\nkey = \"k\"\nstate = \"site.db\"\n\
                     [participant]\ncsv = \"rows.csv\"\nlabel = \"y\"\n";
+        let (genesis, zero) = (B256::repeat_byte(7), Address::ZERO);
+        let kept = format!(
+            "chain 31337 with genesis {genesis}, Federations {zero}, Rounds {zero}, Payouts {zero}, token {zero}"
+        );
+        journal.state_put("chain", kept.as_bytes()).unwrap();
         let reader = JournalReader::open(&path).unwrap();
         let local = Local::read(&SiteConfig::parse(text).unwrap(), Address::ZERO, &reader).unwrap();
         let said = local.document(&Failure::peer("nobody answers"));
         let round = |ctx: B256, uploaded: bool| json!({ "ctx": ctx, "uploaded": uploaded, "promised": !uploaded, "answered": false });
         let of = json!([{
-            "federation": here.to_string(), "restored": 0, "forgotten_until": null, "took_part": 2,
+            "federation_id": here.to_string(), "generation": 0, "forgotten_until": null, "took_part": 2,
             "rounds": [round(first, true), round(second, false)], "scalars": { "opened": 3, "limit": null },
         }]);
         assert_eq!((&said["journal"], &said["agent_running"], &said["earned"]), (&of, &true.into(), &Value::Null));
         assert_eq!(said["unknown"], "nobody answers");
+        assert_eq!((&said["chain"]["chain_id"], &said["chain"]["genesis"]), (&json!(31337), &json!(genesis)));
+        assert_eq!(said["chain"]["federations"], json!(zero));
     }
 }
