@@ -128,7 +128,7 @@ fn a_federation_trains_and_pays() {
         run["participants"].as_array().unwrap().iter().partition(|person| person["mislabelled"] == true);
     let least = clean.iter().map(|person| amount(&person["earned"])).min().unwrap();
     assert!(amount(&spoiled[0]["earned"]) * 4 < least, "flipped labels do not pay");
-    let model = std::fs::read(run["model"]["file"].as_str().unwrap()).unwrap();
+    let model = std::fs::read(run["model"]["path"].as_str().unwrap()).unwrap();
     assert!(model.windows(8).any(|text| text == b"0.weight"));
 }
 
@@ -156,16 +156,16 @@ fn the_document_of_a_run_has_the_names_of_schema_1() {
         "gas",
         "seconds",
         // Beside what the schema promised first: the lists as files.
-        "settle_file",
-        "payout_file",
+        "settle_path",
+        "payout_path",
     ];
     of_round.sort_unstable();
     assert_eq!(keys(&run["rounds"][0]), of_round);
-    let person = ["account", "accuracy_alone", "balance", "earned", "mislabelled", "name", "rows"];
+    let person = ["accuracy_alone", "address", "balance", "earned", "mislabelled", "name", "rows"];
     assert_eq!(keys(&run["participants"][0]), person);
     assert_eq!(keys(&run["validators"][0]), person[1..]);
     assert_eq!(keys(&run["pooled"]), ["accuracy", "log_loss"]);
-    assert_eq!(keys(&run["model"]), ["cid", "file"]);
+    assert_eq!(keys(&run["model"]), ["cid", "path"]);
     assert_eq!(keys(&run["audit"]), ["by_kind", "checks", "held"]);
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let rounds = net.follow(&scenario, options.rounds, &mut |event, done| screen.show(&names, event, done)).await?;
     let Some(last) = rounds.last() else { return Err(anyhow::anyhow!("no round was run").into()) };
     let (mut participants, validators) = net.paid_out(last, &scenario, &mut hospitals, &mut validators).await?;
-    let (model_file, model_cid) = net.save_model(&scenario, last).await?;
+    let (model_path, model_cid) = net.save_model(&scenario, last).await?;
     let alone = best_alone(&scenario, options.rounds, &seeds)?;
     for (person, alone) in participants.iter_mut().zip(&alone) {
         person.accuracy_alone = Some(alone.accuracy);
@@ -114,7 +114,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let commits = net.commits();
     let url = net.url.clone();
     net.stop().await?;
-    let report = RunReport { rounds, participants, validators, model_file, model_cid };
+    let report = RunReport { rounds, participants, validators, model_path, model_cid };
     let seconds = start.elapsed().as_secs_f64();
     if options.json {
         let document = document(&options, &scenario, &report, pooled, &audit, seconds);
@@ -192,7 +192,7 @@ fn document(
         "validators": report.validators,
         "pot_total": pot,
         "pooled": pooled,
-        "model": { "file": report.model_file, "cid": report.model_cid },
+        "model": { "path": report.model_path, "cid": report.model_cid },
         "audit": audit["audit"],
         "seconds": seconds,
     })

@@ -145,14 +145,14 @@ impl Screen {
             syncing.as_secs_f64()
         );
         println!("audit: {} of {} checks held", audit["audit"]["held"], audit["audit"]["checks"]);
-        println!("model: {} ({})", report.model_file.display(), report.model_cid);
+        println!("model: {} ({})", report.model_path.display(), report.model_cid);
         println!("done in {seconds:.1} s; {} is closed now\n", closed.url);
         println!("almoner serve {} --listen 127.0.0.1:8547", closed.dir.display());
         let node = closed.node.map(|node| format!(" --rpc {node}")).unwrap_or_default();
         println!("almoner audit http://127.0.0.1:8547{node}");
         println!(
             "python3 -c 'from safetensors.torch import load_file; print(load_file(\"{}\"))'",
-            report.model_file.display()
+            report.model_path.display()
         );
     }
 }

@@ -41,8 +41,8 @@ pub struct RoundReport {
     pub payout_root: B256,
     pub model_cid: String,
     /// The settle and payout lists, as files.
-    pub settle_file: PathBuf,
-    pub payout_file: PathBuf,
+    pub settle_path: PathBuf,
+    pub payout_path: PathBuf,
     pub gas: BTreeMap<String, u64>,
     pub seconds: BTreeMap<String, f64>,
     #[serde(skip)]
@@ -55,7 +55,7 @@ pub struct RoundReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct Person {
     pub name: String,
-    pub account: Address,
+    pub address: Address,
     pub rows: usize,
     pub mislabelled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ pub struct RunReport {
     pub rounds: Vec<RoundReport>,
     pub participants: Vec<Person>,
     pub validators: Vec<Person>,
-    pub model_file: PathBuf,
+    pub model_path: PathBuf,
     pub model_cid: String,
 }
 
@@ -178,8 +178,8 @@ impl Localnet {
             settle_root: root(Stage::Settle)?,
             payout_root: root(Stage::Payout)?,
             model_cid: cid_from_bytes(&cid(Stage::Model)?)?.to_string(),
-            settle_file: self.keep(settled.round, "settle", &cid(Stage::Settle)?).await?,
-            payout_file: self.keep(settled.round, "payout", &cid(Stage::Payout)?).await?,
+            settle_path: self.keep(settled.round, "settle", &cid(Stage::Settle)?).await?,
+            payout_path: self.keep(settled.round, "payout", &cid(Stage::Payout)?).await?,
             gas: meter.gas,
             seconds: meter.seconds,
             paid: settled.paid.clone(),
@@ -209,7 +209,7 @@ impl Localnet {
         hospitals: &mut [Site],
         validators: &mut [Site],
     ) -> Result<(Vec<Person>, Vec<Person>), Failure> {
-        let items: Vec<PayoutItem> = decode_list(&std::fs::read(&last.payout_file)?, MAX_PAYOUTS)?;
+        let items: Vec<PayoutItem> = decode_list(&std::fs::read(&last.payout_path)?, MAX_PAYOUTS)?;
         let due: BTreeMap<Address, U256> = items.iter().map(|item| (item.account, item.cumulative)).collect();
         for site in hospitals.iter_mut().chain(&mut *validators) {
             let Some(earned) = due.get(&site.account).filter(|earned| !earned.is_zero()) else { continue };
@@ -224,7 +224,7 @@ impl Localnet {
             let earned = due.get(&site.account).copied().unwrap_or_default();
             people.push(Person {
                 name: site.name.clone(),
-                account: site.account,
+                address: site.account,
                 rows: holder.data.rows(),
                 mislabelled: holder.mislabelled,
                 accuracy_alone: None,

@@ -23,7 +23,7 @@ fn a_round_is_measured_beside_its_floors() {
         "bytes",
         "fsync_seconds",
         "hash_seconds",
-        "parameters",
+        "params",
         "payload_bytes",
         "peak_bytes",
         "phases",
@@ -33,7 +33,7 @@ fn a_round_is_measured_beside_its_floors() {
         "tcp_seconds",
     ];
     assert_eq!(keys(row), expected);
-    assert_eq!((&row["parameters"], &row["sites"], &row["rounds"]), (&json!(9985), &json!(3), &json!(1)));
+    assert_eq!((&row["params"], &row["sites"], &row["rounds"]), (&json!(9985), &json!(3), &json!(1)));
     assert_eq!(keys(&row["peak_bytes"]), ["aggregator", "chain", "coordinator", "site_max"]);
     let phases = row["phases"].as_object().unwrap();
     for phase in ["promise", "upload", "audit", "score", "model", "settle"] {
@@ -67,7 +67,7 @@ fn sites_logins_and_uploads_are_measured() {
         "in_round",
         "notices",
         "open_files",
-        "parameters",
+        "params",
         "peak_bytes",
         "rounds",
         "schema",

@@ -12,7 +12,7 @@ fn row(row: &Row) -> Value {
     let phases: serde_json::Map<String, Value> =
         row.phases.iter().map(|(name, seconds)| (name.clone(), json!(rounded(*seconds)))).collect();
     json!({
-        "parameters": row.params,
+        "params": row.params,
         "sites": row.sites,
         "rounds": row.rounds,
         "seconds": rounded(row.seconds),

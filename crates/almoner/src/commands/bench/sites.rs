@@ -111,7 +111,7 @@ pub(super) async fn measure(options: &SitesOptions, dir: &Path) -> Result<(), Fa
     let SitesOptions { sites, in_round, rounds, tls, json } = options;
     if *json {
         let document = json!({
-            "schema": 1, "sites": sites, "in_round": in_round, "rounds": rounds, "tls": tls, "parameters": 32 * HIDDEN + 1,
+            "schema": 1, "sites": sites, "in_round": in_round, "rounds": rounds, "tls": tls, "params": 32 * HIDDEN + 1,
             "connect_seconds": connecting, "seconds": seconds, "notices": heard, "open_files": files,
             "peak_bytes": { "coordinator": peaks.coordinator, "chain": peaks.chain },
         });
