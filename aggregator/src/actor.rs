@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use almoner_proto::{
-    Job, Kinded, LeaseRequest, Outage, Standing, WireError, aggregators_client, is_from_peer, kind_of, result_messages,
-    timely, wire,
+    Admittance, Job, Kinded, LeaseRequest, Outage, WireError, aggregators_client, is_from_peer, kind_of,
+    result_messages, timely, wire,
 };
 use almoner_store::Store;
 use almoner_tls::Client as Tls;
@@ -53,7 +53,7 @@ pub async fn run(config: AggregatorConfig, parts: Parts, shutdown: CancellationT
     let door = Arc::new(Door {
         tls: parts.tls.clone(),
         shown: config.tls.certificate.as_ref().map_or_else(|| "[tls]".into(), |file| file.display().to_string()),
-        standing: Mutex::default(),
+        admittance: Mutex::default(),
         progress: parts.progress.clone(),
     });
     for lane in 0..config.lanes {
@@ -73,7 +73,7 @@ struct Door {
     tls: Tls,
     /// Where our certificate is.
     shown: String,
-    standing: Mutex<Standing>,
+    admittance: Mutex<Admittance>,
     progress: broadcast::Sender<AggregatorProgress>,
 }
 
@@ -82,7 +82,7 @@ impl Door {
     /// until the next try.
     fn shut_out(&self, error: AggregatorError) -> Result<Duration, AggregatorError> {
         let draw = getrandom::u64().unwrap_or_default();
-        let pause = self.standing.lock().unwrap_or_else(PoisonError::into_inner).shut_out(Instant::now(), draw);
+        let pause = self.admittance.lock().unwrap_or_else(PoisonError::into_inner).shut_out(Instant::now(), draw);
         let Some(pause) = pause else { return Err(error) };
         if let Some(since) = pause.say {
             tracing::warn!(seconds = since.as_secs(), %error, "the coordinator refuses us: waiting");
@@ -91,10 +91,14 @@ impl Door {
         Ok(pause.wait)
     }
 
+    fn is_shut(&self) -> bool {
+        self.admittance.lock().unwrap_or_else(PoisonError::into_inner).is_shut_out()
+    }
+
     fn let_in(&self) {
         let (known, lasted) = {
-            let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-            (standing.is_known(), standing.let_in(Instant::now()))
+            let mut admittance = self.admittance.lock().unwrap_or_else(PoisonError::into_inner);
+            (admittance.is_known(), admittance.let_in(Instant::now()))
         };
         if let Some(lasted) = lasted {
             tracing::info!(seconds = lasted.as_secs(), "the coordinator takes us again: going on");
@@ -114,10 +118,7 @@ async fn work(worker: String, lane: usize, parts: Parts, door: Arc<Door>) -> Res
     let mut client = aggregators_client(parts.channel);
     let mut away = Outage::default();
     loop {
-        let done = turn(&mut client, &worker, parts.store.as_ref()).await;
-        if done.is_ok() {
-            door.let_in();
-        }
+        let done = turn(&mut client, &worker, parts.store.as_ref(), &door).await;
         let wait = match done.map_err(|error| error.explained(&door.tls, &door.shown)) {
             Err(error) if error.is_shut_out() => door.shut_out(error)?,
             Ok(_) if let Some(lasted) = away.over(Instant::now()) => {
@@ -126,6 +127,10 @@ async fn work(worker: String, lane: usize, parts: Parts, door: Arc<Door>) -> Res
             }
             Ok(true) => continue,
             Ok(false) => IDLE,
+            // One lane has told what all of them find.
+            Err(AggregatorError::Wire(WireError::Status(status))) if !is_from_peer(&status) && door.is_shut() => {
+                BACK_OFF
+            }
             Err(AggregatorError::Wire(WireError::Status(status))) if !is_from_peer(&status) => {
                 // Chance spreads the workers that lost one coordinator; without any they come back together.
                 let pause = away.failed(Instant::now(), getrandom::u64().unwrap_or_default());
@@ -150,9 +155,11 @@ async fn turn(
     client: &mut AggregatorsClient<Channel>,
     worker: &str,
     store: &dyn Store,
+    door: &Door,
 ) -> Result<bool, AggregatorError> {
     let request = LeaseRequest { worker: worker.to_owned() };
     let reply = client.lease(timely::<wire::LeaseRequest>(request)).await?.into_inner();
+    door.let_in();
     let Some(job) = Job::from_wire(reply)? else { return Ok(false) };
     almoner_failpoint::reached(|| "leased".to_owned());
     let started = tokio::time::Instant::now();

@@ -16,7 +16,7 @@ use almoner_identity::StateKey;
 use almoner_journal::Journal;
 use almoner_model::{ComputeDevice, Dataset};
 use almoner_proto::wire::sites_client::SitesClient;
-use almoner_proto::{ErrorKind, Kinded, Outage, RoundNotice, Standing, WatchRequest, sites_client, wire};
+use almoner_proto::{Admittance, ErrorKind, Kinded, Outage, RoundNotice, WatchRequest, sites_client, wire};
 use almoner_protocol::{MAX_PARAMETERS, Stage, U256};
 use almoner_store::Store;
 use almoner_tls::Client as Tls;
@@ -119,7 +119,7 @@ struct Site {
     client: SitesClient<Channel>,
     tls: Tls,
     /// Whether the coordinator takes our certificate.
-    standing: Standing,
+    admittance: Admittance,
     from: Sources,
     entropy: Arc<dyn Entropy>,
     device: ComputeDevice,
@@ -173,7 +173,7 @@ impl Site {
         Ok(Self {
             client: sites_client(parts.channel, MAX_PARAMETERS),
             tls: parts.tls,
-            standing: Standing::default(),
+            admittance: Admittance::default(),
             device: ComputeDevice::open(config.device)?,
             config,
             from: Sources { ledger: parts.ledger, store: parts.store, memory, identity },
@@ -241,7 +241,7 @@ impl Site {
     /// until the next try.
     fn shut_out(&mut self, error: SiteError) -> Result<Duration, SiteError> {
         let draw = drawn(self.entropy.as_ref(), "certificate");
-        let Some(pause) = self.standing.shut_out(Instant::now(), draw) else { return Err(error) };
+        let Some(pause) = self.admittance.shut_out(Instant::now(), draw) else { return Err(error) };
         if let Some(since) = pause.say {
             tracing::warn!(seconds = since.as_secs(), %error, "the coordinator refuses our certificate: waiting");
             self.tell(SiteProgress::ShutOut { error: Arc::new(error) });
@@ -250,7 +250,7 @@ impl Site {
     }
 
     fn let_in(&mut self) {
-        if let Some(lasted) = self.standing.let_in(Instant::now()) {
+        if let Some(lasted) = self.admittance.let_in(Instant::now()) {
             tracing::info!(seconds = lasted.as_secs(), "the coordinator takes our certificate again: going on");
             self.tell(SiteProgress::LetIn);
         }
@@ -287,7 +287,7 @@ impl Site {
                 POLL
             }
             // What is refused is told where notices are asked for.
-            Err(error) if self.standing.is_shut_out() && error.away() == Some("coordinator") => BACK_OFF,
+            Err(error) if self.admittance.is_shut_out() && error.away() == Some("coordinator") => BACK_OFF,
             Err(error) => pause(&mut self.away, self.entropy.as_ref(), &error),
         }
     }

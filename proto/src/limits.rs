@@ -43,6 +43,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long it has to say so: what is sent before the question may have to pass a slow line first (4 MiB at 1 Mbit/s).
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a caller waits for any answer. A call on a line that is closed in the same moment may get lost in
+/// HTTP/2's client, and no keep-alive speaks for it. An upload that takes longer goes on where it was.
+const LONGEST: Duration = Duration::from_secs(3600);
 /// How long one short question may take, a slow line and a coordinator's wait for its chain included.
 const ANSWER: Duration = Duration::from_secs(300);
 
@@ -67,6 +70,7 @@ pub fn endpoint(endpoint: Endpoint) -> Endpoint {
         .keep_alive_timeout(KEEP_ALIVE_ANSWER)
         .keep_alive_while_idle(true)
         .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(LONGEST)
         .tcp_nodelay(true)
 }
 

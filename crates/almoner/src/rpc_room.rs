@@ -1,4 +1,5 @@
-//! Room for calls at `/rpc`, whoever answers them: a node behind a coordinator, an embedded chain, a finished run. Each is
+//! Room for calls at `/rpc` of a process of its own, whoever answers them: a node behind a coordinator, an embedded chain,
+//! a finished run. What is passed on and what is not is told apart with a place taken. Each is
 //! bounded in its length, all of them in what they take in memory from their first byte on, in how many are answered at
 //! once, and in how long any of it lasts, whether or not the caller reads. Whoever finds no room is told to ask again,
 //! which a reader of the chain does by itself.
@@ -83,7 +84,7 @@ async fn admit(State(rooms): State<Rooms>, request: Request, next: Next) -> Resp
     if most > MAX_CALL_BYTES {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
-    let Some(_memory) = rooms.memory(most) else { return full() };
+    let Some(memory) = rooms.memory(most) else { return full() };
     let body = match timeout(rooms.room.patience, to_bytes(body, most)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
@@ -92,7 +93,15 @@ async fn admit(State(rooms): State<Rooms>, request: Request, next: Next) -> Resp
     let Some(place) = rooms.place().await else { return full() };
     let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let (answer, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
+    let call = next.run(Request::from_parts(parts, Body::from(body)));
+    // Whoever hangs up takes its call back from nobody who works on it: it keeps its room until that is done.
+    let answered = tokio::spawn(async move {
+        let answer = call.await;
+        drop(memory);
+        (answer, place)
+    });
+    let Ok((answer, place)) = answered.await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let (answer, body) = answer.into_parts();
     Response::from_parts(answer, passed_on(body, place, rooms.room.answer, caller))
 }
 
@@ -159,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn halves_of_calls_hold_so_much_and_no_longer_than_they_may() {
-        let room = Room { patience: Duration::from_millis(300), memory_kib: 2 << 10, ..ROOM };
+        let room = Room { patience: Duration::from_secs(3), memory_kib: 2 << 10, ..ROOM };
         let url = served(room, echo()).await;
         let client = reqwest::Client::new();
         // Bodies of no stated length that say nothing, and so take the room of the longest.
@@ -170,13 +179,45 @@ mod tests {
             (said, asked)
         });
         let ask = async || client.post(&url).body("1").send().await.unwrap().status();
-        while ask().await != StatusCode::SERVICE_UNAVAILABLE {}
+        loop {
+            if ask().await == StatusCode::SERVICE_UNAVAILABLE {
+                break;
+            }
+            assert!(halves.iter().all(|(_, asked)| !asked.is_finished()), "both were over before anybody was refused");
+        }
         for (said, asked) in halves {
             // It stays open until it was refused.
             assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::REQUEST_TIMEOUT);
             drop(said);
         }
         assert_eq!(ask().await, StatusCode::OK, "room is given back");
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_gives_no_place_back_before_its_call_is_done() {
+        let room = Room { calls: 1, patience: Duration::from_millis(50), ..ROOM };
+        let (asked, done) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let [asks, waits] = [asked.clone(), done.clone()];
+        let work = move || async move {
+            // On a thread of its own, as the embedded chain does: nobody ends that.
+            let working = tokio::spawn(async move {
+                asks.add_permits(1);
+                waits.acquire().await.unwrap().forget();
+            });
+            working.await.unwrap();
+        };
+        let url = served(room, Router::new().route("/rpc", post(work))).await;
+        let client = reqwest::Client::new();
+        let ask = || client.post(&url).body("1").send();
+        let first = tokio::spawn(ask());
+        asked.acquire().await.unwrap().forget();
+        first.abort();
+        let _ = first.await;
+        assert_eq!(ask().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+        done.add_permits(2);
+        while ask().await.unwrap().status() != StatusCode::OK {
+            done.add_permits(1);
+        }
     }
 
     #[tokio::test]

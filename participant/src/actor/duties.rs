@@ -143,7 +143,7 @@ impl Site {
     async fn ack_direction(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let prepared = async {
             let revealed = self.revealed(terms, round).await?;
-            self.held(terms, &revealed).await
+            self.held(terms, round, &revealed).await
         };
         self.confirmed(round, prepared).await?;
         let seen = posted(round, Stage::Direction)?;
@@ -152,8 +152,12 @@ impl Site {
 
     async fn answer_scores(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        let seen = posted(round, Stage::Direction)?;
+        let (seen, audit) = (posted(round, Stage::Direction)?, posted(round, Stage::Audit)?);
         let prepared = async {
+            // Kept from an earlier try: others may be slow to acknowledge.
+            if let Some(known) = self.work.as_ref().and_then(|work| work.words.of(audit)) {
+                return Ok(known);
+            }
             let revealed = self.revealed(terms, round).await?;
             let judged = judged(&self.from, terms, round, &revealed).await?;
             self.score_words(terms, round, &revealed, &judged).await
@@ -179,22 +183,19 @@ impl Site {
 
     async fn answer_sum(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
+        let stated = round.stages.get(&Stage::Admit).map_or(B256::ZERO, |stage| stage.root);
         let seen = posted(round, Stage::Admit)?;
         let prepared = async {
             let revealed = self.revealed(terms, round).await?;
-            let held = self.held(terms, &revealed).await?;
+            let held = self.held(terms, round, &revealed).await?;
             self.admission(terms, round).await.map(|admitted| (held, admitted))
         };
         let certified = async {
             let (certified, prepared) = tokio::join!(self.certified(terms, Stage::Admit, seen), prepared);
             let (held, admitted) = prepared?;
             let own = list_root(&admitted.items);
-            match round.stages.get(&Stage::Admit) {
-                Some(stage) if stage.root == own => {}
-                other => {
-                    let stated = other.map_or(B256::ZERO, |stage| stage.root);
-                    return Err(SiteError::OtherAdmission { stated, own });
-                }
+            if stated != own {
+                return Err(SiteError::OtherAdmission { stated, own });
             }
             certified.map(|()| (held, admitted))
         };
@@ -211,20 +212,30 @@ impl Site {
 
     /// The lists that H_direction covers, checked once.
     async fn revealed(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<Arc<Revealed>, SiteError> {
-        if let Some(known) = self.work.as_ref().and_then(|work| work.revealed.get()) {
-            return Ok(known.clone());
+        let direction = posted(round, Stage::Direction)?;
+        if let Some(known) = self.work.as_ref().and_then(|work| work.revealed.of(direction)) {
+            return Ok(known);
         }
         let read = revealed(&self.from, terms, round).await?;
         let own = self.memory().receipt(terms.ctx).await?;
         check_revealed(&self.from.identity, terms, round, &read, own)?;
         let read = Arc::new(read);
-        Ok(self.work.as_ref().map_or(read.clone(), |work| work.revealed.get_or_init(|| read).clone()))
+        if let Some(work) = &self.work {
+            work.revealed.keep(direction, read.clone());
+        }
+        Ok(read)
     }
 
     /// The shares dealt to us, fetched and opened once.
-    async fn held(&self, terms: &Arc<Terms>, revealed: &Arc<Revealed>) -> Result<Arc<HeldShares>, SiteError> {
-        if let Some(known) = self.work.as_ref().and_then(|work| work.held.get()) {
-            return Ok(known.clone());
+    async fn held(
+        &self,
+        terms: &Arc<Terms>,
+        round: &RoundRecord,
+        revealed: &Arc<Revealed>,
+    ) -> Result<Arc<HeldShares>, SiteError> {
+        let direction = posted(round, Stage::Direction)?;
+        if let Some(known) = self.work.as_ref().and_then(|work| work.held.of(direction)) {
+            return Ok(known);
         }
         let Some(member) = terms.committee_index(self.from.identity.account()) else {
             return Ok(Arc::default());
@@ -240,7 +251,10 @@ impl Site {
         if missing > 0 {
             tracing::warn!(round = terms.descriptor.round, missing, "shares that do not open");
         }
-        Ok(self.work.as_ref().map_or(held.clone(), |work| work.held.get_or_init(|| held).clone()))
+        if let Some(work) = &self.work {
+            work.held.keep(direction, held.clone());
+        }
+        Ok(held)
     }
 
     /// Sealed shares by participant, each of whom was locked, and none twice: then it ends.
@@ -277,7 +291,7 @@ impl Site {
         if let Some(known) = self.work.as_ref().and_then(|work| work.words.of(audit)) {
             return Ok(known);
         }
-        let held = self.held(terms, revealed).await?;
+        let held = self.held(terms, round, revealed).await?;
         let (terms, lists, valid) = (terms.clone(), revealed.clone(), valid_set(&judged.audit));
         let words = compute(move || {
             let forms = forms(&terms.seed, &lists.directions, terms.descriptor.scale.parameters)?;

@@ -1,7 +1,7 @@
 //! A round in hand: verified once, then one duty after another as the chain moves on.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use almoner_chain::{Depth, FederationRecord, LedgerError, RoundRecord, RoundStatus};
 use almoner_proto::{ErrorKind, Kinded, Task, TaskRequest, timely, wire};
@@ -23,8 +23,9 @@ pub(super) struct Work {
     terms: Option<Arc<Terms>>,
     over: BTreeSet<Duty>,
     pub(super) attempt: Attempt,
-    pub(super) revealed: OnceLock<Arc<Revealed>>,
-    pub(super) held: OnceLock<Arc<HeldShares>>,
+    /// What H_direction covers, and the shares of who was locked then.
+    pub(super) revealed: Kept<Revealed>,
+    pub(super) held: Kept<HeldShares>,
     /// This member's scalar answers, by the audit that says which shares count.
     pub(super) words: Kept<Vec<u64>>,
     /// U, by the scores that it follows from.
@@ -62,8 +63,8 @@ impl Work {
             terms,
             over: BTreeSet::new(),
             attempt: Attempt::First,
-            revealed: OnceLock::new(),
-            held: OnceLock::new(),
+            revealed: Kept::default(),
+            held: Kept::default(),
             words: Kept::default(),
             admitted: Kept::default(),
         }

@@ -6,7 +6,8 @@ which somebody at 10.66.N.2 reaches the hub at 10.66.0.1. What goes over a line 
 ahead of it on the way up; TCP is the kernel's on both ends.
 
 Says one JSON document once all lines are there: the process, and each line's namespace as `nsenter --net=` takes it.
-Then obeys `cut N...` and `mend N...` on stdin, and says `done` after each; ends with stdin.
+Then obeys `cut N...` and `mend N...` on stdin, and says after each how many packets these lines have lost to cuts so far;
+ends with stdin.
 """
 
 import ctypes
@@ -58,11 +59,14 @@ class Way:
 
     def __init__(self, out, bytes_s):
         self.out, self.bytes_s = out, bytes_s
-        self.free_at, self.cut = 0.0, False
+        self.free_at, self.cut, self.swallowed = 0.0, False, 0
 
     def arrives(self, length, now):
         """When a packet that is sent now is there; None if it never is."""
-        if self.cut or random.random() < LOSS:
+        if self.cut:
+            self.swallowed += 1
+            return None
+        if random.random() < LOSS:
             return None
         if self.bytes_s is None:
             return now + DELAY_S
@@ -93,10 +97,10 @@ def build(count):
 
 def obey(words, lines):
     order, numbers = words[0], [int(word) for word in words[1:]]
-    for number in numbers:
-        for way in lines[number - 1]:
-            way.cut = {"cut": True, "mend": False}[order]
-    print("done", flush=True)
+    ways = [way for number in numbers for way in lines[number - 1]]
+    for way in ways:
+        way.cut = {"cut": True, "mend": False}[order]
+    print(sum(way.swallowed for way in ways), flush=True)
 
 
 def carry(lines, ways):
@@ -127,6 +131,7 @@ def carry(lines, ways):
         while under_way and under_way[0][0] <= now:
             _, _, way, packet = heapq.heappop(under_way)
             if way.cut:
+                way.swallowed += 1
                 continue
             try:
                 os.write(way.out, packet)

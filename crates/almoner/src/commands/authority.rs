@@ -75,7 +75,7 @@ fn mend(error: TlsError) -> Failure {
 
 /// Whoever names none is told how one is made.
 fn opened(dir: &Path) -> Result<Authority, Failure> {
-    if !dir.is_dir() {
+    if super::files::is_absent(dir) {
         let dir = dir.display();
         let text =
             format!("--authority {dir}: there is no such folder; almoner coordinator authority --dir {dir} makes one");

@@ -16,7 +16,7 @@ use super::depth::{Awaited, Confirmations, until_block};
 use super::reach::Reached;
 use super::renew;
 use super::vault::account_of;
-use crate::commands::files::no_such_file;
+use crate::commands::files::{is_absent, no_such_file};
 use crate::commands::source::web;
 use crate::failure::{Blame, Failure, Kind};
 use crate::tokens::tokens;
@@ -57,7 +57,7 @@ impl Who {
         match (&self.account, &self.key) {
             (Some(account), _) => Ok(*account),
             // A new key would be another account.
-            (None, Some(file)) if !file.exists() => Err(Failure::you(format!("--key {}", no_such_file(file)))),
+            (None, Some(file)) if is_absent(file) => Err(Failure::you(format!("--key {}", no_such_file(file)))),
             (None, Some(file)) => account_of(file),
             (None, None) => Err(Failure::new(Kind::Usage, anyhow::anyhow!("give --account or --key"))),
         }

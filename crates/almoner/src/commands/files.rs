@@ -32,7 +32,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A settings file, whole.
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
-    if !path.exists() {
+    if is_absent(path) {
         return Err(Failure::you(no_such_file(path)));
     }
     let context = path.display().to_string();
@@ -43,6 +43,11 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).blame(Kind::You, context.clone())?;
     FileVersion::check(&text).blame(Kind::You, context)?;
     Ok(text)
+}
+
+/// Whether there is nothing by that name; what may not be looked at may be there.
+pub(super) fn is_absent(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Whoever names a file from another folder has none there.
@@ -64,7 +69,7 @@ pub(super) fn load_key(path: &Path) -> Result<SigningKey, Failure> {
 
 /// As [`load_key`]; `named` is what the file was named by.
 pub(super) fn load_key_named(path: &Path, named: &str) -> Result<SigningKey, Failure> {
-    if !path.exists() {
+    if is_absent(path) {
         return Err(Failure::you(format!(
             "{named} {0:?}: there is no such file; make one: almoner key {0}",
             path.display()
@@ -99,7 +104,13 @@ pub(super) async fn listen(address: SocketAddr, transit: Transit) -> Result<TcpL
     if let Transit::Clear { remedy } = transit {
         only_loopback(address, &context, remedy)?;
     }
-    bind(address).blame(Kind::You, format!("{context}: choose another port, or end what has this one"))
+    bind(address).map_err(|error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::AddrInUse => ": choose another port, or end what has this one",
+            _ => "",
+        };
+        Failure::new(Kind::You, anyhow::Error::from(error).context(format!("{context}{remedy}")))
+    })
 }
 
 /// Callers that the system holds until they are let in. Its usual 128 are too few for a thousand sites that come back at

@@ -28,7 +28,7 @@ use tokio::sync::broadcast;
 use super::backup::{Backup, Restore};
 use super::channel::{client, dial_lazily, introduce, patience};
 use super::clock::{Apart, SYNCHRONISE, against};
-use super::files::{RoleOptions, no_such_file, read_text, say_up, until_told};
+use super::files::{RoleOptions, is_absent, no_such_file, read_text, say_up, until_told};
 use super::source::{Answer, ask_deployment, join};
 use super::vault::{self, Holder, OpenKey, Patience};
 use super::{metrics, password, renew, traces};
@@ -117,7 +117,7 @@ const RESTORED: &str = "the site takes no part in rounds that began before its n
                         base models; their scalars count as opened";
 
 fn settings(path: &Path) -> Result<SiteConfig, Failure> {
-    if !path.exists() {
+    if is_absent(path) {
         return Err(Failure::you(format!("{}; `almoner participant init` writes one", no_such_file(path))));
     }
     SiteConfig::parse(&read_text(path)?).blame(Kind::You, path.display().to_string())

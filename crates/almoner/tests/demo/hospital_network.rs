@@ -24,6 +24,7 @@ const HUB: &str = "10.66.0.1";
 const PORT: u16 = 8547;
 const URL: &str = "https://10.66.0.1:8547";
 const SITES: usize = HOSPITALS + 1;
+const THERE_AND_BACK: Duration = Duration::from_millis(200);
 /// In which a round needs a site, or stands for long enough to be seen.
 const STATES: [&str; 8] = ["announced", "promised", "training", "locked", "revealed", "audited", "scored", "admitted"];
 
@@ -47,24 +48,25 @@ impl Network {
     /// Where the system gives ordinary users such namespaces.
     fn with_lines(count: usize) -> Option<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/lines/lines.py");
-        let mut process = Command::new("unshare")
+        let process = Command::new("unshare")
             .args(["-rn", "python3"])
             .args([script.as_os_str(), count.to_string().as_ref()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .spawn()
-            .ok()?;
+            .spawn();
+        let absent = || {
+            let remedy = "where `unshare -rn` and /dev/net/tun work for ordinary users; python3, iproute2";
+            skipped("network namespaces", remedy);
+            None
+        };
+        let Ok(mut process) = process else { return absent() };
         let orders = process.stdin.take().unwrap();
         let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
         let Some(Ok(built)) = said.next() else {
             let why = process.wait_with_output().unwrap().stderr;
             println!("{}", String::from_utf8_lossy(&why));
-            skipped(
-                "network namespaces",
-                "where `unshare -rn` and /dev/net/tun work for ordinary users; python3, iproute2",
-            );
-            return None;
+            return absent();
         };
         let built: Value = serde_json::from_str(&built).unwrap();
         let hub = format!("/proc/{}/ns/net", built["process"]);
@@ -80,16 +82,18 @@ impl Network {
         words.map(str::to_owned).to_vec()
     }
 
-    fn tell(&mut self, order: &str) {
+    /// How many packets cuts have swallowed so far.
+    fn tell(&mut self, order: &str) -> usize {
         let lines: Vec<String> = (1..=self.lines.len()).map(|line| line.to_string()).collect();
         writeln!(self.orders, "{order} {}", lines.join(" ")).unwrap();
-        assert_eq!(self.said.next().unwrap().unwrap(), "done");
+        self.said.next().unwrap().unwrap().parse().unwrap()
     }
 
-    fn cut_all_for(&mut self, time: Duration) {
+    /// How many packets cuts have swallowed then.
+    fn cut_all_for(&mut self, time: Duration) -> usize {
         self.tell("cut");
         std::thread::sleep(time);
-        self.tell("mend");
+        self.tell("mend")
     }
 }
 
@@ -221,7 +225,7 @@ fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_what_one_process_c
     let mut watch = federation.house.start(&researcher, &federation.words(&["federation", "watch", "1", "--wait"]));
     let started = Instant::now();
     federation.ask(&["federation", "launch", "1", "--rounds", "1"]);
-    let mut cut_in = BTreeSet::new();
+    let (mut cut_in, mut swallowed) = (BTreeSet::new(), 0);
     loop {
         let state = watch.next()["state"].as_str().unwrap().to_owned();
         println!("{state} after {:.1} s", started.elapsed().as_secs_f64());
@@ -229,9 +233,13 @@ fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_what_one_process_c
             break;
         }
         if cut_in.insert(state) && !cut.is_zero() {
-            network.cut_all_for(cut);
+            swallowed = network.cut_all_for(cut);
         }
     }
+    // In each of these states a site is asked over its line at least once.
+    let trips = started.elapsed() - cut * u32::try_from(cut_in.len()).unwrap();
+    assert!(trips >= THERE_AND_BACK * 8, "{trips:?}");
+    assert!(cut.is_zero() || swallowed > cut_in.len(), "{swallowed} packets");
     assert!(STATES.iter().all(|state| cut_in.contains(*state)), "{cut_in:?}");
     assert_eq!(federation.outcome(), in_one_process());
     if cut >= Duration::from_secs(60) {

@@ -259,7 +259,10 @@ impl Greedy {
                 let endpoint = endpoint(Endpoint::from_shared(running.url.clone()).unwrap());
                 let Ok(line) = client.connect(&endpoint).await else { continue };
                 // Refused after the handshake: a line is one if it is answered, whatever the answer is.
-                let asked = researchers_client(line.clone()).stop(wire::StopRequest { federation: 1 }).await;
+                let mut asking = researchers_client(line.clone());
+                let asked = asking.stop(wire::StopRequest { federation: 1 });
+                // On a line that is closed just then the answer may never come.
+                let Ok(asked) = tokio::time::timeout(Duration::from_secs(10), asked).await else { continue };
                 if asked.unwrap_err().message().contains("needs the key of an account") {
                     lines.push(line);
                 }

@@ -7,7 +7,7 @@ use crate::{Outage, Pause};
 
 /// How we stand to the other end.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct Admittance {
     state: State,
     /// Refusals in a row.
     refused: Outage,
@@ -22,7 +22,7 @@ enum State {
     ShutOut,
 }
 
-impl Standing {
+impl Admittance {
     /// After a refusal: how long to wait, unless we were never let in.
     pub fn shut_out(&mut self, now: Instant, draw: u64) -> Option<Pause> {
         if self.state == State::Unknown {
@@ -54,24 +54,24 @@ mod tests {
 
     #[test]
     fn whoever_was_never_let_in_does_not_wait() {
-        let (mut standing, now) = (Standing::default(), Instant::now());
-        assert_eq!(standing.shut_out(now, 0), None);
-        assert_eq!(standing.shut_out(now, 0), None);
-        assert!(!standing.is_shut_out() && !standing.is_known());
-        assert_eq!(standing.let_in(now), None);
-        assert!(standing.is_known());
+        let (mut admittance, now) = (Admittance::default(), Instant::now());
+        assert_eq!(admittance.shut_out(now, 0), None);
+        assert_eq!(admittance.shut_out(now, 0), None);
+        assert!(!admittance.is_shut_out() && !admittance.is_known());
+        assert_eq!(admittance.let_in(now), None);
+        assert!(admittance.is_known());
     }
 
     #[test]
     fn whoever_is_refused_later_waits_says_so_once_and_is_let_in_again() {
-        let (mut standing, now) = (Standing::default(), Instant::now());
-        standing.let_in(now);
-        assert_eq!(standing.shut_out(now, 0).unwrap().say, Some(Duration::ZERO));
+        let (mut admittance, now) = (Admittance::default(), Instant::now());
+        admittance.let_in(now);
+        assert_eq!(admittance.shut_out(now, 0).unwrap().say, Some(Duration::ZERO));
         let later = now + Duration::from_secs(9);
-        assert_eq!(standing.shut_out(later, 0).unwrap().say, None);
-        assert!(standing.is_shut_out());
-        assert_eq!(standing.let_in(later), Some(Duration::from_secs(9)));
-        assert!(!standing.is_shut_out());
-        assert_eq!(standing.let_in(later), None);
+        assert_eq!(admittance.shut_out(later, 0).unwrap().say, None);
+        assert!(admittance.is_shut_out());
+        assert_eq!(admittance.let_in(later), Some(Duration::from_secs(9)));
+        assert!(!admittance.is_shut_out());
+        assert_eq!(admittance.let_in(later), None);
     }
 }
