@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use almoner_tls::Caller;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -27,6 +27,8 @@ use tokio_stream::wrappers::ReceiverStream;
 pub(crate) const MAX_CALL_BYTES: usize = 1 << 20;
 /// A call costs this at least.
 const LEAST_BYTES: usize = 1 << 10;
+/// An answer that is here whole, and takes no more than a connection holds of a longer one, needs no place any longer.
+const SHORT: u64 = 64 << 10;
 /// Of an answer, on their way.
 const PIECES: usize = 4;
 
@@ -102,6 +104,9 @@ async fn admit(State(rooms): State<Rooms>, request: Request, next: Next) -> Resp
     });
     let Ok((answer, place)) = answered.await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let (answer, body) = answer.into_parts();
+    if body.size_hint().upper().is_some_and(|most| most <= SHORT) {
+        return Response::from_parts(answer, body);
+    }
     Response::from_parts(answer, passed_on(body, place, rooms.room.answer, caller))
 }
 
