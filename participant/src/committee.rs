@@ -18,5 +18,6 @@ mod shares;
 pub use acks::check_acknowledgements;
 pub use admission::{Judged, judged, recompute_admission};
 pub use answers::{answer_scores, answer_sum, forms, signed_scores, signed_sum, valid_set};
+pub(crate) use lists::stage;
 pub use lists::{Revealed, check_revealed, revealed};
 pub use shares::{HeldShares, open_shares};

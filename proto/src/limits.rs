@@ -63,6 +63,10 @@ pub fn range_leaves(parameters: u32) -> u64 {
 
 /// A client's transport settings.
 pub fn endpoint(endpoint: Endpoint) -> Endpoint {
+    patient(endpoint, LONGEST)
+}
+
+fn patient(endpoint: Endpoint, longest: Duration) -> Endpoint {
     endpoint
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -70,7 +74,7 @@ pub fn endpoint(endpoint: Endpoint) -> Endpoint {
         .keep_alive_timeout(KEEP_ALIVE_ANSWER)
         .keep_alive_while_idle(true)
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(LONGEST)
+        .timeout(longest)
         .tcp_nodelay(true)
 }
 
@@ -176,4 +180,41 @@ pub fn enrolment_client(channel: Channel) -> EnrolmentClient<Channel> {
 
 pub fn enrolment_server<T: Enrolment>(service: T) -> EnrolmentServer<T> {
     EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROLMENT_REQUEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::{Code, Response, Status, Streaming};
+
+    use super::*;
+    use crate::wire;
+
+    /// Its line is up, and it answers nothing.
+    struct Silent;
+
+    #[tonic::async_trait]
+    impl Aggregators for Silent {
+        async fn lease(&self, _: Request<wire::LeaseRequest>) -> Result<Response<wire::Job>, Status> {
+            std::future::pending().await
+        }
+
+        async fn post(&self, _: Request<Streaming<wire::ResultChunk>>) -> Result<Response<wire::Empty>, Status> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_waited_for_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = server().add_service(AggregatorsServer::new(Silent));
+        tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
+        let at = Endpoint::from_shared(url).unwrap();
+        let mut client = aggregators_client(patient(at, Duration::from_millis(50)).connect_lazy());
+        let asked = client.lease(wire::LeaseRequest::default());
+        let ended = tokio::time::timeout(Duration::from_secs(60), asked).await.expect("an end").unwrap_err();
+        assert!(matches!(ended.code(), Code::Cancelled | Code::DeadlineExceeded), "{ended}");
+    }
 }

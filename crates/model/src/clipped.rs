@@ -18,7 +18,7 @@ use crate::{ComputeDevice, Dataset, Model, ModelError, Network};
 const TINY: f32 = 1e-30;
 /// Tensors of a layer's size that the passes to and fro hold at a time, as measured: output, leaf, their sum, what the
 /// activation makes of it, and for each its derivative and what the backend keeps of it.
-const KEPT: usize = 12;
+pub const TENSORS_HELD: usize = 12;
 /// Weights of which the gradient is worked out at once.
 const PIECE: usize = 1 << 18;
 
@@ -59,7 +59,7 @@ fn clipped(
         return Err(ModelError::Plan("the clipping norm must be a positive number"));
     }
     let device = device.recording();
-    let at_once = network.rows_at_once(KEPT);
+    let at_once = network.rows_at_once(TENSORS_HELD);
     let mut sums = Sums::default();
     for (x, y) in data.x().chunks(at_once * data.features()).zip(data.y().chunks(at_once)) {
         let x = to_device(x.to_vec(), data.features(), &device);

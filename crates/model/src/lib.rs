@@ -23,7 +23,7 @@ mod standardise;
 mod train;
 
 pub use batches::{BatchOrder, Batches};
-pub use clipped::per_example_clipped_gradient;
+pub use clipped::{TENSORS_HELD, per_example_clipped_gradient};
 pub use dataset::Dataset;
 pub use device::{ComputeDevice, DeviceChoice};
 pub use error::ModelError;

@@ -1,7 +1,8 @@
 //! The one-pass per-example clipping against a loop over the examples.
 
 use almoner_model::{
-    BatchOrder, Dataset, ModelError, Network, TrainPlan, initial_weights, per_example_clipped_gradient, train,
+    BatchOrder, Dataset, ModelError, Network, TENSORS_HELD, TrainPlan, initial_weights, per_example_clipped_gradient,
+    train,
 };
 use almoner_protocol::spec::ModelSpec;
 
@@ -9,8 +10,6 @@ use crate::support::{cpu, made_up, mlp};
 
 /// So large that nothing is clipped.
 const NONE: f32 = 1e9;
-/// Tensors of a layer's size that a gradient holds at a time.
-const KEPT: usize = 12;
 
 fn gradient(spec: &ModelSpec, flat: &[f32], data: &Dataset, max_norm: f32) -> Vec<f32> {
     per_example_clipped_gradient(spec, flat, data, max_norm, &cpu()).unwrap()
@@ -96,30 +95,13 @@ fn it_is_the_same_however_many_rows_go_through_at_once() {
     let flat = initial_weights(&spec(0), [7; 32]).unwrap();
     let together = gradient(&spec(0), &flat, &data, 1.0);
     for (idle, at_once) in [(0, 1024), (3_400, 102), (35_000, 9), (349_000, 1)] {
-        assert_eq!(Network::new(&spec(idle)).unwrap().rows_at_once(KEPT), at_once);
+        assert_eq!(Network::new(&spec(idle)).unwrap().rows_at_once(TENSORS_HELD), at_once);
         let wide = gradient(&spec(idle), &widened(&flat, idle, -1.0), &data, 1.0);
         let expected = widened(&together, idle, 0.0);
         let difference: Vec<f32> = wide.iter().zip(&expected).map(|(wide, expected)| wide - expected).collect();
         let relative = norm(&difference) / norm(&together);
         println!("{at_once} of {ROWS} rows at once: relative difference {relative:.1e}");
         assert!(relative < 1e-6);
-    }
-}
-
-#[test]
-fn rows_at_once_take_no_more_than_16_mib_or_the_model_itself() {
-    let narrow_to_wide =
-        [&[1, 1][..], &[30, 16, 1], &[784, 4096, 1024, 1], &[100_000, 1], &[1000, 60_000, 1], &[2, 300_000, 1]];
-    for widths in narrow_to_wide {
-        let network = Network::new(&mlp(widths)).unwrap();
-        let of_a_row: usize = widths.iter().map(|width| *width as usize).sum();
-        for kept in [2, KEPT] {
-            let bound = network.parameters().max((16 << 20) / size_of::<f32>());
-            let rows = network.rows_at_once(kept);
-            assert!(rows == 1 || (rows <= 1024 && rows * of_a_row * kept <= bound), "{widths:?}: {rows} rows");
-            // And none are left out that would have room.
-            assert!(rows == 1024 || (rows + 1) * of_a_row * kept > bound, "{widths:?}: {rows} rows");
-        }
     }
 }
 

@@ -17,8 +17,8 @@ use tokio_stream::StreamExt;
 
 use super::{Duty, Site, SiteProgress};
 use crate::committee::{
-    HeldShares, Judged, Revealed, answer_scores, answer_sum, check_acknowledgements, check_revealed, forms, judged,
-    open_shares, recompute_admission, revealed, signed_scores, signed_sum, valid_set,
+    HeldShares, Revealed, answer_scores, answer_sum, check_acknowledgements, check_revealed, forms, judged,
+    open_shares, recompute_admission, revealed, signed_scores, signed_sum, stage, valid_set,
 };
 use crate::contribute::{Attempt, build_contribution, train_delta, upload};
 use crate::fetch::{Terms, scalars_limit};
@@ -152,22 +152,16 @@ impl Site {
 
     async fn answer_scores(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        let (seen, audit) = (posted(round, Stage::Direction)?, posted(round, Stage::Audit)?);
+        let seen = posted(round, Stage::Direction)?;
         let prepared = async {
-            // Kept from an earlier try: others may be slow to acknowledge.
-            if let Some(known) = self.work.as_ref().and_then(|work| work.words.of(audit)) {
-                return Ok(known);
-            }
             let revealed = self.revealed(terms, round).await?;
-            let judged = judged(&self.from, terms, round, &revealed).await?;
-            self.score_words(terms, round, &revealed, &judged).await
+            self.score_words(terms, round, &revealed).await
         };
-        let certified = async {
-            let (certified, prepared) = tokio::join!(self.certified(terms, Stage::Direction, seen), prepared);
-            certified?;
-            prepared
-        };
-        let words = self.confirmed(round, certified).await?;
+        let certified = self.certified(terms, Stage::Direction, seen);
+        let (confirmed, certified, words) = tokio::join!(self.confirm(round), certified, prepared);
+        confirmed?;
+        certified?;
+        let words = words?;
         let answer = signed_scores(&self.from.identity, terms, member, words.to_vec())?;
         self.memory().answer_once(terms.ctx, Stage::Score, answer.answer.message.answerHash).await?;
         self.client.clone().answer_scores(timely::<wire::ScoreAnswer>(answer)).await?;
@@ -183,23 +177,21 @@ impl Site {
 
     async fn answer_sum(&self, terms: &Arc<Terms>, round: &RoundRecord) -> Result<(), SiteError> {
         let Some(member) = terms.committee_index(self.from.identity.account()) else { return Ok(()) };
-        let stated = round.stages.get(&Stage::Admit).map_or(B256::ZERO, |stage| stage.root);
-        let seen = posted(round, Stage::Admit)?;
+        let admit = stage(round, Stage::Admit)?;
         let prepared = async {
             let revealed = self.revealed(terms, round).await?;
             let held = self.held(terms, round, &revealed).await?;
             self.admission(terms, round).await.map(|admitted| (held, admitted))
         };
-        let certified = async {
-            let (certified, prepared) = tokio::join!(self.certified(terms, Stage::Admit, seen), prepared);
-            let (held, admitted) = prepared?;
-            let own = list_root(&admitted.items);
-            if stated != own {
-                return Err(SiteError::OtherAdmission { stated, own });
-            }
-            certified.map(|()| (held, admitted))
-        };
-        let (held, admitted) = self.confirmed(round, certified).await?;
+        let certified = self.certified(terms, Stage::Admit, admit.transcript);
+        let (confirmed, certified, prepared) = tokio::join!(self.confirm(round), certified, prepared);
+        confirmed?;
+        let (held, admitted) = prepared?;
+        let own = list_root(&admitted.items);
+        if admit.root != own {
+            return Err(SiteError::OtherAdmission { stated: admit.root, own });
+        }
+        certified?;
         let answer = answer_sum(&held, &admitted.items)?;
         let signed = signed_sum(&self.from.identity, terms, member, &answer)?;
         let set: Vec<Address> = admitted.set().map(|item| item.participant).collect();
@@ -285,13 +277,13 @@ impl Site {
         terms: &Arc<Terms>,
         round: &RoundRecord,
         revealed: &Arc<Revealed>,
-        judged: &Judged,
     ) -> Result<Arc<Vec<u64>>, SiteError> {
         let audit = posted(round, Stage::Audit)?;
         if let Some(known) = self.work.as_ref().and_then(|work| work.words.of(audit)) {
             return Ok(known);
         }
-        let held = self.held(terms, round, revealed).await?;
+        let (held, judged) =
+            tokio::try_join!(self.held(terms, round, revealed), judged(&self.from, terms, round, revealed))?;
         let (terms, lists, valid) = (terms.clone(), revealed.clone(), valid_set(&judged.audit));
         let words = compute(move || {
             let forms = forms(&terms.seed, &lists.directions, terms.descriptor.scale.parameters)?;
@@ -313,7 +305,7 @@ impl Site {
         let revealed = self.revealed(terms, round).await?;
         let judged = judged(&self.from, terms, round, &revealed).await?;
         let own = match terms.committee_index(self.from.identity.account()) {
-            Some(member) => Some((member, self.score_words(terms, round, &revealed, &judged).await?)),
+            Some(member) => Some((member, self.score_words(terms, round, &revealed).await?)),
             None => None,
         };
         let (terms, revealed) = (terms.clone(), revealed.clone());
@@ -348,7 +340,6 @@ impl Site {
 }
 
 /// The transcript value of a posted stage.
-fn posted(round: &RoundRecord, stage: Stage) -> Result<B256, SiteError> {
-    let missing = SiteError::List { list: stage.name(), reason: "not posted".into() };
-    Ok(round.stages.get(&stage).ok_or(missing)?.transcript)
+fn posted(round: &RoundRecord, at: Stage) -> Result<B256, SiteError> {
+    Ok(stage(round, at)?.transcript)
 }

@@ -40,7 +40,8 @@ pub async fn revealed(from: &Sources, terms: &Terms, round: &RoundRecord) -> Res
     Ok(Revealed { promises: promises?, lock: lock?, directions: directions? })
 }
 
-pub(super) fn stage(round: &RoundRecord, stage: Stage) -> Result<&StageRecord, SiteError> {
+/// What was posted at a stage.
+pub(crate) fn stage(round: &RoundRecord, stage: Stage) -> Result<&StageRecord, SiteError> {
     let missing = SiteError::List { list: stage.name(), reason: "not posted".into() };
     round.stages.get(&stage).ok_or(missing)
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::kills::{SEED, account, keys};
 use super::mtls::{Authority, TLS};
-use super::on_nodes::{Outcome, in_one_process, scenario, skipped};
+use super::on_nodes::{Outcome, federation_file, in_one_process, scenario, skipped};
 use super::processes::{Daemon, GUARD, HOSPITALS, House, LOG, coordinator_settings};
 
 /// Where the coordinator is, for whoever is at the end of a line: the network is the test's own.
@@ -135,10 +135,8 @@ impl Federation {
 
         let credentials = authority.holder(&house.room("researcher"), "researcher");
         let mut federation = Self { house, credentials, sites: Vec::new() };
-        let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
-        assert!(sample.contains("challenge_window_s = 3600"));
         let file = federation.house.room("researcher").join("federation.toml");
-        fs::write(&file, sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")).unwrap();
+        fs::write(&file, federation_file()).unwrap();
         federation.ask(&["federation", "create", "federation.toml"]);
         federation.ask(&["federation", "fund", "1", "1000000000000000000000"]);
 
@@ -238,7 +236,7 @@ fn sites_behind_bad_lines_that_are_cut_in_every_state_come_to_what_one_process_c
     }
     // In each of these states a site is asked over its line at least once.
     let trips = started.elapsed() - cut * u32::try_from(cut_in.len()).unwrap();
-    assert!(trips >= THERE_AND_BACK * 8, "{trips:?}");
+    assert!(trips >= THERE_AND_BACK * STATES.len() as u32, "{trips:?}");
     assert!(cut.is_zero() || swallowed > cut_in.len(), "{swallowed} packets");
     assert!(STATES.iter().all(|state| cut_in.contains(*state)), "{cut_in:?}");
     assert_eq!(federation.outcome(), in_one_process());

@@ -159,7 +159,7 @@ pub(super) fn played(
 }
 
 /// The sample's, with a challenge window that is over soon where nobody moves the clock.
-fn federation_file() -> String {
+pub(super) fn federation_file() -> String {
     let sample = include_str!("../../../../docs/config/breast-cancer-logistic.toml");
     assert!(sample.contains("challenge_window_s = 3600"));
     sample.replace("challenge_window_s = 3600", "challenge_window_s = 1")
