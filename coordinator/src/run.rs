@@ -31,7 +31,7 @@ use crate::chain::Chain;
 use crate::claims;
 use crate::notice::Notices;
 use crate::partials::{Partials, sweep};
-use crate::service::{AggregatorsService, EnrolmentService, Mailbox, ResearchersService, SitesService};
+use crate::service::{AggregatorsService, Bundles, EnrolmentService, Mailbox, ResearchersService, SitesService};
 use crate::{Accounts, CoordinatorConfig, CoordinatorError, Desk, Enrolment, Progress};
 
 /// Messages waiting for the loop; a full mailbox makes callers wait.
@@ -92,6 +92,7 @@ pub async fn run(config: CoordinatorConfig, parts: Parts, shutdown: Cancellation
         claims,
         notices: notice.clone(),
         store: store.clone(),
+        bundles: Arc::new(Bundles::new(store.clone())),
         partials,
         rounds,
     };

@@ -1,12 +1,14 @@
 //! Handlers: each turns wire into one message for the loop and its answer into wire.
 
 mod aggregators;
+mod bundles;
 mod enrolment;
 mod intake;
 mod researchers;
 mod sites;
 
 pub(crate) use aggregators::AggregatorsService;
+pub(crate) use bundles::Bundles;
 pub(crate) use enrolment::EnrolmentService;
 pub(crate) use researchers::ResearchersService;
 pub(crate) use sites::SitesService;

@@ -23,7 +23,8 @@ async fn a_message_is_taken_at_the_length_of_its_own_kind() {
     let researchers = Arc::new(ResearchersService { mailbox: mailbox.clone(), notices: notices.clone() });
     let store = Arc::new(MemoryStore::default());
     let rounds = domain(1, almoner_protocol::Address::ZERO);
-    let sites = Arc::new(SitesService { mailbox, claims, notices, store, partials: Arc::default(), rounds });
+    let bundles = Arc::new(Bundles::new(store.clone()));
+    let sites = Arc::new(SitesService { mailbox, claims, notices, store, bundles, partials: Arc::default(), rounds });
     let routes = Routes::new(sites_server(sites.clone())).add_service(researchers_server(researchers.clone()));
     let router = with_long(routes, sites, researchers);
     for (path, least) in [

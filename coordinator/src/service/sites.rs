@@ -12,12 +12,13 @@ use almoner_proto::{
 };
 use almoner_protocol::round::Event;
 use almoner_protocol::types::StageAck;
-use almoner_protocol::{Bytes, MAX_COMMITTEE, SealedShares, decode_list};
-use almoner_store::{Cid, Store};
+use almoner_protocol::Bytes;
+use almoner_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::bundles::Bundles;
 use super::{Mailbox, NoticeStream, intake, notices, refuse};
 use crate::CoordinatorError;
 use crate::access::Speaker;
@@ -25,14 +26,12 @@ use crate::claims::Waiting;
 use crate::ingress::{Ingress, Told};
 use crate::partials::Partials;
 
-/// Largest bundle of sealed shares: a full committee's blobs.
-const MAX_BUNDLE: u64 = (MAX_COMMITTEE as u64) * (1 << 15);
-
 pub(crate) struct SitesService {
     pub(crate) mailbox: Mailbox,
     pub(crate) claims: mpsc::Sender<Waiting>,
     pub(crate) notices: watch::Receiver<RoundNotice>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) bundles: Arc<Bundles>,
     pub(crate) partials: Arc<Partials>,
     /// What sites sign their messages of a round for.
     pub(crate) rounds: Eip712Domain,
@@ -147,15 +146,11 @@ impl Sites for SitesService {
     ) -> Result<Response<Self::SealedSharesStream>, Status> {
         let SealedSharesRequest { ctx, member } = parse(request)?;
         let bundles = self.mailbox.ask(|reply| Ingress::ShareBundles { ctx, reply }).await?;
-        let store = self.store.clone();
-        let blobs = futures::StreamExt::then(tokio_stream::iter(bundles), move |(participant, cid)| {
-            let store = store.clone();
-            async move {
-                let blob = share_of(store.as_ref(), &cid, member).await.map_err(refuse)?;
-                Ok(SealedShare { participant, blob }.into())
-            }
+        let shares = self.bundles.clone().shares_of(member, bundles).map(|share| {
+            let (participant, blob) = share.map_err(refuse)?;
+            Ok(SealedShare { participant, blob: blob.0 }.into())
         });
-        Ok(Response::new(Box::pin(blobs)))
+        Ok(Response::new(Box::pin(shares)))
     }
 
     async fn answer_scores(&self, request: Request<wire::ScoreAnswer>) -> Result<Response<wire::Empty>, Status> {
@@ -181,15 +176,4 @@ impl Sites for SitesService {
         let paid = answer.unwrap_or(Err(CoordinatorError::Stopped)).map_err(refuse)?;
         Ok(Response::new(paid.into()))
     }
-}
-
-/// One member's blob of a participant's bundle; empty where there is none or it is not one, so that the member complains.
-async fn share_of(store: &dyn Store, cid: &[u8], member: u16) -> Result<bytes::Bytes, CoordinatorError> {
-    if cid.is_empty() {
-        return Ok(bytes::Bytes::new());
-    }
-    let cid = Cid::try_from(cid).map_err(|e| CoordinatorError::Bug(format!("locked CID: {e}")))?;
-    let bundle = store.get(&cid, MAX_BUNDLE).await?;
-    let blobs: Vec<SealedShares> = decode_list(&bundle, MAX_COMMITTEE).unwrap_or_default();
-    Ok(blobs.into_iter().nth(member.into()).map(|blob| blob.0.into()).unwrap_or_default())
 }

@@ -17,7 +17,7 @@ mod tables;
 
 pub(crate) use modulus::mul_lazy;
 pub use modulus::{
-    MASK, Q, Q_BITS, add, centre, from_i128, from_signed, invert, mul, neg, pow, reduce, reduce_wide, sub,
+    MASK, Q, Q_BITS, add, centre, from_i128, from_signed, invert, invert_all, mul, neg, pow, reduce, reduce_wide, sub,
 };
 pub(crate) use ntt::product_intt;
 pub use ntt::{intt, ntt};

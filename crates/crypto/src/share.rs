@@ -11,6 +11,7 @@
 //! contains it fails its check; who is to blame is not proved in version 0.
 
 mod answer;
+mod codeword;
 mod lagrange;
 
 use core::fmt;
@@ -27,6 +28,7 @@ use crate::words::{WIDE_BLOCK_BYTES, read_wide, write_wide};
 
 pub use answer::{AnswerVec, interpolate, weighted_sum};
 pub use lagrange::lagrange_at_zero;
+pub(crate) use codeword::Code;
 pub(crate) use lagrange::{Differences, check_order};
 
 /// The largest committee this crate deals to.

@@ -4,8 +4,9 @@
 //! Steps: the t-subsets of the responders in lexicographic order, so that everybody who repeats the search ends at the
 //! same one.
 //! Attack answered: a search made endless by liars. At most [`SUBSETS_MAX`] subsets are tried, which covers every
-//! subset of every committee of up to 20 members with t as the protocol sets it; beyond, nothing opens.
-//! Not protected: in larger committees one liar with a low index can use up the search.
+//! subset of every committee of up to 20 members with t as the protocol sets it; beyond, nothing opens. Liars that are
+//! few enough to be outvoted are found without it (`share::codeword`).
+//! Not protected: in larger committees more liars than that can use up the search.
 
 /// Subsets tried before an opening is given up.
 pub const SUBSETS_MAX: u32 = 65_536;

@@ -136,5 +136,8 @@ proptest! {
     #[test]
     fn inverses(x in 1..Q) {
         prop_assert_eq!(mul(x, invert(x)), 1);
+        let mut all = [x, 1, 2, Q - x];
+        invert_all(&mut all);
+        prop_assert_eq!(all, [invert(x), 1, invert(2), invert(Q - x)]);
     }
 }

@@ -1,8 +1,10 @@
 //! From inner products and answers to scores.
 
+use std::collections::BTreeSet;
+
 use crate::error::{CryptoError, Result, expect_len};
 use crate::ring::{Q, add, centre, mul, sub};
-use crate::share::{Differences, check_order};
+use crate::share::{Code, Differences, check_order, lagrange_at_zero};
 use crate::subsets::{SUBSETS_MAX, Subsets};
 use crate::sum::{residual_in_bounds, round};
 
@@ -24,7 +26,8 @@ pub struct ScoreOpening {
 ///
 /// Among the t-subsets, in lexicographic order, whose residuals hold for every direction, the one counts from whose
 /// polynomials the fewest responders deviate, the first of equals. With `n` responders at most one subset's polynomials
-/// leave out no more than `(n − t)/2`, so the search ends there: that many liars are outvoted whatever they say.
+/// leave out no more than `(n − t)/2`, so the search ends there: that many liars are outvoted whatever they say, and
+/// decoding finds that subset without a search.
 /// A residual alone would not do: a wrong subset passes it by chance too often when there are many to try.
 pub fn open_score(
     inner: &[u64],
@@ -44,58 +47,94 @@ pub fn open_score(
     if responders.len() < t || t == 0 {
         return Err(CryptoError::TooFewAnswers { needed: t.max(1), got: responders.len() });
     }
-    let table = Table { responders, answers, directions, differences: Differences::new(responders) };
-    let outvoted = (responders.len() - t) / 2;
-    let (mut tried, mut best) = (0, None::<ScoreOpening>);
-    for subset in Subsets::new(responders.len(), t).take(SUBSETS_MAX as usize) {
-        tried += 1;
-        let masks = table.masks(&subset);
-        let words = inner.iter().zip(&masks).zip(norm2s);
-        let open_one = |((&c, &mask), &norm2): ((&u64, &u64), &u64)| open_word(sub(c, mask), delta, norm2);
-        let Some(scores) = words.map(open_one).collect() else {
-            continue;
-        };
-        let off = table.off(&subset, &masks);
-        let (found, fewest) = (off.len(), best.as_ref().map_or(usize::MAX, |b| b.off.len()));
-        if found < fewest {
-            best = Some(ScoreOpening { scores, subset: subset.into_iter().map(|k| responders[k]).collect(), off });
+    let row = Row { inner, norm2s, delta, responders, answers };
+    let code = Code::new(responders, t);
+    if let Some(off) = row.off(&code) {
+        if let Some(opening) = row.open_without(&off, t)? {
+            return Ok(opening);
         }
-        if found <= outvoted {
-            break;
+        if off.is_empty() {
+            // They agree with each other: every subset gives the same value.
+            return Err(CryptoError::NoSubset { tried: 1 });
         }
     }
-    best.ok_or(CryptoError::NoSubset { tried })
+    row.search(t, code.outvoted())
 }
 
-/// The answers about one participant.
-struct Table<'a> {
+/// What there is about one participant.
+struct Row<'a> {
+    inner: &'a [u64],
+    norm2s: &'a [u64],
+    delta: u64,
     responders: &'a [u16],
     answers: &'a [u64],
-    directions: usize,
-    differences: Differences,
 }
 
-impl Table<'_> {
+impl Row<'_> {
+    /// Positions of those who are off in any direction; `None` if they are too many to be told apart.
+    fn off(&self, code: &Code) -> Option<BTreeSet<usize>> {
+        let mut off = BTreeSet::new();
+        for direction in 0..self.inner.len() {
+            off.extend(code.off(self.answers.iter().skip(direction).step_by(self.inner.len()).copied())?);
+        }
+        (off.len() <= code.outvoted()).then_some(off)
+    }
+
+    /// What the first t of the others open to, if their residuals hold.
+    fn open_without(&self, off: &BTreeSet<usize>, t: usize) -> Result<Option<ScoreOpening>> {
+        let subset: Vec<usize> = (0..self.responders.len()).filter(|k| !off.contains(k)).take(t).collect();
+        let weights = lagrange_at_zero(&self.named(&subset))?;
+        let scores = self.scores(&self.masks(&subset, weights));
+        let off = off.iter().map(|&k| self.responders[k]).collect();
+        Ok(scores.map(|scores| ScoreOpening { scores, subset: self.named(&subset), off }))
+    }
+
+    /// The subsets one after another.
+    fn search(&self, t: usize, outvoted: usize) -> Result<ScoreOpening> {
+        let differences = Differences::new(self.responders);
+        let masks = |subset: &[usize]| self.masks(subset, differences.weights(subset));
+        // One that lies on the subset's polynomials may take a member's place without changing the value at zero, and
+        // only such a one may: its weight is not zero.
+        let consistent = |k: usize, subset: &[usize], found: &[u64]| {
+            let mut exchanged = subset.to_vec();
+            exchanged[0] = k;
+            subset.contains(&k) || masks(&exchanged) == found
+        };
+        let (mut tried, mut best) = (0, None::<ScoreOpening>);
+        for subset in Subsets::new(self.responders.len(), t).take(SUBSETS_MAX as usize) {
+            tried += 1;
+            let found = masks(&subset);
+            let Some(scores) = self.scores(&found) else { continue };
+            let off: Vec<usize> = (0..self.responders.len()).filter(|&k| !consistent(k, &subset, &found)).collect();
+            let deviate = off.len();
+            if best.as_ref().is_none_or(|best| deviate < best.off.len()) {
+                best = Some(ScoreOpening { scores, subset: self.named(&subset), off: self.named(&off) });
+            }
+            if deviate <= outvoted {
+                break;
+            }
+        }
+        best.ok_or(CryptoError::NoSubset { tried })
+    }
+
     /// What a subset says the mask of each inner product is: `Σ λ_k y_k`.
-    fn masks(&self, subset: &[usize]) -> Vec<u64> {
-        let mut masks = vec![0; self.directions];
-        for (weight, &k) in self.differences.weights(subset).into_iter().zip(subset) {
-            let row = &self.answers[k * self.directions..(k + 1) * self.directions];
+    fn masks(&self, subset: &[usize], weights: Vec<u64>) -> Vec<u64> {
+        let directions = self.inner.len();
+        let mut masks = vec![0; directions];
+        for (weight, &k) in weights.into_iter().zip(subset) {
+            let row = &self.answers[k * directions..(k + 1) * directions];
             masks.iter_mut().zip(row).for_each(|(m, &y)| *m = add(*m, mul(weight, y)));
         }
         masks
     }
 
-    /// Responders off the subset's polynomials. One that lies on them may take a member's place without changing the
-    /// value at zero, and only such a one may: its weight is not zero.
-    fn off(&self, subset: &[usize], masks: &[u64]) -> Vec<u16> {
-        let consistent = |k: usize| {
-            let mut exchanged = subset.to_vec();
-            exchanged[0] = k;
-            subset.contains(&k) || self.masks(&exchanged) == masks
-        };
-        let positions = 0..self.responders.len();
-        positions.filter(|&k| !consistent(k)).map(|k| self.responders[k]).collect()
+    fn scores(&self, masks: &[u64]) -> Option<Vec<i64>> {
+        let words = self.inner.iter().zip(masks).zip(self.norm2s);
+        words.map(|((&c, &mask), &norm2)| open_word(sub(c, mask), self.delta, norm2)).collect()
+    }
+
+    fn named(&self, positions: &[usize]) -> Vec<u16> {
+        positions.iter().map(|&k| self.responders[k]).collect()
     }
 }
 

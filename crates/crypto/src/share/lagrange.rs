@@ -2,7 +2,7 @@
 
 use super::point;
 use crate::error::{CryptoError, Result};
-use crate::ring::{invert, mul, sub};
+use crate::ring::{invert_all, mul, sub};
 
 /// Refuses members that are not ascending, each once.
 pub(crate) fn check_order(members: &[u16]) -> Result<()> {
@@ -15,8 +15,14 @@ pub(crate) fn check_order(members: &[u16]) -> Result<()> {
 /// `λ_k = Π_{l≠k} x_l / (x_l − x_k)` for ascending members: `P(0) = Σ λ_k P(x_k)` for every P of lower degree.
 pub fn lagrange_at_zero(members: &[u16]) -> Result<Vec<u64>> {
     check_order(members)?;
-    let everyone: Vec<usize> = (0..members.len()).collect();
-    Ok(Differences::new(members).weights(&everyone))
+    let points: Vec<u64> = members.iter().map(|&k| point(k)).collect();
+    let product = points.iter().fold(1, |product, &x| mul(product, x));
+    // `x_k · Π_{l≠k} (x_l − x_k)`
+    let below = |&k: &u64| points.iter().filter(|&&l| l != k).fold(k, |product, &l| mul(product, sub(l, k)));
+    let mut weights: Vec<u64> = points.iter().map(below).collect();
+    invert_all(&mut weights);
+    weights.iter_mut().for_each(|w| *w = mul(*w, product));
+    Ok(weights)
 }
 
 /// The quotients `x_l / (x_l − x_k)` of all pairs, so that trying many subsets takes no further inversion.
@@ -29,12 +35,12 @@ pub(crate) struct Differences {
 impl Differences {
     /// For members already checked to differ.
     pub(crate) fn new(members: &[u16]) -> Self {
-        let quotient = |k: u16, l: u16| match k == l {
-            true => 1,
-            false => mul(point(l), invert(sub(point(l), point(k)))),
-        };
-        let pairs = members.iter().flat_map(|&k| members.iter().map(move |&l| quotient(k, l)));
-        Self { size: members.len(), quotients: pairs.collect() }
+        let pairs = || members.iter().flat_map(|&k| members.iter().map(move |&l| (point(k), point(l))));
+        let difference = |(k, l)| if k == l { l } else { sub(l, k) };
+        let mut quotients: Vec<u64> = pairs().map(difference).collect();
+        invert_all(&mut quotients);
+        quotients.iter_mut().zip(pairs()).for_each(|(q, (_, l))| *q = mul(*q, l));
+        Self { size: members.len(), quotients }
     }
 
     /// Weights of a subset, given by positions in the list of members.

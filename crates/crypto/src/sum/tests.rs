@@ -90,7 +90,7 @@ fn answers_with_liars(f: &Federation, m: u16, liars: &[u16]) -> Vec<(u16, Answer
 
 #[test]
 fn half_of_the_redundancy_may_lie() {
-    for (m, t, liars) in [(4, 3, vec![0]), (10, 7, vec![0]), (13, 9, vec![1, 11])] {
+    for (m, t, liars) in [(4, 3, vec![0]), (10, 7, vec![0]), (13, 9, vec![1, 11]), (64, 43, (0..10).collect())] {
         let f = Federation::new(3, 20, (m, t), Values::Random);
         let answers = answers_with_liars(&f, m as u16, &liars);
         let answers: Vec<_> = answers.iter().map(|(k, a)| (*k, a)).collect();
