@@ -5,7 +5,7 @@
 
 use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES, DATA_WORD, check_data_block};
 use almoner_crypto::sum::validate_check_file;
-use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind, vector_root};
+use almoner_crypto::tree::{TreeHasher, kind, vector_root};
 use almoner_proto::UploadHeader;
 use almoner_protocol::B256;
 use almoner_protocol::types::Contribution;
@@ -166,7 +166,7 @@ fn look_at_blocks(tree: &mut TreeHasher, block: &mut Vec<u8>, mut piece: &[u8]) 
 
 fn look_at_block(tree: &mut TreeHasher, block: &[u8]) -> Result<(), CoordinatorError> {
     check_data_block(block).map_err(|_| bad_word("ciphertext"))?;
-    block.chunks(LEAF_WORDS * DATA_WORD).for_each(|leaf| tree.push(leaf));
+    tree.extend(DATA_WORD, block);
     Ok(())
 }
 

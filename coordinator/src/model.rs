@@ -2,7 +2,7 @@
 
 use almoner_crypto::encrypt::WIDE_BLOCK_BYTES;
 use almoner_crypto::ring::N;
-use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind};
+use almoner_crypto::tree::{TreeHasher, kind};
 use almoner_protocol::round::Posting;
 use almoner_protocol::spec::ModelSpec;
 use almoner_protocol::{B256, Bytes, ModelHasher, SumOpening, model_header};
@@ -21,7 +21,7 @@ pub(crate) async fn keep_sum(store: &dyn Store, ranges: Vec<(BlockRange, Bytes)>
     let written = blocking(move || {
         let (mut tree, mut check) = (TreeHasher::new(kind::SUM), Bytes::new());
         let mut write = |words: &[u8]| {
-            words.chunks(8 * LEAF_WORDS).for_each(|leaf| tree.push(leaf));
+            tree.extend(8, words);
             incoming.write(words)
         };
         for (range, bytes) in ranges {

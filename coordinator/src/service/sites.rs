@@ -10,9 +10,9 @@ use almoner_proto::{
     ReadyRequest, RevealRequest, RoundNotice, ScoreAnswer, SealedShare, SealedSharesRequest, Signed, SumAnswer,
     TaskRequest, UploadHeader, UploadOffsetReply, WatchRequest, wire, words_to_bytes,
 };
+use almoner_protocol::Bytes;
 use almoner_protocol::round::Event;
 use almoner_protocol::types::StageAck;
-use almoner_protocol::Bytes;
 use almoner_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::{Stream, StreamExt};

@@ -6,7 +6,7 @@ use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES, DATA_WORD, check_da
 use almoner_crypto::ring::{N, add};
 use almoner_crypto::score::{Direction, finish_inner, inner_partial};
 use almoner_crypto::sum::{CheckSum, SumBlock, validate_check_file};
-use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind, vector_root};
+use almoner_crypto::tree::{TreeHasher, kind, vector_root};
 use almoner_protocol::AuditVerdict;
 use almoner_protocol::types::Contribution;
 use almoner_store::{Bytes, Layout, Store, StoreError, cid_from_bytes, cid_of};
@@ -143,7 +143,7 @@ pub(crate) async fn examine(store: &dyn Store, manifest: &Contribution, blocks: 
         let check_root = manifest.checkRoot;
         let judged = compute(move || {
             let fault = judge(&data, check.as_deref(), &check_root.0);
-            data.chunks(LEAF_WORDS * DATA_WORD).for_each(|leaf| hasher.push(leaf));
+            hasher.extend(DATA_WORD, &data);
             (fault, hasher)
         });
         let fault;

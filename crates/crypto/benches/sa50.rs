@@ -13,6 +13,7 @@ use almoner_crypto::score::{Direction, answer, inner_partial, linear_form};
 use almoner_crypto::share::{AnswerVec, deal, interpolate, weighted_sum};
 use almoner_crypto::sum::{SumBlock, SumRule, open_block};
 use almoner_crypto::tree::{kind, vector_root};
+use sha2::{Digest, Sha256};
 
 const REPEATS: usize = 20;
 
@@ -65,6 +66,10 @@ fn main() {
     println!("{d} parameters, 6 bytes each; best of {REPEATS}");
     report.line("copy of the ciphertext", report.copy * parameters);
     report.line("hash: ciphertext tree", report.hash * parameters);
+    let message_hash = best(|| {
+        black_box(Sha256::digest(&data));
+    });
+    report.line("hash: one message, as a CID", message_hash);
 
     let encrypt = best(|| {
         // The same randomness and values each time: what matters here is that the last run is a valid encryption.

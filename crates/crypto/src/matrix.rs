@@ -123,7 +123,7 @@ pub fn matrix_root(seed: &EpochSeed, data_blocks: u64) -> Hash {
     for (domain, j) in all.chain((0..CHECK_BLOCKS as u64).map(|k| (CHECK_DOMAIN, k))) {
         seed.expand(domain, j, &mut words);
         write_wide(&*words, &mut bytes);
-        bytes.chunks(tree::LEAF_WORDS * 8).for_each(|leaf| hasher.push(leaf));
+        hasher.extend(8, &bytes);
     }
     hasher.finish()
 }

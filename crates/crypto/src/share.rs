@@ -27,8 +27,8 @@ use crate::tree::{self, Hash};
 use crate::words::{WIDE_BLOCK_BYTES, read_wide, write_wide};
 
 pub use answer::{AnswerVec, interpolate, weighted_sum};
-pub use lagrange::lagrange_at_zero;
 pub(crate) use codeword::Code;
+pub use lagrange::lagrange_at_zero;
 pub(crate) use lagrange::{Differences, check_order};
 
 /// The largest committee this crate deals to.

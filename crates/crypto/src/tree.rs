@@ -9,6 +9,7 @@
 //! Not protected: a root hides nothing. Leaves with little entropy are salted by whoever makes them.
 
 mod hasher;
+mod lanes;
 mod proof;
 
 use sha2::{Digest, Sha256};
@@ -37,12 +38,17 @@ const PADDING: Hash = [0; 32];
 /// Hash of leaf `index` of a tree of this kind.
 pub fn leaf_hash(kind: u8, index: u64, data: &[u8]) -> Hash {
     let mut h = Sha256::new();
+    h.update(leaf_head(kind, index));
+    h.update(data);
+    h.finalize().into()
+}
+
+/// What is hashed before the data of a leaf.
+fn leaf_head(kind: u8, index: u64) -> [u8; 10] {
     let mut head = [0; 10];
     head[1] = kind;
     head[2..].copy_from_slice(&index.to_be_bytes());
-    h.update(head);
-    h.update(data);
-    h.finalize().into()
+    head
 }
 
 fn node_hash(left: &Hash, right: &Hash) -> Hash {

@@ -49,30 +49,35 @@ pub fn model_root(values: &[i32]) -> B256 {
 #[derive(Debug)]
 pub struct ModelHasher {
     tree: tree::TreeHasher,
-    leaf: Vec<u8>,
+    /// Leaves that wait to be hashed together.
+    leaves: Vec<u8>,
 }
 
 impl ModelHasher {
     pub fn new() -> Self {
-        Self { tree: tree::TreeHasher::new(tree::kind::MODEL), leaf: Vec::with_capacity(LEAF) }
+        Self { tree: tree::TreeHasher::new(tree::kind::MODEL), leaves: Vec::with_capacity(LEAVES) }
     }
 
     /// Takes the next weights.
-    pub fn update(&mut self, values: &[i32]) {
-        for value in values {
-            self.leaf.extend_from_slice(&value.to_be_bytes());
-            if self.leaf.len() == LEAF {
-                self.tree.push(&self.leaf);
-                self.leaf.clear();
+    pub fn update(&mut self, mut values: &[i32]) {
+        while !values.is_empty() {
+            let (these, rest) = values.split_at(values.len().min((LEAVES - self.leaves.len()) / WEIGHT));
+            self.leaves.extend(these.iter().flat_map(|value| value.to_be_bytes()));
+            if self.leaves.len() == LEAVES {
+                self.hash();
             }
+            values = rest;
         }
     }
 
     pub fn finish(mut self) -> B256 {
-        if !self.leaf.is_empty() {
-            self.tree.push(&self.leaf);
-        }
+        self.hash();
         B256::from(self.tree.finish())
+    }
+
+    fn hash(&mut self) {
+        self.tree.extend(WEIGHT, &self.leaves);
+        self.leaves.clear();
     }
 }
 
@@ -82,8 +87,10 @@ impl Default for ModelHasher {
     }
 }
 
-/// Bytes of a whole leaf.
-const LEAF: usize = 4 * tree::LEAF_WORDS;
+/// Bytes of a weight.
+const WEIGHT: usize = 4;
+/// Bytes of the leaves hashed together.
+const LEAVES: usize = 16 * WEIGHT * tree::LEAF_WORDS;
 
 /// What stands in a file before its weights. Length prefix u64 little-endian, then type, shape and place of every tensor,
 /// padded to 8 bytes.

@@ -4,7 +4,7 @@
 //! The sum is read in pieces, and the model changes in its place: neither is held twice.
 
 use almoner_crypto::matrix::EpochSeed;
-use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind};
+use almoner_crypto::tree::{TreeHasher, kind};
 use almoner_protocol::types::{AdmitItem, Descriptor, OpenItem};
 use almoner_protocol::{B256, SumOpening};
 
@@ -56,6 +56,6 @@ impl Opening {
     }
 
     fn hash(&mut self, sums: &[u8]) {
-        sums.chunks(8 * LEAF_WORDS).for_each(|leaf| self.tree.push(leaf));
+        self.tree.extend(8, sums);
     }
 }

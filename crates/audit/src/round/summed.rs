@@ -3,7 +3,7 @@
 
 use almoner_chain::StageRecord;
 use almoner_crypto::encrypt::{CHECK_BYTES, WIDE_BLOCK_BYTES};
-use almoner_crypto::tree::{LEAF_WORDS, TreeHasher, kind};
+use almoner_crypto::tree::{TreeHasher, kind};
 use almoner_store::{Bytes, Store, cid_from_bytes};
 
 use super::RoundAudit;
@@ -20,7 +20,7 @@ impl RoundAudit<'_> {
         let place = Place::cid(&posted.cid);
         let uploads = self.weighted();
         let mut hasher = TreeHasher::new(kind::SUM);
-        let mut hash = |bytes: &[u8]| bytes.chunks(LEAF_WORDS * WORD).for_each(|leaf| hasher.push(leaf));
+        let mut hash = |bytes: &[u8]| hasher.extend(WORD, bytes);
         for range in ranges(self.blocks()) {
             let read = read_range(self.store, &posted.cid, range).await;
             let Some(words) = self.read_words(place, read) else { return Ok(()) };

@@ -1,5 +1,6 @@
 //! Streaming: leaves go in, in order; one hash per row is kept.
 
+use super::lanes::{LANES, leaf_hashes};
 use super::{Hash, LEAF_WORDS, PADDING, height, leaf_hash, node_hash, root_hash};
 use crate::error::{CryptoError, Result};
 
@@ -19,6 +20,21 @@ impl Rows {
             }
         }
         self.0.push(Some(hash));
+    }
+
+    /// Pushes leaves of `length` bytes, of which the last may be shorter; returns how many.
+    fn extend(&mut self, kind: u8, first: u64, length: usize, bytes: &[u8]) -> u64 {
+        let mut index = first;
+        let mut groups = bytes.chunks_exact(LANES * length);
+        for group in &mut groups {
+            leaf_hashes(kind, index, group).into_iter().for_each(|hash| self.push(hash));
+            index += LANES as u64;
+        }
+        for leaf in groups.remainder().chunks(length) {
+            self.push(leaf_hash(kind, index, leaf));
+            index += 1;
+        }
+        index - first
     }
 
     /// The top of a tree of the given height, padded on the right with `pad` units.
@@ -57,6 +73,11 @@ impl TreeHasher {
         self.leaves += 1;
     }
 
+    /// Appends packed words of `word_bytes` each. Whole leaves, but for the last of a vector.
+    pub fn extend(&mut self, word_bytes: usize, bytes: &[u8]) {
+        self.leaves += self.rows.extend(self.kind, self.leaves, LEAF_WORDS * word_bytes, bytes);
+    }
+
     /// Leaves so far.
     pub fn leaves(&self) -> u64 {
         self.leaves
@@ -78,7 +99,9 @@ pub fn root<D: AsRef<[u8]>>(kind: u8, leaves: impl IntoIterator<Item = D>) -> Ha
 
 /// Root over packed words of `word_bytes` each.
 pub fn vector_root(kind: u8, word_bytes: usize, bytes: &[u8]) -> Hash {
-    root(kind, bytes.chunks(LEAF_WORDS * word_bytes))
+    let mut hasher = TreeHasher::new(kind);
+    hasher.extend(word_bytes, bytes);
+    hasher.finish()
 }
 
 /// Subtree root of the aligned range of `size` leaves (a power of two) that starts at leaf `first`. A range at the
@@ -103,7 +126,15 @@ pub fn subtree_root<D: AsRef<[u8]>>(
 
 /// [`subtree_root`] over packed words.
 pub fn vector_subtree_root(kind: u8, word_bytes: usize, first: u64, size: u64, bytes: &[u8]) -> Result<Hash> {
-    subtree_root(kind, first, size, bytes.chunks(LEAF_WORDS * word_bytes))
+    check_range(first, size)?;
+    let length = LEAF_WORDS * word_bytes;
+    let count = bytes.len().div_ceil(length) as u64;
+    if count > size {
+        return Err(wrong_count("leaves of a range", size, count));
+    }
+    let mut rows = Rows::default();
+    rows.extend(kind, first, length, bytes);
+    Ok(rows.top(height(size), PADDING))
 }
 
 /// Root of a tree of `leaves` leaves from the subtree roots of its ranges of `size` leaves each.

@@ -60,6 +60,26 @@ fn ranges_out_of_place_are_refused() {
     assert!(root_from_subtrees(1, 2, 4, &[one]).is_err());
 }
 
+/// Some hashed many at once, the others one by one.
+#[test]
+fn vectors_are_lists_of_their_leaves() {
+    for (word, words) in [(6, 0), (6, 1), (6, 2048), (8, 2048 + 128 * 3 + 5), (4, 3 * 2048 + 127), (8, 128 * 15)] {
+        let bytes: Vec<u8> = (0..word * words).map(|i| (i * 31 >> 2) as u8).collect();
+        let list: Vec<Vec<u8>> = bytes.chunks(LEAF_WORDS * word).map(<[u8]>::to_vec).collect();
+        assert_eq!(vector_root(0x22, word, &bytes), naive_root(0x22, &list), "{words} words of {word}");
+        // In pieces of whole leaves.
+        let mut hasher = TreeHasher::new(0x22);
+        bytes.chunks(LEAF_WORDS * word * 21).for_each(|piece| hasher.extend(word, piece));
+        assert_eq!((hasher.finish(), hasher.leaves()), (naive_root(0x22, &list), list.len() as u64));
+        let size = (list.len() as u64).next_power_of_two();
+        let range = vector_subtree_root(0x22, word, 3 * size, size, &bytes).unwrap();
+        assert_eq!(range, subtree_root(0x22, 3 * size, size, &list).unwrap());
+        if size > 1 {
+            assert!(vector_subtree_root(0x22, word, 0, size / 2, &bytes).is_err());
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn subtree_roots_make_the_root_of_the_whole(n in 1usize..200, log in 0u32..6) {
