@@ -43,6 +43,8 @@ pub enum AggregatorProgress {
     ShutOut { error: Arc<AggregatorError> },
     /// It answered us for the first time, or does so again.
     LetIn,
+    /// A job that was computed and is posted next: some blocks of all uploads of a round, 0 where it is not said.
+    Computed { round: u64, first_block: u32, blocks: u32, uploads: usize, took: Duration },
 }
 
 /// Works until `shutdown`. A job in hand is dropped then: its lease lapses and another worker takes it. It returns an
@@ -162,17 +164,14 @@ async fn turn(
     door.let_in();
     let Some(job) = Job::from_wire(reply)? else { return Ok(false) };
     almoner_failpoint::reached(|| "leased".to_owned());
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let result = perform(&job, store).await?;
     almoner_failpoint::reached(|| "done".to_owned());
-    tracing::debug!(
-        lease = job.lease,
-        first_block = job.first_block,
-        blocks = job.blocks,
-        uploads = job.uploads.len(),
-        millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "job done"
-    );
+    let (round, first_block, blocks, uploads) = (job.round, job.first_block, job.blocks, job.uploads.len());
+    let took = started.elapsed();
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(lease = job.lease, round, first_block, blocks, uploads, millis, "job done");
+    door.tell(AggregatorProgress::Computed { round, first_block, blocks, uploads, took });
     post(client, job.lease, result).await?;
     Ok(true)
 }

@@ -28,6 +28,8 @@ pub struct AggregatorConfig {
     pub store: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere if not named.
     pub metrics: Option<SocketAddr>,
+    /// Collector of traces, for a build that sends them.
+    pub traces: Option<String>,
     /// Key file of the account that the certificate in `[tls]` is for; it says hello to the coordinator.
     pub key: Option<PathBuf>,
     /// Whom it trusts and what it shows, for a coordinator at https://.

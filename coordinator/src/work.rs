@@ -22,6 +22,7 @@ const AUDIT_RESULT: usize = 33;
 /// What does not change between the jobs of a round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RoundFacts {
+    pub(crate) round: u64,
     pub(crate) parameters: u32,
     pub(crate) epoch_seed: [u8; 32],
     pub(crate) drop_bits: u8,
@@ -67,6 +68,7 @@ impl Look {
     pub(crate) fn job(&self, lease: u64, range: BlockRange, facts: &RoundFacts) -> Job {
         Job {
             lease,
+            round: facts.round,
             first_block: range.first,
             blocks: range.blocks,
             parameters: facts.parameters,

@@ -40,6 +40,7 @@ fn bad_lines(seed: u64) {
 fn worker(url: &str) -> CancellationToken {
     let stop = CancellationToken::new();
     let config = AggregatorConfig {
+        traces: None,
         version: Default::default(),
         coordinator: url.into(),
         gateways: Vec::new(),

@@ -1,4 +1,5 @@
-//! What a collector of traces is sent of a round, by the coordinator and by the sites: one trace, and no secret.
+//! What a collector of traces is sent of a round, by the coordinator, the aggregator and the sites: one trace, and no
+//! secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -66,6 +67,7 @@ fn a_round_is_one_trace_of_everybodys_and_says_nothing_that_is_secret() {
         let line = channel(&format!("http://{address}")).await;
         let of = |role| Traces::new(line.clone(), role, place).unwrap();
         tokio::spawn(of("coordinator").follow_coordinator(net.progress.subscribe()));
+        tokio::spawn(of("aggregator").follow_aggregator("worker 7".into(), net.computed.subscribe()));
         let sites: Vec<_> = hospitals.iter().chain(validators.iter()).collect();
         let accounts: BTreeSet<String> = sites.iter().map(|site| site.account.to_string()).collect();
         for site in sites {
@@ -74,8 +76,16 @@ fn a_round_is_one_trace_of_everybodys_and_says_nothing_that_is_secret() {
         settle(net, scenario, 1, async {}).await;
 
         // Of each what comes last but the round itself; whatever is missing is waited for.
-        let mut awaited =
-            BTreeSet::from(["round", "proposed", "transaction lock", "verify", "train", "Contribute", "Promise"]);
+        let mut awaited = BTreeSet::from([
+            "round",
+            "proposed",
+            "transaction lock",
+            "job",
+            "verify",
+            "train",
+            "Contribute",
+            "Promise",
+        ]);
         let mut all = Vec::new();
         while !awaited.is_empty() {
             let (service, span) = spans.recv().await.unwrap();
@@ -99,6 +109,10 @@ fn a_round_is_one_trace_of_everybodys_and_says_nothing_that_is_secret() {
                     "almoner.gas" => said.parse::<u64>().is_ok_and(|gas| gas > 21_000),
                     "almoner.outcome" => said == "settled",
                     "almoner.account" => accounts.contains(&said),
+                    "almoner.worker" => said == "worker 7",
+                    "almoner.first_block" => said == "0",
+                    "almoner.blocks" => said == "1",
+                    "almoner.uploads" => said == "3",
                     _ => false,
                 };
                 assert!(known, "{} = {said}", attribute.key);
@@ -108,6 +122,7 @@ fn a_round_is_one_trace_of_everybodys_and_says_nothing_that_is_secret() {
         for name in ["round", "training", "scored", "opened", "transaction lock"] {
             assert!(names["almoner-coordinator"].contains(name), "{names:?}");
         }
+        assert_eq!(names["almoner-aggregator"], BTreeSet::from(["job"]));
         for name in ["verify", "train", "Contribute", "Promise"] {
             assert!(names["almoner-participant"].contains(name), "{names:?}");
         }

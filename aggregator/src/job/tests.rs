@@ -76,6 +76,7 @@ impl Round {
         let first_block = range * RANGE_BLOCKS;
         Job {
             lease: 1,
+            round: 1,
             first_block,
             blocks: RANGE_BLOCKS.min(260 - first_block),
             parameters: D as u32,

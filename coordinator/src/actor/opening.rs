@@ -217,7 +217,8 @@ impl Actor {
             committee: self.put(encode_list(&committee)).await?,
             validators: self.put(encode_list(&validators)).await?,
         };
-        let facts = RoundFacts { parameters, epoch_seed: seed, drop_bits: descriptor.scale.dropBits };
+        let drop_bits = descriptor.scale.dropBits;
+        let facts = RoundFacts { round: descriptor.round, parameters, epoch_seed: seed, drop_bits };
         let deployment = self.chain.ledger.deployment();
         let round = Round::announce(Setup {
             chain_id: deployment.chain_id,

@@ -85,7 +85,7 @@ fn current(validators: &[SigningKey]) -> Current {
     };
     let mut round = Round::announce(setup).unwrap();
     round.step(Event::RoundOpened { ctx: round.ctx(), at: OPENED }, OPENED).unwrap();
-    let facts = RoundFacts { parameters: 16, epoch_seed: [0; 32], drop_bits: 2 };
+    let facts = RoundFacts { round: 1, parameters: 16, epoch_seed: [0; 32], drop_bits: 2 };
     Current { round, cids: OpenCids::default(), facts, locked: Vec::new() }
 }
 

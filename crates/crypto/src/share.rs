@@ -22,8 +22,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::encrypt::Secret;
 use crate::error::{CryptoError, Result};
-use crate::ring::{Poly, add, mul, zero_poly};
+use crate::ring::{Poly, reduce, zero_poly};
 use crate::tree::{self, Hash};
+use crate::widest;
 use crate::words::{WIDE_BLOCK_BYTES, read_wide, write_wide};
 
 pub use answer::{AnswerVec, interpolate, weighted_sum};
@@ -91,12 +92,16 @@ pub fn deal(secret: &Secret, m: usize, t: usize, rng: &mut impl CryptoRng) -> Re
 /// Horner, from the highest coefficient to the secret.
 fn evaluate(secret: &Secret, coefficients: &[ShareVec], x: u64) -> ShareVec {
     let mut out = ShareVec(zero_poly());
-    let lower = coefficients.iter().rev().map(ShareVec::words);
-    for c in lower.chain([secret.words()]) {
-        for (o, &c) in out.0.iter_mut().zip(c) {
-            *o = add(mul(*o, x), c);
-        }
-    }
+    widest(
+        #[inline(always)]
+        || {
+            let lower = coefficients.iter().rev().map(ShareVec::words);
+            for c in lower.chain([secret.words()]) {
+                // A point is at most [`MEMBERS_MAX`], 2^8: nothing gets near the end of a word.
+                out.0.iter_mut().zip(c).for_each(|(o, &c)| *o = reduce(o.wrapping_mul(x).wrapping_add(c)));
+            }
+        },
+    );
     out
 }
 

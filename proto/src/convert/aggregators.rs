@@ -82,6 +82,8 @@ impl From<JobUpload> for wire::JobUpload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub lease: u64,
+    /// Whose uploads they are, for logs and traces; 0 where it is not said.
+    pub round: u64,
     pub first_block: u32,
     pub blocks: u32,
     /// d
@@ -110,6 +112,7 @@ impl Job {
         let drop_bits = fields.within("drop_bits", wire.drop_bits, 0, MAX_DROP)?;
         Ok(Some(Self {
             lease: wire.lease,
+            round: wire.round,
             first_block,
             blocks: fields.within("blocks", wire.blocks, expected, expected)?,
             parameters,
@@ -128,6 +131,7 @@ impl From<Job> for wire::Job {
     fn from(job: Job) -> Self {
         Self {
             lease: job.lease,
+            round: job.round,
             first_block: job.first_block,
             blocks: job.blocks,
             parameters: job.parameters,

@@ -89,6 +89,7 @@ fn job(directions: Option<Bytes>) -> Job {
     };
     Job {
         lease: 9,
+        round: 4,
         first_block: 256,
         blocks: 3,
         parameters: 259 * 2048 - 5,

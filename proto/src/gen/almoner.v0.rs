@@ -392,6 +392,9 @@ pub struct Job {
     /// at most 64 bytes, none if there are no directions
     #[prost(bytes = "bytes", tag = "7")]
     pub directions_cid: ::prost::bytes::Bytes,
+    /// for logs and traces; 0 where it is not said
+    #[prost(uint64, tag = "8")]
+    pub round: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobUpload {

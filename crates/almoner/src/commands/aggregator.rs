@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use almoner_aggregator::{AggregatorConfig, AggregatorProgress, Parts};
-use almoner_proto::Kinded;
+use almoner_proto::{Kinded, Outage};
 use almoner_store::{EmbeddedStore, GatewayStore, Near, Store, Url};
+use almoner_tls::Client as Tls;
 use serde_json::json;
 use tokio::sync::broadcast;
 
@@ -13,6 +15,8 @@ use super::channel::{client, dial_lazily, introduce};
 use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
 use super::metrics::{self, Watched};
 use super::renew;
+use super::source::fetch_deployment;
+use super::traces::{self, Collector};
 use crate::failure::{Blame, Failure, Kind};
 
 pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
@@ -30,7 +34,12 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     if let Some(key) = &config.key {
         introduce(&tls, load_key(key)?);
     }
+    let coordinator: Url = config.coordinator.parse().blame(Kind::You, format!("{context}: coordinator"))?;
+    let collector = traces::collector(config.traces.as_deref())?;
     let (progress, told) = broadcast::channel(256);
+    if let Some(collector) = collector {
+        tokio::spawn(trace(collector, coordinator, tls.clone(), config.name.clone(), progress.subscribe()));
+    }
     let parts = Parts { channel: dial_lazily(&tls, &config.coordinator)?, tls: tls.clone(), store, progress };
     let stop = until_told();
     tokio::spawn(renew::keep(tls, parts.channel.clone(), stop.clone()));
@@ -40,6 +49,27 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     say_up("aggregator", &config.coordinator, &watched, options.json);
     let served = almoner_aggregator::run(config, parts, stop).await;
     served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
+}
+
+/// Sends traces as soon as the coordinator has said of which chain its rounds are. That it is away is told by the worker.
+async fn trace(
+    collector: Collector,
+    coordinator: Url,
+    tls: Tls,
+    worker: String,
+    told: broadcast::Receiver<AggregatorProgress>,
+) {
+    let mut away = Outage::default();
+    let at = loop {
+        match fetch_deployment(&coordinator, &tls).await {
+            Ok(at) => break at,
+            Err(_) => tokio::time::sleep(away.failed(Instant::now(), 0).wait).await,
+        }
+    };
+    match collector.of("aggregator", &at) {
+        Ok(traces) => traces.follow_aggregator(worker, told).await,
+        Err(error) => tracing::warn!(%error, "no traces are sent"),
+    }
 }
 
 /// Whether it may work, for whoever watches over it, and as JSON documents where they are asked for.
@@ -54,6 +84,15 @@ async fn tell(mut told: broadcast::Receiver<AggregatorProgress>, watched: Watche
                 watched.set_ready(true);
                 json!({ "schema": 1, "event": "let_in" })
             }
+            AggregatorProgress::Computed { round, first_block, blocks, uploads, took } => json!({
+                "schema": 1,
+                "event": "job",
+                "round": round,
+                "first_block": first_block,
+                "blocks": blocks,
+                "uploads": uploads,
+                "seconds": took.as_secs_f64(),
+            }),
         };
         if json {
             println!("{document}");

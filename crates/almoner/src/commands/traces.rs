@@ -1,4 +1,4 @@
-//! `traces = "http://127.0.0.1:4317"` in the files of a coordinator and of a site: where spans of its rounds are sent, by
+//! `traces = "http://127.0.0.1:4317"` in the files of a coordinator, an aggregator and a site: where spans of its rounds are sent, by
 //! OTLP over gRPC. A build without the feature `otel` reads the same files and refuses the key by name.
 
 #[cfg(feature = "otel")]
@@ -31,6 +31,7 @@ mod asked {
 
 #[cfg(not(feature = "otel"))]
 mod asked {
+    use almoner_aggregator::AggregatorProgress;
     use almoner_chain::Deployment;
     use almoner_coordinator::Progress;
     use almoner_participant::SiteProgress;
@@ -63,13 +64,17 @@ mod asked {
             match self {}
         }
 
+        pub(in crate::commands) async fn follow_aggregator(self, _: String, _: Receiver<AggregatorProgress>) {
+            match self {}
+        }
+
         pub(in crate::commands) async fn follow_site(self, _: Address, _: Receiver<SiteProgress>) {
             match self {}
         }
     }
 }
 
-pub(super) use asked::collector;
+pub(super) use asked::{Collector, collector};
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use almoner_aggregator::AggregatorConfig;
+use almoner_aggregator::{AggregatorConfig, AggregatorProgress};
 use almoner_chain::Ledger;
 use almoner_coordinator::{CoordinatorConfig, Progress};
 use almoner_journal::Journal;
@@ -49,6 +49,8 @@ pub struct Localnet {
     pub url: String,
     pub federation: u64,
     pub progress: broadcast::Sender<Progress>,
+    /// The aggregator's.
+    pub computed: broadcast::Sender<AggregatorProgress>,
     /// When sites that are started from now on ask to be paid.
     pub claim: ClaimPolicy,
     pub(super) seeds: Seeds,
@@ -142,6 +144,7 @@ impl Localnet {
             url,
             federation,
             progress,
+            computed: broadcast::channel(PROGRESS).0,
             claim,
             seeds,
             dir,
@@ -160,13 +163,13 @@ impl Localnet {
             gateways: Vec::new(),
             store: None,
             metrics: None,
+            traces: None,
             key: None,
             tls: Default::default(),
             name: "aggregator".into(),
             lanes: 1,
         };
-        let (progress, _) = broadcast::channel(1);
-        let (channel, store) = (self.channel.clone(), gateway(&self.url)?);
+        let (channel, store, progress) = (self.channel.clone(), gateway(&self.url)?, self.computed.clone());
         let parts = almoner_aggregator::Parts { channel, tls: Tls::default(), store, progress };
         let stop = self.shutdown.clone();
         self.tasks.spawn(async move { almoner_aggregator::run(config, parts, stop).await.map_err(Failure::from) });

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use subtle::ConstantTimeEq;
 
 use super::*;
-use crate::ring::Q;
+use crate::ring::{Q, add, mul};
 use crate::testing::{rng, secret};
 
 fn as_answer(share: &ShareVec) -> AnswerVec {
@@ -14,6 +14,16 @@ fn impossible_thresholds_are_refused() {
     for (m, t) in [(3, 0), (3, 4), (0, 0), (MEMBERS_MAX + 1, 3)] {
         assert!(deal(&secret(1), m, t, &mut rng(1)).is_err());
     }
+}
+
+#[test]
+fn the_largest_committee_opens_by_its_last_members() {
+    let s = secret(1);
+    let t = 171;
+    let shares = deal(&s, MEMBERS_MAX, t, &mut rng(1)).unwrap();
+    let answers: Vec<_> = shares.iter().map(as_answer).collect();
+    let last: Vec<_> = (0u16..).zip(&answers).skip(MEMBERS_MAX - t).collect();
+    assert_eq!(interpolate(&last, t).unwrap().words(), s.words());
 }
 
 #[test]
