@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -22,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::Service;
 
-use crate::{Binding, Client, greeting};
+use crate::{Binding, Client, error, greeting};
 
 const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
@@ -51,7 +52,33 @@ impl Service<Uri> for Dial {
     }
 }
 
+/// How often a line is tried that is taken and then closed in the middle of its handshake: under a flood a server pushes
+/// out whoever has not shown yet who they are.
+const TRIES: u32 = 4;
+/// At most so long between two of them.
+const PAUSE: Duration = Duration::from_millis(400);
+
 async fn dial(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
+    for _ in 1..TRIES {
+        match line(client.clone(), uri.clone()).await {
+            Err(error) if is_pushed_out(&error) => {
+                // Chance spreads those who were pushed out together.
+                let draw = getrandom::u32().unwrap_or_default();
+                tokio::time::sleep(PAUSE.mul_f64(f64::from(draw) / f64::from(u32::MAX))).await;
+            }
+            done => return done,
+        }
+    }
+    line(client, uri).await
+}
+
+/// Closed without a word. What TLS has a word for is no such thing.
+fn is_pushed_out(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) && error::rustls_error(error).is_none()
+}
+
+async fn line(client: Client, uri: Uri) -> io::Result<TokioIo<Line>> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = uri.port_u16().unwrap_or(HTTPS);
     let name =

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::Address;
@@ -221,6 +222,34 @@ async fn strangers_on_the_port_do_not_hurt_honest_callers() {
         assert!(answer.len() < 16, "{answer:?}");
         ask(site.clone(), address).await.unwrap();
     }
+}
+
+/// Closes the first lines that it takes, and passes the others on; counts all of them.
+async fn flooded(behind: std::net::SocketAddr, closes: usize) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, taken) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = taken.clone();
+    tokio::spawn(async move {
+        while let Ok((mut line, _)) = listener.accept().await {
+            if count.fetch_add(1, Ordering::Relaxed) >= closes {
+                let mut on = TcpStream::connect(behind).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut line, &mut on).await });
+            }
+        }
+    });
+    (address, taken)
+}
+
+#[tokio::test]
+async fn whoever_is_pushed_out_of_a_handshake_comes_again_and_not_for_ever() {
+    let scene = Scene::new();
+    let client = Client::new(scene.site("site")).unwrap();
+    let (address, _) = flooded(scene.serve().await, 2).await;
+    let mut channel = client.connect(&endpoint(address)).await.unwrap();
+    assert!(who(&mut channel).await.unwrap().starts_with("site"));
+    let (address, taken) = flooded(address, usize::MAX).await;
+    assert!(client.connect(&endpoint(address)).await.is_err());
+    assert_eq!(taken.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]
