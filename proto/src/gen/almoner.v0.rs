@@ -733,7 +733,7 @@ pub mod sites_client {
                 .insert(GrpcMethod::new("almoner.v0.Sites", "Acknowledgements"));
             self.inner.unary(req, path, codec).await
         }
-        /// The sealed shares dealt to one member, participant by participant.
+        /// The sealed shares dealt to one member, participant by participant, in whatever order.
         pub async fn sealed_shares(
             &mut self,
             request: impl tonic::IntoRequest<super::SealedSharesRequest>,
@@ -900,7 +900,7 @@ pub mod sites_server {
             >
             + std::marker::Send
             + 'static;
-        /// The sealed shares dealt to one member, participant by participant.
+        /// The sealed shares dealt to one member, participant by participant, in whatever order.
         async fn sealed_shares(
             &self,
             request: tonic::Request<super::SealedSharesRequest>,

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn leaves_at_once_are_leaves_one_by_one() {
         for length in (0..200).chain([512, 768, 1024, 4096]) {
-            let leaves: Vec<u8> = (0..LANES * length).map(|i| (i * 7919 >> 3) as u8).collect();
+            let leaves: Vec<u8> = (0..LANES * length).map(|i| ((i * 7919) >> 3) as u8).collect();
             let first = u64::MAX / 3 - length as u64;
             let single = |l: usize| leaf_hash(0x21, first + l as u64, &leaves[l * length..(l + 1) * length]);
             assert_eq!(leaf_hashes(0x21, first, &leaves), std::array::from_fn(single), "{length} bytes");

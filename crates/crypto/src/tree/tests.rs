@@ -64,7 +64,7 @@ fn ranges_out_of_place_are_refused() {
 #[test]
 fn vectors_are_lists_of_their_leaves() {
     for (word, words) in [(6, 0), (6, 1), (6, 2048), (8, 2048 + 128 * 3 + 5), (4, 3 * 2048 + 127), (8, 128 * 15)] {
-        let bytes: Vec<u8> = (0..word * words).map(|i| (i * 31 >> 2) as u8).collect();
+        let bytes: Vec<u8> = (0..word * words).map(|i| ((i * 31) >> 2) as u8).collect();
         let list: Vec<Vec<u8>> = bytes.chunks(LEAF_WORDS * word).map(<[u8]>::to_vec).collect();
         assert_eq!(vector_root(0x22, word, &bytes), naive_root(0x22, &list), "{words} words of {word}");
         // In pieces of whole leaves.
