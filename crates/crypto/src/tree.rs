@@ -15,6 +15,7 @@ mod proof;
 use sha2::{Digest, Sha256};
 
 pub use hasher::{TreeHasher, root, root_from_subtrees, subtree_root, vector_root, vector_subtree_root};
+pub use lanes::LANES;
 pub use proof::{proof, verify};
 
 /// A SHA-256 value.

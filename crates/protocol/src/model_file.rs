@@ -90,7 +90,7 @@ impl Default for ModelHasher {
 /// Bytes of a weight.
 const WEIGHT: usize = 4;
 /// Bytes of the leaves hashed together.
-const LEAVES: usize = 16 * WEIGHT * tree::LEAF_WORDS;
+const LEAVES: usize = tree::LANES * tree::LEAF_WORDS * WEIGHT;
 
 /// What stands in a file before its weights. Length prefix u64 little-endian, then type, shape and place of every tensor,
 /// padded to 8 bytes.

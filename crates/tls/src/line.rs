@@ -54,7 +54,7 @@ impl Service<Uri> for Dial {
 
 /// How often a line is tried that is taken and then closed in the middle of its handshake: under a flood a server pushes
 /// out whoever has not shown yet who they are.
-const TRIES: u32 = 4;
+pub(crate) const TRIES: usize = 4;
 /// At most so long between two of them.
 const PAUSE: Duration = Duration::from_millis(400);
 

@@ -4,23 +4,16 @@ use std::time::SystemTime;
 
 use almoner_aggregator::AggregatorProgress;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::Traces;
-use crate::send::Span;
+use crate::send::{Span, next};
 
 impl Traces {
     /// Sends what a worker tells, until it tells nothing more. Its name is the one in its file.
     pub async fn follow_aggregator(self, worker: String, mut told: Receiver<AggregatorProgress>) {
-        loop {
-            match told.recv().await {
-                Ok(progress) => {
-                    if let Some(span) = did(progress, SystemTime::now()) {
-                        self.within(span.with("almoner.worker", worker.clone())).await;
-                    }
-                }
-                Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "traces fell behind"),
-                Err(RecvError::Closed) => return,
+        while let Some(progress) = next(&mut told).await {
+            if let Some(span) = did(progress, SystemTime::now()) {
+                self.within(span.with("almoner.worker", worker.clone())).await;
             }
         }
     }

@@ -7,10 +7,9 @@ use almoner_coordinator::Progress;
 use almoner_protocol::round::State;
 use opentelemetry::trace::Status;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::Traces;
-use crate::send::Span;
+use crate::send::{Span, next};
 
 /// A round that is not over.
 struct Open {
@@ -22,12 +21,8 @@ impl Traces {
     /// Sends what a coordinator tells, until it tells nothing more.
     pub async fn follow_coordinator(self, mut told: Receiver<Progress>) {
         let mut rounds = BTreeMap::new();
-        loop {
-            match told.recv().await {
-                Ok(progress) => self.coordinated(progress, &mut rounds, SystemTime::now()).await,
-                Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "traces fell behind"),
-                Err(RecvError::Closed) => return,
-            }
+        while let Some(progress) = next(&mut told).await {
+            self.coordinated(progress, &mut rounds, SystemTime::now()).await;
         }
     }
 

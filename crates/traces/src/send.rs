@@ -10,7 +10,20 @@ use opentelemetry_otlp::{SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use sha2::{Digest, Sha256};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tonic::transport::Channel;
+
+/// What is told next; none once nothing more will be.
+pub(crate) async fn next<T: Clone>(told: &mut Receiver<T>) -> Option<T> {
+    loop {
+        match told.recv().await {
+            Ok(progress) => return Some(progress),
+            Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "traces fell behind"),
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
 
 /// Whose rounds they are.
 #[derive(Clone, Copy, Debug)]

@@ -6,25 +6,16 @@ use almoner_participant::SiteProgress;
 use almoner_protocol::Address;
 use opentelemetry::trace::Status;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::Traces;
-use crate::send::Span;
+use crate::send::{Span, next};
 
 impl Traces {
     /// Sends what a site tells, until it tells nothing more. Its account is public: it has its seat by it.
     pub async fn follow_site(self, account: Address, mut told: Receiver<SiteProgress>) {
         // Since when it has been at what it does next.
         let mut since = SystemTime::now();
-        loop {
-            let progress = match told.recv().await {
-                Ok(progress) => progress,
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "traces fell behind");
-                    continue;
-                }
-                Err(RecvError::Closed) => return,
-            };
+        while let Some(progress) = next(&mut told).await {
             let now = SystemTime::now();
             if let Some(span) = did(progress, since, now) {
                 self.within(span.with("almoner.account", account.to_string())).await;

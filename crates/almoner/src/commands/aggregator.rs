@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use almoner_aggregator::{AggregatorConfig, AggregatorProgress, Parts};
 use almoner_proto::{Kinded, Outage};
@@ -11,7 +10,7 @@ use almoner_tls::Client as Tls;
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use super::channel::{client, dial_lazily, introduce};
+use super::channel::{client, dial_lazily, introduce, patience};
 use super::files::{RoleOptions, load_key, read_text, say_up, until_told};
 use super::metrics::{self, Watched};
 use super::renew;
@@ -22,10 +21,13 @@ use crate::failure::{Blame, Failure, Kind};
 pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     let context = options.config.display().to_string();
     let config = AggregatorConfig::parse(&read_text(&options.config)?).blame(Kind::You, context.clone())?;
-    let gateways = if config.gateways.is_empty() { vec![config.coordinator.clone()] } else { config.gateways.clone() };
-    let urls: Result<Vec<Url>, _> = gateways.iter().map(|url| url.parse()).collect();
+    let coordinator: Url = config.coordinator.parse().blame(Kind::You, format!("{context}: coordinator"))?;
+    let urls: Result<Vec<Url>, _> = config.gateways.iter().map(|url| url.parse()).collect();
     let tls = client(config.tls.clone())?;
-    let urls = urls.blame(Kind::You, format!("{context}: gateways"))?;
+    let mut urls = urls.blame(Kind::You, format!("{context}: gateways"))?;
+    if urls.is_empty() {
+        urls.push(coordinator.clone());
+    }
     let far = Arc::new(GatewayStore::trusting(urls, &tls).blame(Kind::You, context.clone())?);
     let store: Arc<dyn Store> = match &config.store {
         Some(dir) => Arc::new(Near::new(beside(dir, &context).await?, far)),
@@ -34,7 +36,6 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     if let Some(key) = &config.key {
         introduce(&tls, load_key(key)?);
     }
-    let coordinator: Url = config.coordinator.parse().blame(Kind::You, format!("{context}: coordinator"))?;
     let collector = traces::collector(config.traces.as_deref())?;
     let (progress, told) = broadcast::channel(256);
     if let Some(collector) = collector {
@@ -51,7 +52,7 @@ pub(crate) async fn run(options: RoleOptions) -> Result<(), Failure> {
     served.map_err(|error| Failure::new(Kind::of(error.kind().blame()), error))
 }
 
-/// Sends traces as soon as the coordinator has said of which chain its rounds are. That it is away is told by the worker.
+/// Sends traces as soon as the coordinator has said of which chain its rounds are.
 async fn trace(
     collector: Collector,
     coordinator: Url,
@@ -63,7 +64,7 @@ async fn trace(
     let at = loop {
         match fetch_deployment(&coordinator, &tls).await {
             Ok(at) => break at,
-            Err(_) => tokio::time::sleep(away.failed(Instant::now(), 0).wait).await,
+            Err(failure) => tokio::time::sleep(patience(&mut away, "deployment, for traces", &failure)).await,
         }
     };
     match collector.of("aggregator", &at) {

@@ -1,5 +1,5 @@
-//! `traces = "http://127.0.0.1:4317"` in the files of a coordinator, an aggregator and a site: where spans of its rounds are sent, by
-//! OTLP over gRPC. A build without the feature `otel` reads the same files and refuses the key by name.
+//! `traces = "http://127.0.0.1:4317"` in the files of a coordinator, an aggregator and a site: where spans of its rounds
+//! are sent, by OTLP over gRPC. A build without the feature `otel` reads the same files and refuses the key by name.
 
 #[cfg(feature = "otel")]
 mod asked {

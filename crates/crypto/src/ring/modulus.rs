@@ -111,14 +111,11 @@ pub fn invert(x: u64) -> u64 {
 
 /// Inverses of public non-zero values, in their place, for the price of one and three products each.
 pub fn invert_all(values: &mut [u64]) {
-    let mut product = 1;
-    // Entry i: the product of all before it.
-    let mut multiply = |v: &u64| {
-        let before = product;
-        product = mul(product, *v);
-        before
-    };
-    let before: Vec<u64> = values.iter().map(&mut multiply).collect();
+    let (mut product, mut before) = (1, Vec::with_capacity(values.len()));
+    for &value in values.iter() {
+        before.push(product);
+        product = mul(product, value);
+    }
     let mut inverse = invert(product);
     for (value, before) in values.iter_mut().zip(before).rev() {
         let next = mul(inverse, *value);

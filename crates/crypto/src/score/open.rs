@@ -49,7 +49,8 @@ pub fn open_score(
     }
     let row = Row { inner, norm2s, delta, responders, answers };
     let code = Code::new(responders, t);
-    if let Some(off) = row.off(&code) {
+    let of_a_direction = |at: usize| answers.iter().skip(at).step_by(directions).copied();
+    if let Some(off) = code.off_in_any((0..directions).map(of_a_direction)) {
         if let Some(opening) = row.open_without(&off, t)? {
             return Ok(opening);
         }
@@ -71,15 +72,6 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Positions of those who are off in any direction; `None` if they are too many to be told apart.
-    fn off(&self, code: &Code) -> Option<BTreeSet<usize>> {
-        let mut off = BTreeSet::new();
-        for direction in 0..self.inner.len() {
-            off.extend(code.off(self.answers.iter().skip(direction).step_by(self.inner.len()).copied())?);
-        }
-        (off.len() <= code.outvoted()).then_some(off)
-    }
-
     /// What the first t of the others open to, if their residuals hold.
     fn open_without(&self, off: &BTreeSet<usize>, t: usize) -> Result<Option<ScoreOpening>> {
         let subset: Vec<usize> = (0..self.responders.len()).filter(|k| !off.contains(k)).take(t).collect();

@@ -1,6 +1,8 @@
 //! Answers about one secret are the values of one polynomial of degree below t: a Reed–Solomon codeword. Up to half of
 //! what there is beyond t may be lies, and are found whoever tells them, without trying subsets.
 
+use std::collections::BTreeSet;
+
 use super::point;
 use crate::ring::{add, invert, invert_all, mul, sub};
 
@@ -28,9 +30,20 @@ impl Code {
         self.redundancy / 2
     }
 
-    /// Positions, ascending, that no polynomial fits which fits all the others. `None`: there are more of them than can
-    /// be told apart.
-    pub(crate) fn off(&self, words: impl Iterator<Item = u64>) -> Option<Vec<usize>> {
+    /// Positions of those who are off in any of several words. `None`: there are more of them than can be told apart.
+    pub(crate) fn off_in_any<W: Iterator<Item = u64>>(
+        &self,
+        all: impl IntoIterator<Item = W>,
+    ) -> Option<BTreeSet<usize>> {
+        let mut off = BTreeSet::new();
+        for words in all {
+            off.extend(self.off(words)?);
+        }
+        (off.len() <= self.outvoted()).then_some(off)
+    }
+
+    /// Positions, ascending, that no polynomial fits which fits all the others; `None` as above.
+    fn off(&self, words: impl Iterator<Item = u64>) -> Option<Vec<usize>> {
         let syndromes = self.syndromes(words);
         if syndromes.iter().all(|&s| s == 0) {
             return Some(Vec::new());

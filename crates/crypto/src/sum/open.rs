@@ -1,11 +1,9 @@
 //! Finding the secret of a sum, and opening its blocks.
 
-use std::collections::BTreeSet;
-
 use crate::error::{CryptoError, Result, expect_len};
 use crate::matrix::{CHECK_BLOCKS, EpochSeed};
 use crate::ring::{N, Poly, Q, centre, product_intt, reduce, zero_poly};
-use crate::share::{AnswerVec, Code, Differences, check_order};
+use crate::share::{AnswerVec, Code, check_order, interpolate};
 use crate::subsets::{SUBSETS_MAX, Subsets};
 use crate::widest;
 use crate::words::DROP_BITS;
@@ -98,43 +96,31 @@ pub fn find_secret(
     }
     let members: Vec<u16> = answers.iter().map(|(k, _)| *k).collect();
     check_order(&members)?;
-    let differences = Differences::new(&members);
     let fits = |subset: &[usize]| {
-        let mut secret = AnswerVec::zero();
-        for (weight, &k) in differences.weights(subset).into_iter().zip(subset) {
-            secret.add_scaled(weight, answers[k].1.words());
-        }
-        let fits = verify_checks(seed, &secret, check_sums, weight_norm2).is_ok();
-        fits.then(|| (subset.iter().map(|&k| members[k]).collect(), secret))
+        let chosen: Vec<_> = subset.iter().map(|&k| answers[k]).collect();
+        let secret = interpolate(&chosen, t).ok()?;
+        verify_checks(seed, &secret, check_sums, weight_norm2).ok()?;
+        Some((subset.iter().map(|&k| members[k]).collect(), secret))
     };
     let everybody: Vec<usize> = (0..members.len()).collect();
     if let Some(found) = fits(&everybody[..t]) {
         return Ok(found);
     }
-    let off = off(&Code::new(&members, t), answers);
-    if off.as_ref().is_some_and(BTreeSet::is_empty) {
-        // They agree with each other: every subset gives the same secret.
-        return Err(CryptoError::NoSubset { tried: 1 });
+    let word = |at: usize| answers.iter().map(move |(_, answer)| answer.words()[at]);
+    if let Some(off) = Code::new(&members, t).off_in_any((0..N).map(word)) {
+        if off.is_empty() {
+            // They agree with each other: every subset gives the same secret.
+            return Err(CryptoError::NoSubset { tried: 1 });
+        }
+        let others: Vec<usize> = everybody.into_iter().filter(|k| !off.contains(k)).take(t).collect();
+        if let Some(found) = fits(&others) {
+            return Ok(found);
+        }
     }
-    let others = off.and_then(|off| {
-        let honest: Vec<usize> = everybody.into_iter().filter(|k| !off.contains(k)).take(t).collect();
-        fits(&honest)
-    });
     let mut tried = 0;
-    let searched = || {
-        let mut subsets = Subsets::new(members.len(), t).take(SUBSETS_MAX as usize).inspect(|_| tried += 1);
-        subsets.find_map(|subset| fits(&subset))
-    };
-    others.or_else(searched).ok_or(CryptoError::NoSubset { tried })
-}
-
-/// Positions of those whose answers are off in any word; `None` if they are too many to be told apart.
-fn off(code: &Code, answers: &[(u16, &AnswerVec)]) -> Option<BTreeSet<usize>> {
-    let mut off = BTreeSet::new();
-    for word in 0..N {
-        off.extend(code.off(answers.iter().map(|(_, answer)| answer.words()[word]))?);
-    }
-    (off.len() <= code.outvoted()).then_some(off)
+    let mut subsets = Subsets::new(members.len(), t).take(SUBSETS_MAX as usize).inspect(|_| tried += 1);
+    let found = subsets.find_map(|subset| fits(&subset));
+    found.ok_or(CryptoError::NoSubset { tried })
 }
 
 /// Opens data block `j` of a sum with a secret that [`verify_checks`] accepted.

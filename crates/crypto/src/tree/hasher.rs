@@ -112,28 +112,25 @@ pub fn subtree_root<D: AsRef<[u8]>>(
     size: u64,
     leaves: impl IntoIterator<Item = D>,
 ) -> Result<Hash> {
-    check_range(first, size)?;
-    let (mut rows, mut count) = (Rows::default(), 0);
-    for leaf in leaves {
-        if count == size {
-            return Err(wrong_count("leaves of a range", size, size + 1));
-        }
-        rows.push(leaf_hash(kind, first + count, leaf.as_ref()));
-        count += 1;
-    }
-    Ok(rows.top(height(size), PADDING))
+    range_root(first, size, |rows| {
+        let hashes = (first..).zip(leaves).map(|(index, leaf)| leaf_hash(kind, index, leaf.as_ref()));
+        hashes.map(|hash| rows.push(hash)).count() as u64
+    })
 }
 
 /// [`subtree_root`] over packed words.
 pub fn vector_subtree_root(kind: u8, word_bytes: usize, first: u64, size: u64, bytes: &[u8]) -> Result<Hash> {
+    range_root(first, size, |rows| rows.extend(kind, first, LEAF_WORDS * word_bytes, bytes))
+}
+
+/// `fill` pushes the leaves of the range, and says how many.
+fn range_root(first: u64, size: u64, fill: impl FnOnce(&mut Rows) -> u64) -> Result<Hash> {
     check_range(first, size)?;
-    let length = LEAF_WORDS * word_bytes;
-    let count = bytes.len().div_ceil(length) as u64;
+    let mut rows = Rows::default();
+    let count = fill(&mut rows);
     if count > size {
         return Err(wrong_count("leaves of a range", size, count));
     }
-    let mut rows = Rows::default();
-    rows.extend(kind, first, length, bytes);
     Ok(rows.top(height(size), PADDING))
 }
 

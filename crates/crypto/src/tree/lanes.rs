@@ -1,15 +1,14 @@
 //! Sixteen leaves at once: a SHA-256 whose words are vectors of one word of each.
 //!
 //! A processor hashes one message no faster than its rounds depend on each other; leaves do not. With AVX-512 sixteen
-//! take the time of eight or nine that the SHA instructions hash one after another. Elsewhere
-//! leaves are hashed one by one.
+//! take the time of eight or nine that the SHA instructions hash one after another. Elsewhere leaves are hashed one by one.
 //!
 //! Source: FIPS 180-4, sections 4.1.2, 4.2.2, 5 and 6.2. It is held against `sha2` by the tests.
 
 use super::{Hash, leaf_hash};
 
-/// Leaves hashed at once.
-pub(super) const LANES: usize = 16;
+/// Leaves hashed at once: whoever collects them before they are hashed collects so many.
+pub const LANES: usize = 16;
 
 /// Hashes of the leaves `first … first + 15`, which lie one behind the other and are of one length.
 pub(super) fn leaf_hashes(kind: u8, first: u64, leaves: &[u8]) -> [Hash; LANES] {

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::scene::{ACCOUNT, DAYS, Scene, ask, endpoint, replace, serve, who};
 use crate::crowd::MOST;
 use crate::error::rustls_error;
+use crate::line::TRIES;
 use crate::{Client, ClientFiles, ConnectError, Door, Refusal, Role, ServerFiles, TlsError, files};
 
 fn refusal(error: &TlsError) -> Refusal {
@@ -249,7 +250,7 @@ async fn whoever_is_pushed_out_of_a_handshake_comes_again_and_not_for_ever() {
     assert!(who(&mut channel).await.unwrap().starts_with("site"));
     let (address, taken) = flooded(address, usize::MAX).await;
     assert!(client.connect(&endpoint(address)).await.is_err());
-    assert_eq!(taken.load(Ordering::Relaxed), 4);
+    assert_eq!(taken.load(Ordering::Relaxed), TRIES);
 }
 
 #[tokio::test]
