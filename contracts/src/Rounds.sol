@@ -5,9 +5,10 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {Contribution, Descriptor, DirectionPromise, OpenCids, Ready, Reveal, StageAck} from "./Types.sol";
-import {Federation, FederationState, IFederations} from "./interfaces/IFederations.sol";
+import {Epoch, Federation, FederationState, IFederations} from "./interfaces/IFederations.sol";
 import {IRounds, Round, RoundStatus} from "./interfaces/IRounds.sol";
 import {DescriptorRules} from "./libraries/DescriptorRules.sol";
+import {Sample} from "./libraries/Sample.sol";
 import {TypeHashes} from "./libraries/TypeHashes.sol";
 
 /// @notice Documented in IRounds.
@@ -91,7 +92,10 @@ contract Rounds is IRounds, EIP712 {
         if (known != 0 || offer.keyHash == 0) {
             revert ReadyDiffers(offer.federation, offer.round, offer.member, known);
         }
-        if (committee.count == DescriptorRules.MAX_COMMITTEE) {
+        if (!mayServe(offer.federation, offer.round, offer.member)) {
+            revert NotDrawn(offer.federation, offer.round, offer.member);
+        }
+        if (committee.count == Sample.MAX_COMMITTEE) {
             revert CommitteeFull(offer.federation, offer.round, committee.count);
         }
         ++committee.count;
@@ -107,7 +111,7 @@ contract Rounds is IRounds, EIP712 {
         _checkNext(d.federation, d.round);
         _checkModel(d);
         d.checkTerms(f);
-        d.checkCommittee(_committees[d.federation][d.round].count, f.minAdmitted);
+        d.checkCommittee(_committees[d.federation][d.round].count, f);
         d.checkLeak(f.validators);
         d.checkRange(f.classSum);
         d.checkDeadlines();
@@ -385,6 +389,17 @@ contract Rounds is IRounds, EIP712 {
     /// @inheritdoc IRounds
     function roundOf(uint64 federation, uint64 round) external view returns (Round memory) {
         return _rounds[federation][round];
+    }
+
+    /// @inheritdoc IRounds
+    function mayServe(uint64 federation, uint64 round, address member) public view returns (bool) {
+        uint32 members = federations.federationOf(federation).members;
+        if (members <= Sample.MAX_COMMITTEE) return true;
+        uint64 epoch = round / uint64(DescriptorRules.ROUNDS_PER_EPOCH);
+        if (epoch > type(uint32).max) return false;
+        Epoch memory e = federations.epochOf(federation, uint32(epoch));
+        if (!e.drawn) revert IFederations.EpochNotDrawn(federation, uint32(epoch));
+        return Sample.drawn(e.beacon, federation, round, members, member);
     }
 
     /// @inheritdoc IRounds

@@ -73,17 +73,60 @@ contract RoundsOpenTest is Driver {
         _expectReady(offer, _signReady(memberKeys[0], offer), refusal);
     }
 
-    function test_ready_beyondTheCommitteeLimit_reverts() public {
-        _readyAll();
-        for (uint256 i = MEMBERS; i < 64; ++i) {
+    function _readyOne(uint256 key) private {
+        (Ready memory o, bytes memory s) = _offer(key, 1);
+        (Ready[] memory offers, bytes[] memory signatures) = _one(o, s);
+        rounds.ready(offers, signatures);
+    }
+
+    function _joinMany(uint256 until) private {
+        for (uint256 i = MEMBERS; i < until; ++i) {
             _join(fed, 0x1000 + i, 0, 1);
-            (Ready memory o, bytes memory s) = _offer(0x1000 + i, 1);
-            (Ready[] memory offers, bytes[] memory signatures) = _one(o, s);
-            rounds.ready(offers, signatures);
         }
-        _join(fed, 0x9999, 0, 1);
-        (Ready memory offer, bytes memory signature) = _offer(0x9999, 1);
+    }
+
+    function test_ready_beyondTheCommitteeLimit_reverts() public {
+        _joinMany(64);
+        for (uint256 i = 0; i < 64; ++i) {
+            _readyOne(0x1000 + i);
+        }
+        uint256 more = 64;
+        do {
+            _join(fed, 0x1000 + more, 0, 1);
+        } while (!rounds.mayServe(fed, 1, vm.addr(0x1000 + more++)));
+        (Ready memory offer, bytes memory signature) = _offer(0x1000 + more - 1, 1);
         _expectReady(offer, signature, abi.encodeWithSelector(IRounds.CommitteeFull.selector, fed, 1, 64));
+    }
+
+    function test_ready_ofMoreThanACommitteeHolds_takesThoseDrawn() public {
+        _joinMany(100);
+        uint256 drawn = 0;
+        for (uint256 i = 0; i < 100; ++i) {
+            if (rounds.mayServe(fed, 1, vm.addr(0x1000 + i))) {
+                ++drawn;
+                _readyOne(0x1000 + i);
+                continue;
+            }
+            (Ready memory offer, bytes memory signature) = _offer(0x1000 + i, 1);
+            _expectReady(offer, signature, abi.encodeWithSelector(IRounds.NotDrawn.selector, fed, 1, offer.member));
+        }
+        vm.assertEq(rounds.readyCount(fed, 1), drawn);
+        vm.assertTrue(drawn > 30 && drawn < 64);
+        // Who was not drawn is a participant like the others: all of them may be admitted.
+        Descriptor memory d = _descriptor();
+        d.members = uint16(drawn);
+        d.faults = uint16((drawn - 1) / 3);
+        d.threshold = (d.members + d.faults) / 2 + 1;
+        d.minAdmitted = 101;
+        _expectRange(d, "minAdmitted", 101, 100);
+        d.minAdmitted = 100;
+        _open(d);
+    }
+
+    function test_ready_beforeTheEpochIsDrawn_reverts() public {
+        _joinMany(65);
+        (Ready memory offer, bytes memory signature) = _offer(memberKeys[0], 100);
+        _expectReady(offer, signature, abi.encodeWithSelector(IFederations.EpochNotDrawn.selector, fed, 1));
     }
 
     // ---- open ----------------------------------------------------------------------------------
@@ -297,11 +340,11 @@ contract RoundsOpenTest is Driver {
     }
 
     function test_open_whenClassesAreTooMany_reverts() public {
+        _readyAll();
         // 319 + 256 * 255 = 65,599
         for (uint256 i = 0; i < 256; ++i) {
             _join(fed, 0x5000 + i, 0, 255);
         }
-        _readyAll();
         Descriptor memory d = _descriptor();
         d.scale.updateMax = 1;
         _expectOpen(d, abi.encodeWithSelector(IRounds.RangeExceeded.selector, bytes32("classes"), 65_599, 65_535));

@@ -1,13 +1,15 @@
 //! A federation as its coordinator holds it between rounds: who joined, who is ready, where the model and the money
 //! stand. No waiting and no wire in here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use almoner_proto::{JoinRequest, ReadyRequest};
 use almoner_protocol::round::Signed;
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{CommitteeMember, Join, Member, Ready, Validator};
-use almoner_protocol::{Address, B256, Bytes, CumulativeLedger, ListItem, MIN_COMMITTEE, check_terms, classes_of};
+use almoner_protocol::{
+    Address, B256, Bytes, CumulativeLedger, ListItem, MAX_COMMITTEE, MIN_COMMITTEE, Sample, check_terms, classes_of,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
@@ -227,14 +229,28 @@ impl Campaign {
         self.seated() && self.offers.len() == self.members.len()
     }
 
-    /// Everybody who would take part in a round that opened now.
-    pub(crate) fn committee(&self) -> Committee {
-        let member =
-            |(account, offer): (&Address, &Offer)| CommitteeMember { account: *account, key: offer.key.clone() };
+    /// Who of a round's federation serves, if not everybody who is ready.
+    pub(crate) fn sample(&self, beacon: B256, round: u64) -> Option<Sample> {
+        Sample::of(self.members.len(), beacon, self.number, round)
+    }
+
+    /// Everybody who would take part in a round that opened now. Where more are drawn than there is room for, those
+    /// whose readiness is on chain `already` come first, then the lowest lots.
+    pub(crate) fn committee(&self, sample: Option<&Sample>, already: &BTreeSet<Address>) -> Committee {
+        let drawn = |account: &&Address| sample.is_none_or(|sample| sample.drawn(**account));
+        let mut serving: Vec<Address> = self.offers.keys().filter(drawn).copied().collect();
+        if let Some(sample) = sample {
+            serving.sort_by_key(|account| (!already.contains(account), sample.lot(*account)));
+            serving.truncate(MAX_COMMITTEE);
+            serving.sort();
+        }
+        let offers = || serving.iter().map(|account| (account, &self.offers[account]));
         Committee {
             members: self.members.clone(),
-            committee: self.offers.iter().map(member).collect(),
-            offers: self.offers.values().map(|offer| offer.ready.clone()).collect(),
+            committee: offers()
+                .map(|(account, offer)| CommitteeMember { account: *account, key: offer.key.clone() })
+                .collect(),
+            offers: offers().map(|(_, offer)| offer.ready.clone()).collect(),
             validators: self.validators.clone(),
         }
     }

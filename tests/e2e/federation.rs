@@ -62,6 +62,7 @@ impl Founded {
 /// What kind of federation a test wants.
 pub(crate) struct Plan {
     pub(crate) seeds: Seeds,
+    /// More than the four of the scenario hold the same rows again.
     pub(crate) hospitals: usize,
     pub(crate) validators: usize,
     pub(crate) aggregator: Aggregator,
@@ -169,6 +170,10 @@ impl Federation {
         let tick = Duration::from_millis(20);
         let dir = TempDir::new().unwrap();
         let mut scenario = breast_cancer_scenario(ModelChoice::Logistic, Labels::Clean, &seeds).unwrap();
+        for n in scenario.hospitals.len()..hospitals {
+            let again = scenario.hospitals[n % 4].clone();
+            scenario.hospitals.push(Holder { name: format!("hospital {}", n + 1), ..again });
+        }
         let absent = scenario.hospitals.split_off(hospitals);
         let absent_validators = scenario.validators.split_off(validators);
         let config = NetConfig {

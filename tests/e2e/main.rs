@@ -32,7 +32,7 @@
 //! blocks back or are started again, `scenario/` every call of a round
 //! compared between kinds of chain, `sender/` a chain that loses things.
 //!
-//! In `notices.rs`, `probes.rs`, `traces.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
+//! In `many.rs`, `notices.rs`, `probes.rs`, `traces.rs`, `heart.rs` and `shapley.rs` nobody does. The last two show that encryption costs no accuracy on the
 //! four heart hospitals, and that scores and pay follow what each hospital is worth. They need the shared data
 //! (`ALMONER_SHARED`, else `../shared` beside the repository) and print `skipped: …` without it.
 
@@ -55,6 +55,7 @@ mod killed;
 mod line;
 mod link;
 mod lying_store;
+mod many;
 mod nodes;
 mod notices;
 mod on_a_node;

@@ -90,6 +90,7 @@ interface IRounds {
     error ReadyTooLate(uint64 federation, uint64 round, uint64 lastRound);
     error ReadyDiffers(uint64 federation, uint64 round, address member, bytes32 keyHash);
     error CommitteeFull(uint64 federation, uint64 round, uint16 limit);
+    error NotDrawn(uint64 federation, uint64 round, address member);
     error NotNextRound(uint64 given, uint64 next);
     error RoundStillRuns(uint64 federation, uint64 round, RoundStatus status);
     /// A descriptor field that must equal what the federation, the committee or the parent says.
@@ -122,8 +123,9 @@ interface IRounds {
     error AlreadyOpened(uint64 federation, uint64 round);
     error WindowOpen(uint64 endsAt, uint64 now_);
 
-    /// @notice Members offer to serve on the committee of a coming round. The first 64 are the committee. Saying the
-    /// same again changes nothing; another key for the same round is refused.
+    /// @notice Members offer to serve on the committee of a coming round. The first 64 are the committee; in a
+    /// federation of more members, the first 64 of those that `mayServe`. Saying the same again changes nothing; another
+    /// key for the same round is refused.
     function ready(Ready[] calldata offers, bytes[] calldata signatures) external;
 
     /// @notice Opens the next round. Only the coordinator. Refuses a descriptor that breaks the federation's terms, the
@@ -201,6 +203,11 @@ interface IRounds {
 
     /// @notice The round whose model the next one starts from, 0 before the first.
     function headOf(uint64 federation) external view returns (bytes32 ctx, bytes32 modelRoot);
+
+    /// @notice Whether a member may offer to serve in a round: everybody in a federation of at most 64, else whom the
+    /// epoch's beacon draws, 48 on average.
+    /// @notice WARNING: a beacon is drawn once for a hundred rounds, and with it all their samples are known.
+    function mayServe(uint64 federation, uint64 round, address member) external view returns (bool);
 
     /// @notice The key hash a member is ready with, 0 if it is not.
     function readyKey(uint64 federation, uint64 round, address member) external view returns (bytes32);

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Descriptor} from "../Types.sol";
 import {Federation} from "../interfaces/IFederations.sol";
 import {IRounds} from "../interfaces/IRounds.sol";
+import {Sample} from "./Sample.sol";
 
 /// What a descriptor must satisfy for its round to be opened, apart from money and the chain of models.
 library DescriptorRules {
@@ -12,9 +13,6 @@ library DescriptorRules {
     uint256 internal constant ROUNDS_PER_EPOCH = 100;
     uint256 internal constant MAX_CLASS_SUM = 65_535;
     uint256 internal constant MAX_UPDATE = 32_767;
-
-    /// The committee never exceeds this: acknowledgements are checked one by one.
-    uint16 internal constant MAX_COMMITTEE = 64;
 
     /// The federation's terms, repeated in every descriptor so that ctx binds them.
     function checkTerms(Descriptor calldata d, Federation memory f) internal pure {
@@ -28,16 +26,18 @@ library DescriptorRules {
         _same("epoch", d.round / ROUNDS_PER_EPOCH, d.epoch);
     }
 
-    /// f, t and N_min follow from the number of members that are ready.
-    function checkCommittee(Descriptor calldata d, uint16 ready, uint16 leastAdmitted) internal pure {
+    /// f, t and N_min follow from the number of members that are ready. Of a committee that is a sample, more may be
+    /// admitted than serve.
+    function checkCommittee(Descriptor calldata d, uint16 ready, Federation memory f) internal pure {
         _same("members", ready, d.members);
         if (ready == 0) revert IRounds.FieldOutOfRange("members", 0, 1);
         uint256 faults = (uint256(ready) - 1) / 3;
         _same("faults", faults, d.faults);
         _same("threshold", (ready + faults) / 2 + 1, d.threshold);
-        uint256 least = _max(_max(3, faults + 2), leastAdmitted);
+        uint256 least = _max(_max(3, faults + 2), f.minAdmitted);
         if (d.minAdmitted < least) revert IRounds.FieldOutOfRange("minAdmitted", d.minAdmitted, least);
-        if (d.minAdmitted > ready) revert IRounds.FieldOutOfRange("minAdmitted", d.minAdmitted, ready);
+        uint256 most = f.members > Sample.MAX_COMMITTEE ? f.members : ready;
+        if (d.minAdmitted > most) revert IRounds.FieldOutOfRange("minAdmitted", d.minAdmitted, most);
     }
 
     /// At most min(9, max(2, d/8)) scalars of an update are opened per round, unless every site was told otherwise.

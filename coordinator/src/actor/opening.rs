@@ -8,7 +8,7 @@ use almoner_protocol::round::{Event, Round, Setup};
 use almoner_protocol::spec::FederationSpec;
 use almoner_protocol::types::{OpenCids, epoch_seed};
 use almoner_protocol::{
-    Address, B256, Bytes, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root,
+    Address, B256, Bytes, MIN_COMMITTEE, Stage, build_descriptor, encode_list, encode_model, epoch_of, model_root,
 };
 use tokio::time::Instant;
 
@@ -165,8 +165,7 @@ impl Actor {
         {
             return Ok(());
         }
-        let committee = campaign.committee();
-        let opened = self.open_round(committee).await;
+        let opened = self.open_round().await;
         if opened.is_err() {
             self.give_up_unopened().await?;
         }
@@ -187,8 +186,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn open_round(&mut self, committee: Committee) -> Result<(), CoordinatorError> {
-        let Committee { members, committee, offers, validators } = committee;
+    async fn open_round(&mut self) -> Result<(), CoordinatorError> {
         self.publish_again().await?;
         let campaign = self.campaign_mut()?;
         let at = At { federation: campaign.number, round: campaign.last_round + 1 };
@@ -196,7 +194,8 @@ impl Actor {
         let (cumulative, earlier_sets) = (campaign.cumulative.clone(), campaign.earlier_sets.clone());
         let parameters = spec.model.parameters()?;
         let epoch = epoch_of(at.round).ok_or_else(|| CoordinatorError::Invalid("round: too many rounds".into()))?;
-        let (seed, matrix_root) = self.epoch(at, epoch, parameters).await?;
+        let Epoch { beacon, seed, matrix_root } = self.epoch(at, epoch, parameters).await?;
+        let Committee { members, committee, offers, validators } = self.committee(at, beacon).await?;
         self.chain.ready(at.round, &offers).await?;
         self.block_time = self.block_time.max(self.chain.ledger.now().await?);
         let described = almoner_protocol::RoundFacts {
@@ -242,6 +241,22 @@ impl Actor {
         Ok(())
     }
 
+    /// Who takes part. The epoch was drawn before: its beacon says who of many may serve.
+    async fn committee(&mut self, at: At, beacon: B256) -> Result<Committee, CoordinatorError> {
+        let sample = self.campaign_mut()?.sample(beacon, at.round);
+        // A life of this process that ended here may have sent some: the chain has room for no others.
+        let already = match sample {
+            Some(_) => self.chain.shallow.readies(at.federation, at.round).await?,
+            None => Vec::new(),
+        };
+        let already = already.iter().map(|ready| ready.member).collect();
+        let committee = self.campaign_mut()?.committee(sample.as_ref(), &already);
+        if committee.committee.len() < MIN_COMMITTEE {
+            return Err(CoordinatorError::NotNow("fewer of those drawn for the committee are ready than it takes"));
+        }
+        Ok(committee)
+    }
+
     /// The same in all rounds of an epoch: the last one is remembered.
     async fn matrix_root(&mut self, seed: [u8; 32], parameters: u32) -> Result<B256, CoordinatorError> {
         if let Some((_, root)) = self.matrix.filter(|(of, _)| *of == (seed, parameters)) {
@@ -253,8 +268,8 @@ impl Actor {
         Ok(root)
     }
 
-    /// The epoch's seed and matrix root; draws and registers them if this is the epoch's first round.
-    async fn epoch(&mut self, at: At, epoch: u32, parameters: u32) -> Result<([u8; 32], B256), CoordinatorError> {
+    /// Draws the epoch and registers its matrix if this is its first round.
+    async fn epoch(&mut self, at: At, epoch: u32, parameters: u32) -> Result<Epoch, CoordinatorError> {
         let drawn = match self.chain.shallow.epoch(at.federation, epoch).await? {
             Some(drawn) => drawn,
             None => {
@@ -270,20 +285,27 @@ impl Actor {
         };
         let deployment = self.chain.ledger.deployment();
         let seed = epoch_seed(deployment.chain_id, deployment.federations, at.federation, epoch, record.beacon);
-        let root = self.matrix_root(seed, parameters).await?;
+        let matrix_root = self.matrix_root(seed, parameters).await?;
         match record.matrix_root {
-            Some(registered) if registered == root => {}
+            Some(registered) if registered == matrix_root => {}
             Some(registered) => {
                 return Err(CoordinatorError::Bug(format!(
-                    "the chain has matrix root {registered}, we compute {root}"
+                    "the chain has matrix root {registered}, we compute {matrix_root}"
                 )));
             }
             None => {
-                self.chain.register_matrix(at.federation, at.round, epoch, root).await?;
+                self.chain.register_matrix(at.federation, at.round, epoch, matrix_root).await?;
             }
         }
-        Ok((seed, root))
+        Ok(Epoch { beacon: record.beacon, seed, matrix_root })
     }
+}
+
+/// A hundred rounds that share a matrix.
+struct Epoch {
+    beacon: B256,
+    seed: [u8; 32],
+    matrix_root: B256,
 }
 
 /// What `ours` has yet to give to have given `total`. What others gave is theirs, and changes no order.

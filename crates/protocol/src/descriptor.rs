@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256};
 use almoner_crypto::seal::PUBLIC_KEY_BYTES;
 
 use crate::Error;
-use crate::committee::Committee;
+use crate::committee::{Committee, MAX_COMMITTEE};
 use crate::ids::epoch_of;
 use crate::leak::check_leak;
 use crate::list::{ListItem, check_order, list_root};
@@ -29,7 +29,7 @@ pub struct RoundFacts<'a> {
     /// Root of the public matrix of this round's epoch.
     pub matrix_root: B256,
     pub members: &'a [Member],
-    /// The members that are ready.
+    /// The members that are ready: of all, or of those drawn.
     pub committee: &'a [CommitteeMember],
     pub validators: &'a [Validator],
 }
@@ -60,7 +60,7 @@ pub fn build_descriptor(
         members: committee.members,
         faults: committee.faults,
         threshold: committee.threshold,
-        minAdmitted: min_admitted(spec, committee)?,
+        minAdmitted: min_admitted(spec, committee, facts.members.len())?,
         validators,
         acceptLeak: spec.privacy.accept_leak,
         scalarsMax: spec.scalars_max()?,
@@ -85,12 +85,13 @@ pub fn build_descriptor(
 /// What a federation's file and seats must satisfy together for rounds to be possible: the rules of range, leak and
 /// admission. Asked before the seats are given out; every descriptor is held to the same again.
 pub fn check_terms(spec: &FederationSpec, members: &[Member], validators: usize) -> Result<(), Error> {
-    let committee = Committee::of(members.len())?;
+    // Of more than a committee holds it is a sample, of any size up to all of it.
+    let committee = Committee::of(members.len().min(MAX_COMMITTEE))?;
     let parameters = spec.model.parameters()?;
     let validators = u16::try_from(validators).map_err(|_| Error::Overflow("number of validators"))?;
     check_leak(parameters, validators, spec.privacy.accept_leak)?;
     scales(spec, parameters, members)?;
-    min_admitted(spec, committee).map(|_| ())
+    min_admitted(spec, committee, members.len()).map(|_| ())
 }
 
 /// Derives a descriptor again and names the first field that differs. The pot may be larger than the spec's (it was
@@ -118,11 +119,13 @@ fn scales(spec: &FederationSpec, parameters: u32, members: &[Member]) -> Result<
     })
 }
 
-fn min_admitted(spec: &FederationSpec, committee: Committee) -> Result<u16, Error> {
+/// Of a committee that is a sample, more may be admitted than serve.
+fn min_admitted(spec: &FederationSpec, committee: Committee, members: usize) -> Result<u16, Error> {
     let least = committee.least_admitted();
+    let most = if members > MAX_COMMITTEE { members } else { committee.members.into() };
     let wanted = spec.rule.min_admitted.unwrap_or(least);
-    if wanted < least || wanted > committee.members {
-        let reason = format!("rule.min_admitted = {wanted}, but {least} to {} fit this committee", committee.members);
+    if wanted < least || usize::from(wanted) > most {
+        let reason = format!("rule.min_admitted = {wanted}, but {least} to {most} fit this committee");
         return Err(Error::descriptor("minAdmitted", reason));
     }
     Ok(wanted)

@@ -32,7 +32,7 @@ pub use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
 
 pub use admit::{Admission, Admitted, Evidence, TooFew, ValidatorVote, admit, floor_verdicts};
 pub use class::classes_of;
-pub use committee::{Committee, MAX_COMMITTEE, MIN_COMMITTEE};
+pub use committee::{Committee, MAX_COMMITTEE, MIN_COMMITTEE, Sample};
 pub use descriptor::{RoundFacts, build_descriptor, check_descriptor, check_terms};
 pub use direction::{
     DEFAULT_NOISE, add_noise, pack_direction, packed_direction_length, quantise_direction, unpack_direction,

@@ -4,6 +4,7 @@
 //! A file named `bad_…` must be refused. Changing a vector is a protocol change; `write_vectors` makes the files
 //! anew after one (`cargo test --release -p almoner-protocol write_vectors -- --ignored`).
 
+mod committee_cases;
 mod direction_cases;
 mod fields;
 mod payout_cases;
@@ -27,11 +28,12 @@ struct Topic {
     cases: fn() -> Vec<(&'static str, Object)>,
 }
 
-const TOPICS: [Topic; 5] = [
+const TOPICS: [Topic; 6] = [
     Topic { name: "scale", run: scale_cases::run, cases: scale_cases::cases },
     Topic { name: "quality", run: quality_cases::run, cases: quality_cases::cases },
     Topic { name: "payout", run: payout_cases::run, cases: payout_cases::cases },
     Topic { name: "directions", run: direction_cases::run, cases: direction_cases::cases },
+    Topic { name: "committee", run: committee_cases::run, cases: committee_cases::cases },
     Topic { name: "trees", run: tree_cases::run, cases: tree_cases::cases },
 ];
 

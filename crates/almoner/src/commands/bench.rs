@@ -44,7 +44,7 @@ struct RoundsOptions {
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
     params: Vec<u32>,
     /// Sites that train; one more process validates.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=64))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=200))]
     sites: u16,
     /// Rounds that count; one more is run first and dropped.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -63,7 +63,7 @@ struct SitesOptions {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(3..=4000))]
     sites: u32,
     /// Those that train, encrypt and answer, each a process; the others are simulated in this one.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=64))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=200))]
     in_round: u16,
     /// Rounds that count; one more is run first and dropped.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]

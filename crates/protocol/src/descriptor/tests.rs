@@ -168,6 +168,12 @@ fn terms_that_break_a_rule_are_refused_before_anybody_is_seated() {
     assert_eq!((field, reason.as_str()), ("minAdmitted", "rule.min_admitted = 5, but 3 to 4 fit this committee"));
     let (field, reason) = terms_refused("rounds = 10", "rounds = 10\n[rule]\nmin_admitted = 4", 10, 3);
     assert_eq!((field, reason.as_str()), ("minAdmitted", "rule.min_admitted = 4, but 5 to 10 fit this committee"));
+    // A sample of a hundred is at most 64, and any number of the hundred may be admitted.
+    for (wanted, fits) in [(22, false), (23, true), (100, true), (101, false)] {
+        let world = world(&SPEC.replace("rounds = 10", &format!("rounds = 10\n[rule]\nmin_admitted = {wanted}")));
+        let members = vec![world.members[0].clone(); 100];
+        assert_eq!(check_terms(&world.spec, &members, 3).is_ok(), fits, "{wanted}");
+    }
     let (field, reason) = terms_refused("rounds = 10", "rounds = 11", 2, 3);
     assert_eq!((field, reason.as_str()), ("members", "a committee has 3 to 64 members, not 2"));
 }
