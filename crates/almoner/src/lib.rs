@@ -11,5 +11,6 @@ mod files;
 pub mod localnet;
 mod rpc_proxy;
 mod rpc_room;
+mod rpc_turns;
 mod terminal;
 mod tokens;

@@ -1,7 +1,9 @@
 //! `/rpc` of a coordinator on a node: sites and auditors read the chain through it. Read only, because the node may
 //! hold keys or know its operator: it is sent what was understood here, written anew, and not the caller's own text, which it
-//! might understand in another way. And bounded, as `rpc_room` says.
+//! might understand in another way. And bounded, as `rpc_room` says. What many ask in the same words at the same time it is
+//! asked once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use almoner_store::Url;
@@ -13,13 +15,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio_stream::StreamExt;
 
 use crate::failure::Failure;
 use crate::rpc_room::{ROOM, Room};
+use crate::rpc_turns::Turns;
 
 const MAX_BATCH: usize = 100;
 /// Of the node, after which it is taken to be down.
 const SILENCE: Duration = Duration::from_secs(30);
+/// A longer answer is passed on as it comes, to one caller.
+const SHORT: usize = 64 << 10;
+const JSON: &str = "application/json";
 /// What reads the chain and nothing else.
 const METHODS: [&str; 20] = [
     "eth_blockNumber",
@@ -48,15 +55,56 @@ const METHODS: [&str; 20] = [
 struct Node {
     url: Url,
     client: reqwest::Client,
+    turns: Arc<Turns<Short>>,
+}
+
+/// An answer that is here whole.
+#[derive(Clone)]
+struct Short {
+    status: StatusCode,
+    kind: &'static str,
+    body: Bytes,
 }
 
 impl Node {
     fn new(url: Url, answer: Duration) -> Result<Self, Failure> {
         let host = url.host_str().unwrap_or_default();
         let client = almoner_tls::Client::default().http(host).read_timeout(SILENCE).timeout(answer).build()?;
-        Ok(Self { url, client })
+        Ok(Self { url, client, turns: Arc::default() })
+    }
+
+    /// `Err` is a long answer, as it comes.
+    async fn ask(&self, body: Bytes) -> Result<Short, Response> {
+        // The node's address is its operator's business.
+        let silent = || {
+            let body = Bytes::from_static(b"the coordinator's node does not answer\n");
+            Short { status: StatusCode::BAD_GATEWAY, kind: "text/plain", body }
+        };
+        let question = self.client.post(self.url.clone()).header(header::CONTENT_TYPE, JSON);
+        let Ok(answer) = question.body(body).send().await else { return Ok(silent()) };
+        let status = answer.status();
+        let mut pieces = answer.bytes_stream();
+        let mut held = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) => held.push(piece),
+                Err(_) => return Ok(silent()),
+            }
+            if held.iter().map(Bytes::len).sum::<usize>() > SHORT {
+                let pieces = tokio_stream::iter(held).map(Ok).chain(pieces);
+                return Err((status, [(header::CONTENT_TYPE, JSON)], Body::from_stream(pieces)).into_response());
+            }
+        }
+        Ok(Short { status, kind: JSON, body: held.concat().into() })
     }
 }
+
+impl IntoResponse for Short {
+    fn into_response(self) -> Response {
+        (self.status, [(header::CONTENT_TYPE, self.kind)], self.body).into_response()
+    }
+}
+
 
 /// `POST /rpc`, answered by the node.
 pub(crate) fn router(url: Url) -> Result<Router, Failure> {
@@ -73,15 +121,8 @@ async fn forward(State(node): State<Node>, body: Bytes) -> Response {
         const ONLY: &str = "only calls that read the chain are passed on, and at most 100 at once\n";
         return (StatusCode::FORBIDDEN, ONLY).into_response();
     };
-    let sent = node.client.post(node.url).header(header::CONTENT_TYPE, "application/json").body(body).send().await;
-    match sent {
-        Ok(answer) => {
-            let json = [(header::CONTENT_TYPE, "application/json")];
-            (answer.status(), json, Body::from_stream(answer.bytes_stream())).into_response()
-        }
-        // The node's address is its operator's business.
-        Err(_) => (StatusCode::BAD_GATEWAY, "the coordinator's node does not answer\n").into_response(),
-    }
+    let body = Bytes::from(body);
+    node.turns.ask(&body, node.ask(body.clone())).await.into_response()
 }
 
 /// A call, and no other word: `Method` beside `method` is one word to a node that does not mind the case of letters.
@@ -122,7 +163,7 @@ pub(crate) fn reading(body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::cell::Cell;
 
     use axum::body::to_bytes;
     use tokio::sync::Semaphore;
@@ -160,7 +201,12 @@ mod tests {
         let room = Room { calls: 2, patience: Duration::from_millis(50), memory_kib: 3, ..ROOM };
         let url = served(within(node, room).unwrap()).await;
         let client = reqwest::Client::new();
-        let ask = || client.post(url.clone()).body(CALL).send();
+        // Each in words of its own: what is asked in the same words is asked once.
+        let number = Cell::new(0);
+        let ask = || {
+            number.set(number.get() + 1);
+            client.post(url.clone()).body(CALL.replace("\"id\":1", &format!("\"id\":{}", number.get()))).send()
+        };
         let first = [tokio::spawn(ask()), tokio::spawn(ask())];
         asked.acquire_many(2).await.unwrap().forget();
         // One waits in vain, and beside it there is no room to wait.
@@ -179,6 +225,24 @@ mod tests {
             assert!(answer.await.unwrap().unwrap().status().is_success());
         }
         assert!(ask().await.unwrap().text().await.unwrap().contains("0x539"), "places are given back");
+    }
+
+    #[tokio::test]
+    async fn the_same_question_of_many_is_asked_once_for_those_who_came_before() {
+        let (url, asked, told) = slow_node().await;
+        let node = Node::new(url, ROOM.answer).unwrap();
+        let ask = || tokio::spawn(forward(State(node.clone()), Bytes::from_static(CALL.as_bytes())));
+        let first = ask();
+        asked.acquire().await.unwrap().forget();
+        let others = [(); 5].map(|()| ask());
+        node.turns.waited_for(CALL.as_bytes(), 6).await;
+        told.add_permits(2);
+        for answer in [first].into_iter().chain(others) {
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], JSON);
+            assert!(String::from_utf8(to_bytes(answer.into_body(), LONG).await.unwrap().into()).unwrap().contains("0x539"));
+        }
+        assert_eq!(asked.available_permits(), 1, "five were asked for by one");
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 //! a finished run. What is passed on and what is not is told apart with a place taken. Each is
 //! bounded in its length, all of them in what they take in memory from their first byte on, in how many are answered at
 //! once, and in how long any of it lasts, whether or not the caller reads. Whoever finds no room is told to ask again,
-//! which a reader of the chain does by itself.
+//! which a reader of the chain does by itself. Answers are compressed for those who take them so: the chain's JSON is
+//! mostly zeros in hex.
 //!
 //! Not protected: callers of `/rpc` from each other, who have no names here. A site that must not wait for others names
 //! a node of its own.
@@ -22,6 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 /// As large as the embedded chain itself reads.
 pub(crate) const MAX_CALL_BYTES: usize = 1 << 20;
@@ -29,6 +33,8 @@ pub(crate) const MAX_CALL_BYTES: usize = 1 << 20;
 const LEAST_BYTES: usize = 1 << 10;
 /// An answer that is here whole, and takes no more than a connection holds of a longer one, needs no place any longer.
 const SHORT: u64 = 64 << 10;
+/// What is less fits into a packet as it is.
+const WORTH_COMPRESSING: u16 = 1 << 10;
 /// Of an answer, on their way.
 const PIECES: usize = 4;
 
@@ -52,7 +58,10 @@ impl Room {
     /// These routes, of which every request is let in by this.
     pub(crate) fn before(self, routes: Router) -> Router {
         let [calls, memory] = [self.calls, self.memory_kib].map(|places| Arc::new(Semaphore::new(places)));
-        routes.layer(from_fn_with_state(Rooms { calls, memory, room: self }, admit))
+        let compressed = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
+        routes
+            .layer(from_fn_with_state(Rooms { calls, memory, room: self }, admit))
+            .layer(compressed.compress_when(SizeAbove::new(WORTH_COMPRESSING)))
     }
 }
 

@@ -1,12 +1,15 @@
-//! Questions to a node over HTTP, asked as alloy's own transport asks them, but for one thing: of an answer no more is
-//! held than fits. A node, which may be a stranger's, could otherwise send as much as a line carries until time is up.
+//! Questions to a node over HTTP, asked as alloy's own transport asks them, but for two things. Of an answer no more is
+//! held than fits: a node, which may be a stranger's, could otherwise send as much as a line carries until time is up. And
+//! the same question is the same bytes, whoever asks it: then a coordinator can ask its node once for many sites.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
+use alloy::rpc::json_rpc::{Id, RequestPacket, Response as Answer, ResponsePacket, SerializedRequest};
 use alloy::transports::http::reqwest::{Client, Response, Url, header};
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tower::Service;
 
 /// Of one answer, a batch's too: far above what a window of logs takes.
@@ -35,19 +38,26 @@ impl Bounded {
     }
 
     async fn ask(self, question: RequestPacket) -> Result<ResponsePacket, TransportError> {
-        let sent = self.client.post(self.url.clone()).json(&question).headers(question.headers()).send().await;
+        let asked = self.client.post(self.url.clone()).headers(question.headers());
+        let sent = match &question {
+            RequestPacket::Single(call) => asked.json(&Call::numbered((0, call))),
+            RequestPacket::Batch(calls) => asked.json(&calls.iter().enumerate().map(Call::numbered).collect::<Vec<_>>()),
+        };
+        let sent = sent.send().await;
         let answer = sent.map_err(TransportErrorKind::custom)?;
         let (status, later) = (answer.status(), retry_after(&answer));
         let body = self.whole(answer).await;
         if status.is_success() {
             let body = body?;
-            return serde_json::from_slice(&body).map_err(|error| TransportError::deser_err(error, shown(&body)));
+            let answer = serde_json::from_slice(&body);
+            let answer = answer.map_err(|error| TransportError::deser_err(error, shown(&body)))?;
+            return Ok(as_asked(&question, answer));
         }
         let refused = |text| TransportErrorKind::http_error_with_retry_after(status.as_u16(), text, later);
         let body = body.map_err(|error| refused(format!("<failed to read response body: {error}>")))?;
         // Some nodes put an answer that is an error under a status that is one.
         match serde_json::from_slice::<ResponsePacket>(&body) {
-            Ok(answer) if answer.is_error() => Ok(answer),
+            Ok(answer) if answer.is_error() => Ok(as_asked(&question, answer)),
             _ => Err(refused(shown(&body))),
         }
     }
@@ -64,6 +74,44 @@ impl Bounded {
         }
         Ok(body)
     }
+}
+
+/// A call whose id is its place in the question: a connection counts calls, and no two would be alike.
+#[derive(Serialize)]
+struct Call<'a> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a RawValue>,
+}
+
+impl<'a> Call<'a> {
+    fn numbered((place, call): (usize, &'a SerializedRequest)) -> Self {
+        Self { jsonrpc: "2.0", id: place as u64, method: call.method(), params: call.params() }
+    }
+}
+
+/// The answer under the ids that were asked with.
+fn as_asked(question: &RequestPacket, mut answer: ResponsePacket) -> ResponsePacket {
+    let calls = question.requests();
+    let named = |answer: &mut Answer| {
+        let place = match answer.id {
+            Id::Number(place) => usize::try_from(place).ok(),
+            // To a single call there is but one.
+            _ => (calls.len() == 1).then_some(0),
+        };
+        match place.and_then(|place| calls.get(place)) {
+            Some(call) => answer.id = call.id().clone(),
+            // Not asked for: alloy leaves out what has no id of a call.
+            None => answer.id = Id::None,
+        }
+    };
+    match &mut answer {
+        ResponsePacket::Single(answer) => named(answer),
+        ResponsePacket::Batch(answers) => answers.iter_mut().for_each(named),
+    }
+    answer
 }
 
 fn shown(body: &[u8]) -> String {
@@ -92,6 +140,10 @@ impl Service<RequestPacket> for Bounded {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use alloy::providers::Provider;
+    use alloy::rpc::client::BatchRequest;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -118,6 +170,60 @@ mod tests {
             }
         });
         url
+    }
+
+    /// A node that remembers what it was asked, and answers a batch from behind.
+    async fn listening() -> (String, Arc<Mutex<Vec<serde_json::Value>>>) {
+        let (listener, heard) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::<Mutex<Vec<_>>>::default());
+        let (url, hears) = (format!("http://{}", listener.local_addr().unwrap()), heard.clone());
+        tokio::spawn(async move {
+            while let Ok((mut line, _)) = listener.accept().await {
+                let mut read = Vec::new();
+                let question: serde_json::Value = loop {
+                    line.read_buf(&mut read).await.unwrap();
+                    let body = read.windows(4).position(|end| end == b"\r\n\r\n").map(|at| &read[at + 4..]);
+                    // Until all of it is here.
+                    if let Some(question) = body.and_then(|body| serde_json::from_slice(body).ok()) {
+                        break question;
+                    }
+                };
+                let answer = |call: &serde_json::Value| match call["method"].as_str() {
+                    Some("eth_chainId") => serde_json::json!({"jsonrpc": "2.0", "id": call["id"], "result": "0x539"}),
+                    _ => serde_json::json!({"jsonrpc": "2.0", "id": call["id"], "result": "0x7"}),
+                };
+                let answer = match question.as_array() {
+                    Some(calls) => calls.iter().rev().map(answer).collect(),
+                    None => answer(&question),
+                };
+                hears.lock().unwrap().push(question);
+                let answer = answer.to_string();
+                let length = answer.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
+                line.write_all(head.as_bytes()).await.unwrap();
+            }
+        });
+        (url, heard)
+    }
+
+    #[test]
+    fn whoever_asks_the_same_asks_in_the_same_words() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (url, heard) = listening().await;
+            for node in [connect(&url).unwrap(), connect(&url).unwrap()] {
+                assert_eq!(chain_id(&node).await.unwrap(), 0x539);
+                assert_eq!(chain_id(&node).await.unwrap(), 0x539);
+                let mut batch = BatchRequest::new(node.client());
+                let number = batch.add_call::<_, String>("eth_blockNumber", &()).unwrap();
+                let chain = batch.add_call::<_, String>("eth_chainId", &()).unwrap();
+                batch.send().await.unwrap();
+                assert_eq!((number.await.unwrap(), chain.await.unwrap()), ("0x7".into(), "0x539".into()));
+            }
+            let heard = heard.lock().unwrap();
+            assert_eq!(heard.len(), 6);
+            assert_eq!(heard[0], heard[1], "the first and a later question of one");
+            assert_eq!(heard[..3], heard[3..], "questions of two");
+        });
     }
 
     #[test]

@@ -154,7 +154,8 @@ impl Client {
     }
 
     /// For what is public and proves itself, or is read from one's own: artefacts, a chain's node. It trusts the
-    /// system's authorities beside `ca`, and shows nothing. How long an answer may take is the caller's to say.
+    /// system's authorities beside `ca`, and shows nothing. How long an answer may take is the caller's to say, and
+    /// whether it may come compressed: most of what is read is random.
     pub fn http(&self, host: &str) -> reqwest::ClientBuilder {
         let mut roots = system();
         // It was read when this was made; a file that has gone since adds nothing.
@@ -162,7 +163,7 @@ impl Client {
             roots.extend(own.roots);
         }
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let builder = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(CONNECT);
+        let builder = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(CONNECT).no_gzip();
         // HTTPS_PROXY and NO_PROXY hold for everything that leaves this machine.
         if is_loopback(host) { builder.no_proxy() } else { builder }
     }

@@ -7,7 +7,8 @@ use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::primitives::{Address, B256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::client::BatchRequest;
-use alloy::rpc::types::{Block, Filter, Log};
+use alloy::rpc::types::{Block, Log};
+use serde_json::{Value, json};
 
 use super::depth::{Depth, Reorganised};
 use super::rounds::Rounds;
@@ -161,8 +162,7 @@ impl Cache {
     /// The newest block, whether the last one read still stands, and what came after it: one question to the node.
     async fn news(&self, provider: &DynProvider, last: u64, upto: BlockNumberOrTag) -> Result<News, LedgerError> {
         // From the last block on, because nodes refuse a range of no blocks.
-        let filter = Filter::new().address(self.contracts.clone()).from_block(last);
-        let filter = filter.to_block(upto);
+        let filter = self.filter(last, upto);
         let mut batch = BatchRequest::new(provider.client());
         let newest = batch.add_call("eth_getBlockByNumber", &(upto, false))?;
         let still = batch.add_call("eth_getBlockByNumber", &(BlockNumberOrTag::Number(last), false))?;
@@ -180,6 +180,12 @@ impl Cache {
         Ok(News { head, still: still.map(self::head), logs: logs.map(after) })
     }
 
+    /// Events of the contracts. Not alloy's type, whose addresses are in another order every time: the same question is
+    /// the same words.
+    fn filter(&self, from: u64, to: BlockNumberOrTag) -> Value {
+        json!({ "fromBlock": BlockNumberOrTag::Number(from), "toBlock": to, "address": self.contracts })
+    }
+
     async fn fetch(
         &self,
         provider: &DynProvider,
@@ -190,8 +196,7 @@ impl Cache {
         let mut page = PAGE;
         while from <= to {
             let end = to.min(from.saturating_add(page.saturating_sub(1)));
-            let filter = Filter::new().address(self.contracts.clone()).from_block(from).to_block(end);
-            match provider.get_logs(&filter).await {
+            match provider.raw_request("eth_getLogs".into(), (self.filter(from, end.into()),)).await {
                 Ok(found) => {
                     take(provider, found, logs).await?;
                     from = end.saturating_add(1);

@@ -9,7 +9,8 @@ use super::posts::Post;
 use super::{Cause, Effect, Posting, Round, State, SumWeight};
 use crate::types::Stage;
 
-/// Key of an order. Its content follows from the state and does not change while the order stands.
+/// Key of an order. Its content follows from the state, and while the order stands does not change but for answers that
+/// come on top.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     OpenRound,
@@ -21,9 +22,10 @@ pub(super) enum Order {
     RequestAudit,
     RequestInners,
     RequestSum,
-    /// Asked again when there are more answers than at the attempt that failed.
+    /// Asked again when there are more answers than at the attempt that failed, and not for those that come while one is
+    /// made: they are seldom needed, and opening a sum takes a while.
     RequestOpen {
-        answers: usize,
+        refused: usize,
     },
     Finalise,
     Void,
@@ -44,8 +46,8 @@ impl Round {
         orders.extend(self.wants_audit().then_some(Order::RequestAudit));
         orders.extend(self.wants_inners().then_some(Order::RequestInners));
         orders.extend(self.wants_sum().then_some(Order::RequestSum));
-        let answers = self.sum_answers.len();
-        orders.extend(self.wants_opening().then_some(Order::RequestOpen { answers }));
+        let refused = self.sum_answers.refused();
+        orders.extend(self.wants_opening().then_some(Order::RequestOpen { refused }));
         orders.extend(self.window_is_over().then_some(Order::Finalise));
         orders.extend(self.overdue().map(Order::Expire));
         orders

@@ -65,6 +65,11 @@ impl SumAnswers {
         self.items().into_iter().filter(|item| members.contains(&item.member)).collect()
     }
 
+    /// With how many answers the last attempt failed.
+    pub(super) fn refused(&self) -> usize {
+        self.refused
+    }
+
     pub(super) fn artefact(&self) -> Vec<u8> {
         encode_list(&self.opened_items())
     }

@@ -292,3 +292,26 @@ fn an_opening_is_by_t_members_that_answered() {
         assert_eq!(check(&mut driver, event).blame(), Blame::Bug);
     }
 }
+
+#[test]
+fn answers_that_come_on_top_open_nothing_again_unless_the_first_do_not() {
+    let mut driver = Driver::new(World::new(), Faults::default()).run_until(State::Summed);
+    while !driver.round.wants_opening() {
+        let event = driver.queue.remove(0);
+        driver.feed(event).unwrap();
+    }
+    let answered = |event: &Event| matches!(event, Event::SumAnswerReceived { .. });
+    let fourth = driver.queue.iter().position(answered).expect("of four, three are enough");
+    let fourth = driver.queue.remove(fourth);
+    let openings = |driver: &mut Driver, event| -> Vec<usize> {
+        let effects = driver.round.step(event, driver.now).unwrap();
+        let opens = effects.iter().filter_map(|effect| match effect {
+            Effect::RequestOpen { answers, .. } => Some(answers.len()),
+            _ => None,
+        });
+        opens.collect()
+    };
+    assert_eq!(openings(&mut driver, fourth), [0; 0], "one is being made");
+    assert_eq!(openings(&mut driver, Event::SumNotOpened { members: vec![0, 1, 2] }), [4]);
+    assert_eq!(openings(&mut driver, Event::SumNotOpened { members: vec![0, 1, 2, 3] }), [0; 0], "there are no more");
+}
