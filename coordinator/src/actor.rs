@@ -86,6 +86,8 @@ pub(crate) struct Actor {
     seen: Option<Seen>,
     lease_waiters: VecDeque<Reply<Job>>,
     receipt_waiters: BTreeMap<Address, Vec<Reply<Signed<Receipt>>>>,
+    /// The copy of the model, while it is made.
+    keeping: Option<kept::Copying>,
     /// The store no longer has what an order needs.
     lost: bool,
     /// An order failed; all outstanding ones are given again then.
@@ -132,6 +134,7 @@ impl Actor {
             seen: None,
             lease_waiters: VecDeque::new(),
             receipt_waiters: BTreeMap::new(),
+            keeping: None,
             lost: false,
             retry_at: None,
             started: Instant::now(),
@@ -154,7 +157,10 @@ impl Actor {
         let mut messages = Vec::new();
         loop {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    self.base_is_kept().await;
+                    return Ok(());
+                }
                 received = inbox.recv_many(&mut messages, TOGETHER) => match received {
                     0 => return Ok(()),
                     _ => self.receive_all(messages.drain(..)).await,

@@ -22,6 +22,7 @@ mod partials;
 mod progress;
 mod run;
 mod service;
+mod summing;
 mod work;
 
 pub use access::{Accounts, hear};

@@ -1,44 +1,17 @@
-//! Sums and models as files of the store, written and read a piece at a time: the coordinator holds no whole model.
+//! Models as files of the store, written and read a piece at a time, as sums are: the coordinator holds no whole one.
 
 use almoner_crypto::encrypt::WIDE_BLOCK_BYTES;
 use almoner_crypto::ring::N;
-use almoner_crypto::tree::{TreeHasher, kind};
 use almoner_protocol::round::Posting;
 use almoner_protocol::spec::ModelSpec;
-use almoner_protocol::{B256, Bytes, ModelHasher, SumOpening, model_header};
+use almoner_protocol::{Bytes, ModelHasher, SumOpening, model_header};
 use almoner_store::{Cid, CidHasher, Incoming, Layout, Store};
 
 use crate::CoordinatorError;
 use crate::campaign::Base;
-use crate::jobs::BlockRange;
 
 /// Weights read at a time. Their sums are 1 MiB, as much as a block of a sum's file, which is then read where it lies.
 const PIECE: usize = 64 * N;
-
-/// Keeps a sum: the data sums of all blocks, then the check sums.
-pub(crate) async fn keep_sum(store: &dyn Store, ranges: Vec<(BlockRange, Bytes)>) -> Result<Posting, CoordinatorError> {
-    let mut incoming = store.incoming();
-    let written = blocking(move || {
-        let (mut tree, mut check) = (TreeHasher::new(kind::SUM), Bytes::new());
-        let mut write = |words: &[u8]| {
-            tree.extend(8, words);
-            incoming.write(words)
-        };
-        for (range, bytes) in ranges {
-            let words = 8 * N * range.blocks as usize;
-            write(&bytes[..words])?;
-            if range.first == 0 {
-                check = bytes.slice(words..);
-            }
-        }
-        write(&check)?;
-        Ok((B256::from(tree.finish()), incoming.finish()?))
-    });
-    let (root, whole) = written.await?;
-    let cid = Bytes::from(whole.cid().to_bytes());
-    store.keep(vec![whole]).await?;
-    Ok(Posting { root, cid })
-}
 
 /// Keeps the model that follows from a base and a sum that opens; and the blocks of it that moved nothing.
 pub(crate) async fn keep_next(
@@ -139,7 +112,7 @@ fn bytes_of(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CoordinatorError> + Send + 'static,
 ) -> Result<T, CoordinatorError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| CoordinatorError::Bug(error.to_string()))?
@@ -148,47 +121,20 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use almoner_crypto::CryptoError;
-    use almoner_crypto::encrypt::{
-        CHECK_BYTES, DATA_BLOCK_BYTES, Params, Secret, encrypt_update, noise_rng, update_digest,
-    };
+    use almoner_crypto::encrypt::{DATA_BLOCK_BYTES, Params, Secret, encrypt_update, noise_rng, update_digest};
     use almoner_crypto::matrix::EpochSeed;
     use almoner_crypto::share::{deal, weighted_sum};
     use almoner_crypto::sum::{CheckSum, SumBlock};
-    use almoner_crypto::tree::vector_root;
     use almoner_protocol::spec::LayerSpec;
     use almoner_protocol::types::{AdmitItem, Descriptor, OpenItem};
     use almoner_protocol::{AdmitVerdict, Error, ServerStep, decode_model, encode_model, model_root, next_model};
     use almoner_store::MemoryStore;
 
     use super::*;
-    use crate::jobs::RANGE_BLOCKS;
 
     const SEED: [u8; 32] = [9; 32];
     const DELTA: u64 = 1 << 18;
     const UPDATE_MAX: u16 = 500;
-
-    fn ranges(words: usize, word: usize, behind: &[(u32, usize)]) -> Vec<(BlockRange, Bytes)> {
-        let blocks = words.div_ceil(N) as u32;
-        let range = |first: u32| {
-            let blocks = RANGE_BLOCKS.min(blocks - first);
-            let more = behind.iter().filter(|(at, _)| *at == first).map(|(_, bytes)| *bytes).sum::<usize>();
-            let bytes = (0..word * N * blocks as usize + more).map(|i| (i as u32 ^ first) as u8);
-            (BlockRange { first, blocks }, bytes.collect())
-        };
-        (0..blocks).step_by(RANGE_BLOCKS as usize).map(range).collect()
-    }
-
-    #[tokio::test]
-    async fn a_sum_has_its_checks_at_the_end() {
-        let store = MemoryStore::new();
-        let ranges = ranges(300 * N, 8, &[(0, CHECK_BYTES)]);
-        let (first, check) = ranges[0].1.split_at(8 * N * 256);
-        let expected = [first, &ranges[1].1, check].concat();
-        let posting = keep_sum(&store, ranges.clone()).await.unwrap();
-        assert_eq!(posting.root, B256::from(vector_root(kind::SUM, 8, &expected)));
-        let cid = almoner_store::cid_from_bytes(&posting.cid).unwrap();
-        assert!(store.get(&cid, 1 << 30).await.unwrap() == expected);
-    }
 
     /// The data sums of one upload of weight 3 and its check sums, and the answer that opens them.
     fn summed(update: &[i32]) -> (Vec<u8>, OpenItem) {
@@ -217,7 +163,8 @@ mod tests {
         let parameters = spec.parameters().unwrap() as usize;
         let values: Vec<i32> = (0..parameters as i32).map(|i| i.wrapping_mul(77_777)).collect();
         let cid = store.put(encode_model(&spec, &values).unwrap().into()).await.unwrap();
-        let mut base = Base { parent_ctx: B256::ZERO, root: model_root(&values), cid: cid.to_bytes().into() };
+        let mut base =
+            Base { parent_ctx: almoner_protocol::B256::ZERO, root: model_root(&values), cid: cid.to_bytes().into() };
         assert!(is_base(&store, &spec, &base).await.unwrap());
 
         let update: Vec<i32> = (0..parameters as i32).map(|i| i.wrapping_mul(31) % 500).collect();

@@ -1,5 +1,7 @@
 //! What aggregators are asked to look at in a round, and how the results of their block ranges become one answer.
 
+use std::sync::Arc;
+
 use almoner_crypto::encrypt::CHECK_BYTES;
 use almoner_crypto::matrix;
 use almoner_crypto::ring::{N, Q};
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
 use crate::jobs::{BlockRange, RANGE_BLOCKS};
+use crate::summing::Summing;
 
 /// Leaves of one block of 2048 coefficients.
 const BLOCK_LEAVES: u64 = 16;
@@ -42,6 +45,8 @@ pub(crate) struct Look {
     pub(crate) directions: Option<Bytes>,
     /// Packed, of every direction.
     pub(crate) entries: Vec<Bytes>,
+    /// The sum of the uploads, as it comes.
+    pub(crate) sum: Arc<Summing>,
 }
 
 /// What was seen.
@@ -51,8 +56,6 @@ pub(crate) struct Looked {
     pub(crate) verdicts: Vec<VerdictItem>,
     /// One per upload, also of those that are not held.
     pub(crate) inners: Vec<InnerRow>,
-    /// Sums of the data blocks of each range, 8 bytes a word; behind those of the first range the check sums.
-    pub(crate) sums: Vec<(BlockRange, Bytes)>,
 }
 
 impl Look {
@@ -61,7 +64,8 @@ impl Look {
         AUDIT_RESULT + 8 * self.entries.len()
     }
 
-    fn rows(&self) -> usize {
+    /// Bytes of a range's result before its sums.
+    pub(crate) fn rows(&self) -> usize {
         self.uploads.len() * self.row()
     }
 
@@ -83,7 +87,7 @@ impl Look {
         self.rows() + 8 * N * range.blocks as usize + if range.first == 0 { CHECK_BYTES } else { 0 }
     }
 
-    /// Puts the ranges together; their lengths were checked when they came.
+    /// Puts the rows of the ranges together; their lengths were checked when they came.
     pub(crate) fn finish(
         self,
         results: &[(BlockRange, Bytes)],
@@ -91,8 +95,7 @@ impl Look {
     ) -> Result<Looked, CoordinatorError> {
         let verdicts = verdicts(&self, results, facts)?;
         let inners = inners(&self, results, facts)?;
-        let sums = results.iter().map(|(range, bytes)| (*range, bytes.slice(self.rows()..))).collect();
-        Ok(Looked { look: self, verdicts, inners, sums })
+        Ok(Looked { look: self, verdicts, inners })
     }
 }
 

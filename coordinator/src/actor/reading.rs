@@ -2,14 +2,17 @@
 //! three, so that each byte is read once. What was seen answers the round's orders as they come; where the set has become
 //! smaller, or this process was started again, the uploads are read once more.
 
+use std::sync::Arc;
+
 use almoner_protocol::round::{Effect, Event, InnerRow, Posting, SumWeight};
 use almoner_protocol::types::{DirectionItem, LockItem, VerdictItem};
 use almoner_protocol::{AuditVerdict, Bytes, Stage, decode_list};
 use almoner_store::cid_from_bytes;
 
 use super::Actor;
+use crate::CoordinatorError;
+use crate::summing::Summing;
 use crate::work::{Look, Looked, was_examined};
-use crate::{CoordinatorError, model};
 
 /// What was seen.
 #[derive(Debug)]
@@ -91,16 +94,17 @@ impl Actor {
         }
         self.check_uploads(uploads.iter().map(|(item, _)| item)).await?;
         let blocks = self.current_mut()?.facts.blocks();
-        self.jobs.start(Look { uploads, directions, entries }, blocks);
+        let sum = Arc::new(Summing::begin(self.store.as_ref(), blocks));
+        self.jobs.start(Look { uploads, directions, entries, sum }, blocks);
         Ok(Vec::new())
     }
 
     /// A look is over: keeps what was seen, and answers what is asked for now.
     pub(super) async fn looked(&mut self, looked: Looked) -> Result<Vec<Event>, CoordinatorError> {
-        let Looked { look, verdicts, inners, sums } = looked;
+        let Looked { look, verdicts, inners } = looked;
         let all_held = verdicts.iter().all(is_held);
         let sum = match all_held {
-            true => model::keep_sum(self.store.as_ref(), sums).await.map(Some),
+            true => look.sum.keep(self.store.as_ref()).await.map(Some),
             false => Ok(None),
         };
         // Verdicts and products need no room on a disk. The sum is made once more when it is asked for.

@@ -10,7 +10,8 @@ use crate::CoordinatorError;
 use crate::campaign::{Campaign, MEMBER, VALIDATOR};
 use crate::chain::At;
 use crate::ingress::{Ingress, Reply, Told, UploadSizes};
-use crate::work::was_examined;
+use crate::jobs::BlockRange;
+use crate::work::{Look, was_examined};
 
 /// The largest sealed blob, with its length word.
 const BLOB: u64 = (1 << 15) + 4;
@@ -110,10 +111,7 @@ impl Actor {
                 let length = self.jobs.leased(lease).map(|(work, range)| work.result_length(range));
                 answer(reply, length.ok_or_else(|| CoordinatorError::NotFound(format!("lease {lease} has expired"))));
             }
-            Ingress::Result { lease, bytes, reply } => {
-                let result = self.result(lease, bytes).await;
-                answer(reply, result);
-            }
+            Ingress::Result { lease, bytes, reply } => self.result(lease, bytes, reply).await,
             Ingress::Create { spec, initial, reply } => {
                 let result = self.create(&spec, initial).await;
                 answer(reply, result);
@@ -257,10 +255,23 @@ impl Actor {
         Ok(bundles)
     }
 
-    async fn result(&mut self, lease: u64, bytes: Bytes) -> Result<(), CoordinatorError> {
-        let Some((look, results)) = self.jobs.post(lease, bytes) else { return Ok(()) };
+    /// Its rows are kept here, and its sums go on to the store: who posts them is answered when they are written.
+    async fn result(&mut self, lease: u64, bytes: Bytes, reply: Reply<()>) {
+        let Some((look, range)) = self.jobs.leased(lease) else { return answer(reply, Ok(())) };
+        let (rows, sum) = (Bytes::copy_from_slice(&bytes[..look.rows()]), look.sum.clone());
+        let sums = bytes.slice(look.rows()..);
+        match self.jobs.post(lease, rows) {
+            None => sum.take(range, sums, Some(reply)),
+            Some((look, results)) => {
+                sum.take(range, sums, None);
+                answer(reply, self.all_results(look, &results).await);
+            }
+        }
+    }
+
+    async fn all_results(&mut self, look: Look, results: &[(BlockRange, Bytes)]) -> Result<(), CoordinatorError> {
         let Some(current) = &self.current else { return Ok(()) };
-        let finished = match look.finish(&results, &current.facts) {
+        let finished = match look.finish(results, &current.facts) {
             Ok(looked) => self.looked(looked).await,
             Err(error) => Err(error),
         };

@@ -76,6 +76,7 @@ impl Actor {
         }
         let Some(campaign) = &self.campaign else { return Ok(()) };
         self.verify_base(&campaign.spec, &campaign.base).await?;
+        self.keep_base().await;
         self.current = self.replayed()?;
         match self.read_locked().await {
             Err(error @ CoordinatorError::Lost { .. }) => {

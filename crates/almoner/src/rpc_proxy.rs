@@ -105,7 +105,6 @@ impl IntoResponse for Short {
     }
 }
 
-
 /// `POST /rpc`, answered by the node.
 pub(crate) fn router(url: Url) -> Result<Router, Failure> {
     within(url, ROOM)
@@ -240,7 +239,9 @@ mod tests {
         for answer in [first].into_iter().chain(others) {
             let answer = answer.await.unwrap();
             assert_eq!(answer.headers()[header::CONTENT_TYPE], JSON);
-            assert!(String::from_utf8(to_bytes(answer.into_body(), LONG).await.unwrap().into()).unwrap().contains("0x539"));
+            assert!(
+                String::from_utf8(to_bytes(answer.into_body(), LONG).await.unwrap().into()).unwrap().contains("0x539")
+            );
         }
         assert_eq!(asked.available_permits(), 1, "five were asked for by one");
     }

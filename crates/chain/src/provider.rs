@@ -34,7 +34,8 @@ fn connect_within(url: &str, tls: &Tls, answer: Duration) -> Result<DynProvider,
     let host = url.host_str().unwrap_or_default();
     let local = almoner_tls::is_loopback(host);
     let policy = RateLimitRetryPolicy::default().or(unreachable_for_now);
-    let http = tls.http(host).timeout(answer).gzip(true).build().map_err(|error| LedgerError::Internal(error.to_string()))?;
+    let http =
+        tls.http(host).timeout(answer).gzip(true).build().map_err(|error| LedgerError::Internal(error.to_string()))?;
     let retry = RetryBackoffLayer::new_with_policy(4, 250, 10_000, policy);
     let client = ClientBuilder::default().layer(retry).transport(Bounded::new(http, url), local);
     let client = client.with_poll_interval(if local { LOCAL_POLL } else { REMOTE_POLL });

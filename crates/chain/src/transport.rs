@@ -41,7 +41,9 @@ impl Bounded {
         let asked = self.client.post(self.url.clone()).headers(question.headers());
         let sent = match &question {
             RequestPacket::Single(call) => asked.json(&Call::numbered((0, call))),
-            RequestPacket::Batch(calls) => asked.json(&calls.iter().enumerate().map(Call::numbered).collect::<Vec<_>>()),
+            RequestPacket::Batch(calls) => {
+                asked.json(&calls.iter().enumerate().map(Call::numbered).collect::<Vec<_>>())
+            }
         };
         let sent = sent.send().await;
         let answer = sent.map_err(TransportErrorKind::custom)?;
