@@ -181,6 +181,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn long_answers_are_compressed_for_those_who_take_them_so() {
+        let zeros = || vec![b'0'; 100 << 10];
+        let url = served(ROOM, Router::new().route("/rpc", post(async move || zeros()))).await;
+        let ask =
+            async |client: reqwest::ClientBuilder| client.build().unwrap().post(&url).body("1").send().await.unwrap();
+        let plain = ask(reqwest::Client::builder().no_gzip()).await;
+        assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
+        assert_eq!(plain.bytes().await.unwrap(), zeros());
+        // As it is on the wire.
+        let raw = reqwest::Client::builder().no_gzip().build().unwrap().post(&url).body("1");
+        let raw = raw.header(header::ACCEPT_ENCODING, "gzip").send().await.unwrap();
+        assert_eq!(raw.headers()[header::CONTENT_ENCODING], "gzip");
+        assert!(raw.bytes().await.unwrap().len() < 2 << 10);
+        assert_eq!(ask(reqwest::Client::builder()).await.bytes().await.unwrap(), zeros());
+    }
+
+    #[tokio::test]
     async fn halves_of_calls_hold_so_much_and_no_longer_than_they_may() {
         let room = Room { patience: Duration::from_secs(3), memory_kib: 2 << 10, ..ROOM };
         let url = served(room, echo()).await;

@@ -142,6 +142,7 @@ impl Service<RequestPacket> for Bounded {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use alloy::providers::Provider;
@@ -239,6 +240,30 @@ mod tests {
             let said = error.to_string();
             assert!(said.contains("http://127.0.0.1:") && said.contains("name another node (rpc)"), "{said}");
             assert!(!said.contains("secret"), "{said}");
+        });
+    }
+
+    #[test]
+    fn an_answer_that_is_short_only_on_the_line_is_refused_too() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(&vec![b' '; super::MOST + 1]).unwrap();
+            let packed = packed.finish().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async move {
+                let (mut line, _) = listener.accept().await.unwrap();
+                let mut read = [0; 4096];
+                let asked = line.read(&mut read).await.unwrap();
+                assert!(String::from_utf8_lossy(&read[..asked]).to_lowercase().contains("accept-encoding: gzip"));
+                let length = packed.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n");
+                line.write_all(&[head.as_bytes(), &packed].concat()).await.unwrap();
+                line.flush().await.unwrap();
+            });
+            let error = chain_id(&connect(&url).unwrap()).await.unwrap_err();
+            assert!(matches!(error, LedgerError::TooLong { .. }), "{error}");
         });
     }
 
