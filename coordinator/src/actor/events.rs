@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use almoner_journal::Batch;
+use almoner_protocol::Bytes;
 use almoner_protocol::round::{Effect, Event, Round};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,38 @@ use crate::CoordinatorError;
 pub(super) struct Happened {
     pub(super) now: u64,
     pub(super) event: Event,
+}
+
+impl Happened {
+    /// A direction, which may be megabytes, stands as it is behind the text and a zero byte, which is in no JSON.
+    fn to_bytes(now: u64, mut event: Event) -> Result<Vec<u8>, CoordinatorError> {
+        let long = match &mut event {
+            Event::RevealReceived { entries, .. } => std::mem::take(entries),
+            _ => Bytes::new(),
+        };
+        let mut body = resume::encode(&Self { now, event })?;
+        if !long.is_empty() {
+            body.reserve_exact(1 + long.len());
+            body.push(0);
+            body.extend_from_slice(&long);
+        }
+        Ok(body)
+    }
+
+    /// Also as earlier versions wrote it, all of it text.
+    pub(super) fn from_bytes(body: &[u8]) -> Result<Self, String> {
+        let (text, long) = match body.iter().position(|byte| *byte == 0) {
+            Some(end) => (&body[..end], Some(&body[end + 1..])),
+            None => (body, None),
+        };
+        let mut happened: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        match (&mut happened.event, long) {
+            (_, None) => {}
+            (Event::RevealReceived { entries, .. }, Some(long)) => *entries = Bytes::copy_from_slice(long),
+            (_, Some(_)) => return Err("there are bytes behind an event that has none".into()),
+        }
+        Ok(happened)
+    }
 }
 
 impl Actor {
@@ -120,7 +153,32 @@ fn stepped(round: &mut Round, event: &Event, now: u64) -> Result<(Vec<Effect>, O
     if !news {
         return Ok((effects, None));
     }
-    let written = resume::encode(&Happened { now, event: event.clone() })?;
+    let written = Happened::to_bytes(now, event.clone())?;
     *round = next;
     Ok((effects, Some(written)))
+}
+
+#[cfg(test)]
+mod tests {
+    use almoner_protocol::types::Reveal;
+
+    use super::*;
+
+    #[test]
+    fn a_direction_is_written_down_as_it_is_and_read_as_earlier_versions_wrote_it_too() {
+        for entries in [Bytes::from_static(&[0, 0xf1, 0, 7]), Bytes::from(vec![0; 1 << 20]), Bytes::new()] {
+            let event = Event::RevealReceived { reveal: Reveal::default(), entries, signature: vec![7; 65].into() };
+            let text = resume::encode(&Happened { now: 5, event: event.clone() }).unwrap();
+            let body = Happened::to_bytes(5, event.clone()).unwrap();
+            assert!(body.len() <= text.len(), "{} and {}", body.len(), text.len());
+            for written in [body, text] {
+                let Happened { now, event: read } = Happened::from_bytes(&written).unwrap();
+                assert_eq!((now, read), (5, event.clone()));
+            }
+        }
+        let mut other = Happened::to_bytes(5, Event::TimePassed).unwrap();
+        assert!(Happened::from_bytes(&other).is_ok());
+        other.extend([0, 1]);
+        assert!(Happened::from_bytes(&other).unwrap_err().contains("behind an event"));
+    }
 }

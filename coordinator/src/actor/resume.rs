@@ -49,8 +49,7 @@ impl Actor {
         let Some(mut current) = self.read::<Option<Current>>(ROUND)?.flatten() else { return Ok(None) };
         let unreadable = |error: String| CoordinatorError::Saved { key: "event".into(), error };
         self.journal.replay(|body| {
-            let Happened { now, event } =
-                serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+            let Happened { now, event } = Happened::from_bytes(body).map_err(unreadable)?;
             let effects = current.round.step(event, now);
             effects.map(drop).map_err(|rejection| unreadable(rejection.to_string()))
         })?;

@@ -377,7 +377,7 @@ fn newer_is_left_alone(room: &Path) {
     let restore = ["participant", "restore", "--config", "newer.toml", "--from", "newer.db"];
     let settings = fs::read_to_string(room.join("site.toml")).unwrap();
     fs::write(room.join("newer.toml"), settings.replace("\"site.db\"", "\"newer.db\"")).unwrap();
-    let says = "newer.db has schema version 99, this program knows 2: run the version that wrote it";
+    let says = "newer.db has schema version 99, this program knows 3: run the version that wrote it";
     refused(room, &restore, 3, says);
     let started = at(room, &["participant", "--config", "newer.toml"]);
     let text = String::from_utf8_lossy(&started.stderr);

@@ -1,5 +1,5 @@
-//! What a round has to move, by formula: every upload once, the sum once to be kept and once to everybody who makes the
-//! next model of it: every site, and the validator.
+//! What a round has to move, by formula: every upload once, with a share for every member of the committee; the sum once
+//! to be kept and once to everybody who makes the next model of it: every site, and the validator.
 
 use almoner_crypto::encrypt::{CHECK_BYTES, DATA_BLOCK_BYTES};
 use almoner_crypto::ring::N;
@@ -16,14 +16,14 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn new(parameters: usize, sites: usize) -> Self {
+    pub(super) fn new(parameters: usize, sites: usize, committee: usize) -> Self {
         let blocks = parameters.div_ceil(N);
         // A sealed share comes with its path in the tree of shares.
-        let path = 32 * sites.next_power_of_two().ilog2() as usize;
+        let path = 32 * committee.next_power_of_two().ilog2() as usize;
         Self {
             ciphertext: blocks * DATA_BLOCK_BYTES,
             check: CHECK_BYTES,
-            shares: sites * (SEALED_BYTES + path),
+            shares: committee * (SEALED_BYTES + path),
             sum: blocks * N * 8 + CHECK_BYTES,
             model: parameters * 4,
             sites,

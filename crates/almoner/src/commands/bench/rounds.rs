@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use almoner_chain::SigningKey;
+use almoner_chain::{Ledger, SigningKey};
 use almoner_proto::wire::researchers_client::ResearchersClient;
 use almoner_proto::{CreateRequest, FundRequest, LaunchRequest, RoundNotice, WatchRequest, researchers_client, wire};
 use almoner_protocol::spec::FederationSpec;
-use almoner_tls::Role as Holder;
+use almoner_tls::{Client as Tls, Role as Holder};
 use tokio_stream::StreamExt;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -21,7 +21,8 @@ use super::payload::Payload;
 use crate::commands::channel::dial;
 use crate::commands::federation::first_model;
 use crate::commands::key;
-use crate::failure::{Failure, Kind};
+use crate::commands::source::fetch_deployment;
+use crate::failure::{Blame, Failure, Kind};
 
 const FEATURES: usize = 30;
 /// Rows of a site, the fewest that a validator may judge by: training is not what is measured.
@@ -80,9 +81,10 @@ pub(super) async fn measure(plan: &Plan, dir: &Path) -> Result<Row, Failure> {
     let timed = timed(notices, plan).await?;
     let peaks = federation.peaks()?;
     let trainings = federation.trainings();
+    let committee = federation.committee().await?;
     drop(federation);
     let params = 32 * plan.hidden as usize + 1;
-    let payload = Payload::new(params, plan.sites.into());
+    let payload = Payload::new(params, plan.sites.into(), committee);
     let floors = floors::measure(&payload, dir)?;
     let phases = phases(&timed, &trainings);
     let seconds = without_training(&timed, &trainings);
@@ -146,6 +148,17 @@ impl Federation {
         let request = LaunchRequest { federation: 1, rounds: Some(plan.rounds + 1) };
         self.orders.launch(wire::LaunchRequest::from(request)).await?;
         Ok(notices)
+    }
+
+    /// How many served in the rounds that count: all sites, or the median of the samples.
+    async fn committee(&self) -> Result<usize, Failure> {
+        let url = self.url.parse().blame(Kind::Us, "the coordinator's address")?;
+        let deployment = fetch_deployment(&url, &Tls::default()).await?;
+        let ledger = Ledger::connect(&format!("{}/rpc", self.url), deployment)?;
+        let rounds = ledger.rounds(1).await?;
+        let mut sizes: Vec<usize> = rounds.iter().skip(1).map(|round| round.descriptor.members.into()).collect();
+        sizes.sort_unstable();
+        Ok(sizes.get(sizes.len() / 2).copied().unwrap_or_default())
     }
 
     /// Of the coordinator, now.
