@@ -272,6 +272,11 @@ contract Federations is IFederations, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IFederations
+    function memberCount(uint64 federation) external view returns (uint32) {
+        return _existing(federation).members;
+    }
+
+    /// @inheritdoc IFederations
     function tokenOf(uint64 federation) external view returns (address) {
         return _existing(federation).token;
     }

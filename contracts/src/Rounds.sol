@@ -393,7 +393,7 @@ contract Rounds is IRounds, EIP712 {
 
     /// @inheritdoc IRounds
     function mayServe(uint64 federation, uint64 round, address member) public view returns (bool) {
-        uint32 members = federations.federationOf(federation).members;
+        uint32 members = federations.memberCount(federation);
         if (members <= Sample.MAX_COMMITTEE) return true;
         uint64 epoch = round / uint64(DescriptorRules.ROUNDS_PER_EPOCH);
         if (epoch > type(uint32).max) return false;

@@ -191,6 +191,7 @@ interface IFederations {
 
     function federationOf(uint64 federation) external view returns (Federation memory);
     function federationCount() external view returns (uint64);
+    function memberCount(uint64 federation) external view returns (uint32);
     function tokenOf(uint64 federation) external view returns (address);
     function memberOf(uint64 federation, address account) external view returns (Seat memory);
     function validatorOf(uint64 federation, address account) external view returns (Seat memory);
