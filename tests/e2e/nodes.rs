@@ -177,17 +177,23 @@ impl Node {
 
     /// Ends the node's process and starts it again.
     pub(crate) async fn restart(&mut self) {
-        if self.funding == Funding::AnvilSetBalance {
-            // A block that it makes after it has written its state down, and before it is gone, is lost.
-            self.request("evm_setAutomine", json!([false])).await;
-        }
+        // A block that it makes after it has written its state down, and before it is gone, is lost.
+        self.hold().await;
         self.process.as_mut().expect("a node that is a process").restart();
         reach(self.url.as_ref().expect("it has an address")).await;
+        self.hold().await;
+    }
+
+    /// From now on anvil makes no block but by [`Self::mine`], so that whoever looks before each misses none.
+    pub(crate) async fn hold(&self) {
+        if self.funding == Funding::AnvilSetBalance {
+            self.request("evm_setAutomine", json!([false])).await;
+        }
     }
 
     /// As [`Self::restart`], and it has lost `block`, with all that came after it. Anvil only.
     pub(crate) async fn restart_before(&mut self, block: u64) {
-        self.request("evm_setAutomine", json!([false])).await;
+        self.hold().await;
         let newest = self.provider.get_block_number().await.unwrap();
         self.request("anvil_rollback", json!([newest + 1 - block])).await;
         self.restart().await;

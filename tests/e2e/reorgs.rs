@@ -82,6 +82,7 @@ async fn loses_one(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundR
     let name = node.name;
     let (tell, told) = oneshot::channel();
     let founded = OnNode::fund(&node).await;
+    node.hold().await;
     let whole = async {
         let mut federation = founded.found(confirmations, 2).await;
         let (ledger, number) = (federation.ledger(), federation.net.federation);
@@ -112,6 +113,7 @@ async fn settles(mut node: Node, confirmations: Depth, act: impl FnMut(&RoundRec
     // Funded and deployed on before it becomes unsteady.
     let (tell, told) = oneshot::channel();
     let founded = OnNode::fund(&node).await;
+    node.hold().await;
     let whole = async {
         let mut federation = founded.found(confirmations, 1).await;
         let view = federation.net.ledger.clone();
