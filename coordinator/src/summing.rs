@@ -187,6 +187,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_posts_faster_than_the_disk_writes_is_answered_later() {
+        let (ranges, _) = ranges();
+        let summing = Summing::begin(&MemoryStore::new(), BLOCKS);
+        // On this one thread nothing is written before somebody waits.
+        let mut replies: Vec<_> = ranges
+            .into_iter()
+            .map(|(range, sums)| {
+                let (reply, replied) = oneshot::channel();
+                summing.take(range, sums, Some(reply));
+                replied
+            })
+            .collect();
+        let at_once: Vec<bool> = replies.iter_mut().map(|reply| reply.try_recv().is_ok()).collect();
+        assert_eq!(at_once, [true, true, false, false]);
+        for late in replies.split_off(AHEAD) {
+            late.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn one_that_is_given_up_leaves_nothing_and_keeps_nobody_waiting() {
         let (dir, (ranges, _)) = (tempfile::tempdir().unwrap(), ranges());
         let store = EmbeddedStore::open(dir.path()).await.unwrap();

@@ -255,7 +255,7 @@ impl Actor {
         Ok(bundles)
     }
 
-    /// Its rows are kept here, and its sums go on to the store: who posts them is answered when they are written.
+    /// Its rows are kept here, and its sums go on to the store, which answers who posted them.
     async fn result(&mut self, lease: u64, bytes: Bytes, reply: Reply<()>) {
         let Some((look, range)) = self.jobs.leased(lease) else { return answer(reply, Ok(())) };
         let (rows, sum) = (Bytes::copy_from_slice(&bytes[..look.rows()]), look.sum.clone());

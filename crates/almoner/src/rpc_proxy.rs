@@ -18,14 +18,12 @@ use serde_json::Value;
 use tokio_stream::StreamExt;
 
 use crate::failure::Failure;
-use crate::rpc_room::{ROOM, Room};
+use crate::rpc_room::{ROOM, Room, SHORT};
 use crate::rpc_turns::Turns;
 
 const MAX_BATCH: usize = 100;
 /// Of the node, after which it is taken to be down.
 const SILENCE: Duration = Duration::from_secs(30);
-/// A longer answer is passed on as it comes, to one caller.
-const SHORT: usize = 64 << 10;
 const JSON: &str = "application/json";
 /// What reads the chain and nothing else.
 const METHODS: [&str; 20] = [
@@ -73,7 +71,7 @@ impl Node {
         Ok(Self { url, client, turns: Arc::default() })
     }
 
-    /// `Err` is a long answer, as it comes.
+    /// `Err` is an answer that is not short, as it comes: for one caller.
     async fn ask(&self, body: Bytes) -> Result<Short, Response> {
         // The node's address is its operator's business.
         let silent = || {

@@ -32,7 +32,7 @@ pub(crate) const MAX_CALL_BYTES: usize = 1 << 20;
 /// A call costs this at least.
 const LEAST_BYTES: usize = 1 << 10;
 /// An answer that is here whole, and takes no more than a connection holds of a longer one, needs no place any longer.
-const SHORT: u64 = 64 << 10;
+pub(crate) const SHORT: usize = 64 << 10;
 /// What is less fits into a packet as it is.
 const WORTH_COMPRESSING: u16 = 1 << 10;
 /// Of an answer, on their way.
@@ -113,7 +113,7 @@ async fn admit(State(rooms): State<Rooms>, request: Request, next: Next) -> Resp
     });
     let Ok((answer, place)) = answered.await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let (answer, body) = answer.into_parts();
-    if body.size_hint().upper().is_some_and(|most| most <= SHORT) {
+    if body.size_hint().upper().is_some_and(|most| most <= SHORT as u64) {
         return Response::from_parts(answer, body);
     }
     Response::from_parts(answer, passed_on(body, place, rooms.room.answer, caller))
